@@ -1,0 +1,51 @@
+"""AE-PSL: from image labels to segmentation (Wei et al., CVPR 2017).
+
+In: photographs and their image labels (config.yaml: data). Out: results/<run>/, with the trained
+network, its predictions, scores.json and report/index.html.
+
+Steps: index -> [train classifier -> extract CAMs -> erase regions] x steps -> saliency -> labels
+-> train segmentation with PSL -> predict -> CRF -> score -> report.
+"""
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from aepsl.errors import AepslError
+from aepsl.workflow import Workflow
+
+min_version("9.20")
+
+
+configfile: "config.yaml"
+
+
+try:
+    run = Workflow(config)
+except AepslError as error:
+    raise WorkflowError(str(error))
+
+if run.missing:
+    logger.warning(run.missing)
+
+
+wildcard_constraints:
+    name=r"[\w.-]+",
+    step=r"[1-9]\d*",
+    shard=r"\d+",
+
+
+rule all:
+    input:
+        f"{run.results}/scores.json",
+        f"{run.results}/report/index.html",
+
+
+include: "rules/dataset.smk"
+include: "rules/mining.smk"
+include: "rules/labels.smk"
+include: "rules/segmentation.smk"
+include: "rules/evaluation.smk"
+
+
+onsuccess:
+    shell(f"aepsl show-scores {run.results}/scores.json --report {run.results}/report/index.html")

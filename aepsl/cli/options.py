@@ -1,0 +1,66 @@
+"""Options that several commands share: one name a knob, everywhere."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aepsl.config import Slice
+
+
+class Paths(list[Path]):
+    """Several paths in one argument, separated by spaces."""
+
+
+def parse_paths(text: str) -> Paths:
+    """Return the paths in ``text``."""
+    return Paths(Path(part) for part in text.split())
+
+
+def parse_slice(text: str) -> Slice:
+    """Return the keys of a stage from JSON."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise typer.BadParameter("not a JSON object")
+    return Slice(values)
+
+
+Settings = Annotated[
+    Slice, typer.Option("--config", parser=parse_slice, help="The stage's keys, as JSON.")
+]
+DatasetFile = Annotated[Path, typer.Option("--dataset", help="Dataset manifest.")]
+Output = Annotated[Path, typer.Option(help="File to write.")]
+Log = Annotated[Path | None, typer.Option(help="Log file; standard error without it.")]
+Step = Annotated[int, typer.Option(min=1, help="Erasing step, from 1.")]
+Shard = Annotated[int, typer.Option(min=0, help="Part to do, from 0.")]
+Shards = Annotated[int, typer.Option(min=1, help="Number of parts.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads or processes.")]
+Workers = Annotated[int, typer.Option(min=0, help="Loader processes.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Regions = Annotated[Path, typer.Option(help="Region store (manifest).")]
+Cams = Annotated[Path, typer.Option(help="CAM store (manifest).")]
+SaliencyStore = Annotated[Path, typer.Option(help="Saliency store (manifest).")]
+LabelStore = Annotated[Path, typer.Option(help="Label store (manifest).")]
+Predictions = Annotated[Path, typer.Option(help="Prediction store (manifest).")]
+Model = Annotated[Path, typer.Option(help="Trained model.")]
+Curve = Annotated[Path, typer.Option(help="Training curve to write (CSV).")]
+ShardFiles = Annotated[list[Path], typer.Argument(help="All shards of the store, in order.")]
+ScoreFiles = Annotated[list[Path], typer.Argument(help="Score files, in the table's order.")]
+
+
+def stage(module: str) -> Any:
+    """Import a stage only when it is run: most need no torch."""
+    return import_module(f"aepsl.stages.{module}")
+
+
+def machine_of(device: str, threads: int, workers: int = 0) -> Any:
+    """Return how a stage with a network is run."""
+    training, networks = stage("_training"), stage("_networks")
+    return training.Machine(networks.pick_device(device), threads, workers)

@@ -1,0 +1,333 @@
+"""The configuration: one frozen model per section, every knob with its unit and source.
+
+Stages take only the sections they read, as canonical JSON (see ``aepsl.workflow``); core functions
+take plain named values and never see these classes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from aepsl.errors import AepslError, Problem
+
+VOC_CLASSES = tuple(
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
+    "person pottedplant sheep sofa train tvmonitor".split()
+)
+
+
+def knob(default: Any, doc: str, *, unit: str, source: str, **limits: Any) -> Any:
+    """Return a pydantic field that also records the knob's unit and where its value comes from."""
+    extra = {"unit": unit, "source": source}
+    return Field(default, description=doc, json_schema_extra=extra, **limits)
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, without unknown keys; strings are coerced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Scenes(Section):
+    """The generated dataset (``data.adapter: scenes``)."""
+
+    train_images: int = knob(
+        120, "Training images.", unit="images", source="4 min on 2 cores", ge=2
+    )
+    val_images: int = knob(80, "Validation images.", unit="images", source="as above", ge=1)
+    size: int = knob(193, "Side of an image, 8 k + 1.", unit="px", source="as above", ge=33)
+    two_objects: float = knob(
+        0.4, "Share of images with two objects.", unit="share", source="chosen", ge=0, le=1
+    )
+    hue_spread: float = knob(
+        8.0, "Spread of a body's hue around its class's.", unit="2 degrees", source="chosen", ge=0
+    )
+    stray_hue: float = knob(
+        0.1, "Share of bodies with another class's hue.", unit="share", source="chosen", ge=0, le=1
+    )
+    distractors: int = knob(2, "Headless blobs an image.", unit="blobs", source="chosen", ge=0)
+    clutter: int = knob(4, "Small grey blobs an image.", unit="blobs", source="chosen", ge=0)
+    seed: int = knob(
+        1, "Seed of the generator, apart from training's.", unit="-", source="-", ge=0
+    )
+
+
+class Data(Section):
+    """Where photographs, their labels and, for scoring only, their masks come from."""
+
+    adapter: Literal["scenes", "voc"] = knob(
+        "scenes", "Generated scenes, or VOC's folders.", unit="-", source="-"
+    )
+    root: str | None = knob(
+        None, "Folder with JPEGImages, ImageSets/Segmentation.", unit="path", source="VOCdevkit"
+    )
+    train_split: str = knob(
+        "train", "Split to learn from.", unit="-", source="VOC; the paper: train_aug"
+    )
+    eval_split: str = knob("val", "Split to predict and score.", unit="-", source="paper, sec. 4.1")
+    labels: Literal["xml", "csv"] = knob(
+        "xml", "Image labels from Annotations/*.xml or from a CSV.", unit="-", source="VOC"
+    )
+    labels_csv: str | None = knob(
+        None, "CSV with columns image, labels (names, space-separated).", unit="path", source="-"
+    )
+    class_names: tuple[str, ...] = knob(
+        VOC_CLASSES, "All classes, in the order of the mask's values 1..n.", unit="-", source="VOC"
+    )
+    classes: tuple[str, ...] | None = knob(
+        None, "Use only these classes; images without them are left out.", unit="-", source="-"
+    )
+    limit_per_class: int | None = knob(
+        None, "Keep at most so many images a class and split.", unit="images", source="-", ge=1
+    )
+    scenes: Scenes = Scenes()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Data:
+        if self.adapter == "voc" and self.root is None:
+            raise ValueError("data.adapter is voc, but data.root is not set")
+        if self.adapter == "voc" and self.labels == "csv" and self.labels_csv is None:
+            raise ValueError("data.labels is csv, but data.labels_csv is not set")
+        unknown = set(self.classes or ()) - set(self.class_names)
+        if self.adapter == "voc" and unknown:
+            raise ValueError(f"data.classes names {sorted(unknown)}, not in data.class_names")
+        return self
+
+
+class Networks(Section):
+    """DeepLab-LargeFOV on VGG-16, for classification and for segmentation."""
+
+    weights: str = knob(
+        "random",
+        "random, a torchvision name (IMAGENET1K_FEATURES), or a .npz/.pth/.safetensors"
+        " file.",
+        unit="-",
+        source="paper: VGG-16 of ImageNet",
+    )
+    weights_input: Literal["torchvision", "caffe_bgr", "caffe_rgb"] = knob(
+        "torchvision", "What a local weights file was trained on.", unit="-", source="its author"
+    )
+    width: float = knob(1.0, "Factor of every layer's channels.", unit="-", source="VGG-16", gt=0)
+    fc6_dilation: int = knob(
+        12, "Dilation of fc6.", unit="cells of 8 px", source="DeepLab-LargeFOV", ge=1
+    )
+    batch_norm: bool = knob(
+        False, "Batch normalisation after each convolution.", unit="-", source="needed from scratch"
+    )
+    dropout: float = knob(
+        0.5, "Dropout after fc6 and fc7.", unit="share", source="VGG-16", ge=0, lt=1
+    )
+    frozen_blocks: int = knob(
+        0, "Leading blocks of convolutions kept as loaded.", unit="blocks", source="-", ge=0, le=5
+    )
+
+
+class Training(Section):
+    """How a network is trained."""
+
+    epochs: int = knob(15, "Passes over the images.", unit="epochs", source="paper, Fig. 5a", ge=1)
+    batch_size: int = knob(30, "Images a step.", unit="images", source="paper, sec. 4.2", ge=1)
+    crop: int = knob(321, "Side of the random crop, 8 k + 1.", unit="px", source="paper", ge=33)
+    scale_min: float = knob(
+        0.8, "Smallest random scale.", unit="-", source="chosen; 1 in DeepLab", gt=0
+    )
+    scale_max: float = knob(1.2, "Largest random scale.", unit="-", source="chosen", gt=0)
+    flip: bool = knob(True, "Mirror every second image.", unit="-", source="DeepLab")
+    learning_rate: float = knob(
+        1e-3, "First learning rate.", unit="-", source="paper, sec. 4.2", gt=0
+    )
+    last_layer_factor: float = knob(
+        10.0, "Times as fast for the new last layers.", unit="-", source="paper, sec. 4.2", gt=0
+    )
+    momentum: float = knob(0.9, "Momentum of SGD.", unit="-", source="recalled: 0.9", ge=0, lt=1)
+    weight_decay: float = knob(5e-4, "Weight decay.", unit="-", source="recalled: 5e-4", ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Training:
+        if self.scale_min > self.scale_max:
+            raise ValueError("scale_min is larger than scale_max")
+        return self
+
+
+class ClassifierTraining(Training):
+    """Training of the classifier of each erasing step."""
+
+    decay_every: int = knob(
+        6, "Epochs after which the rate is multiplied.", unit="epochs", source="paper", ge=1
+    )
+    decay_factor: float = knob(0.1, "By what it is multiplied.", unit="-", source="paper", gt=0)
+
+
+class SegmentationTraining(Training):
+    """Training of the segmentation network."""
+
+    poly_power: float = knob(0.9, "Power of the poly policy.", unit="-", source="DeepLab", gt=0)
+
+
+class Mining(Section):
+    """Adversarial erasing: Algorithm 1."""
+
+    steps: int = knob(3, "Erasing steps.", unit="steps", source="paper, sec. 4.3: 3", ge=1)
+    erase_rule: Literal["fraction_of_max", "top_fraction", "absolute"] = knob(
+        "fraction_of_max", "How delta becomes a threshold.", unit="-", source="paper's Figs. 5b, 6"
+    )
+    delta: float = knob(
+        0.52, "The threshold, as the rule reads it.", unit="by rule", source="Figs. 5b, 6", gt=0
+    )
+    train: ClassifierTraining = ClassifierTraining()
+
+
+class Saliency(Section):
+    """Where background is to be found."""
+
+    method: Literal["robust_background", "precomputed"] = knob(
+        "robust_background", "Computed here, or read from a folder.", unit="-", source="paper: DRFI"
+    )
+    folder: str | None = knob(
+        None, "Maps <id>.png, 8 bit, for precomputed.", unit="path", source="-"
+    )
+    superpixels: int = knob(
+        200, "Superpixels an image.", unit="superpixels", source="Zhu et al. 2014", ge=10
+    )
+
+    @model_validator(mode="after")
+    def _has_folder(self) -> Saliency:
+        if self.method == "precomputed" and self.folder is None:
+            raise ValueError("saliency.method is precomputed, but saliency.folder is not set")
+        return self
+
+
+class Labels(Section):
+    """Pseudo-labels S = F union B."""
+
+    source: Literal["mined", "truth"] = knob(
+        "mined", "Mined regions, or true masks (the upper bound).", unit="-", source="-"
+    )
+    background_threshold: float = knob(
+        0.06, "Saliency below it is background.", unit="0..1", source="paper, sec. 4.1", ge=0, le=1
+    )
+
+
+class Segmentation(Section):
+    """The network that is kept."""
+
+    psl: bool = knob(True, "Prohibitive segmentation learning.", unit="-", source="paper, sec. 3.2")
+    train: SegmentationTraining = SegmentationTraining()
+
+
+class Prediction(Section):
+    """Masks from the segmentation network."""
+
+    scales: tuple[float, ...] = knob(
+        (1.0,), "Scales whose scores are averaged.", unit="-", source="paper: 1", min_length=1
+    )
+    flip: bool = knob(False, "Average with the mirrored image.", unit="-", source="paper: no")
+    threshold: float = knob(
+        0.1, "Class scores below p become 0.", unit="0..1", source="paper, sec. 3.2", ge=0, lt=1
+    )
+    palette_png: bool = knob(False, "Write masks as palette PNGs too.", unit="-", source="VOC")
+
+
+class Crf(Section):
+    """Fully connected CRF; the defaults are DeepLab-LargeFOV's."""
+
+    enabled: bool = knob(True, "Refine the predictions.", unit="-", source="paper, sec. 3.2")
+    iterations: int = knob(
+        10, "Mean-field iterations.", unit="iterations", source="DeepLab-LargeFOV", ge=1
+    )
+    bilateral_weight: float = knob(4.0, "bi_w.", unit="-", source="DeepLab-LargeFOV", ge=0)
+    bilateral_xy: float = knob(121.0, "bi_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
+    bilateral_rgb: float = knob(5.0, "bi_rgb_std.", unit="0..255", source="DeepLab-LargeFOV", gt=0)
+    gaussian_weight: float = knob(3.0, "pos_w.", unit="-", source="DeepLab-LargeFOV", ge=0)
+    gaussian_xy: float = knob(3.0, "pos_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
+
+
+class Report(Section):
+    """The page of pictures."""
+
+    images: int = knob(10, "Images shown.", unit="images", source="-", ge=0)
+
+
+class Runtime(Section):
+    """How the work is done; nothing here changes a result or makes anything run again."""
+
+    shards: int = knob(2, "Parts of each per-image stage.", unit="jobs", source="-", ge=1)
+    threads: int = knob(2, "Threads of a training.", unit="threads", source="-", ge=1)
+    workers: int = knob(0, "Loader processes of a training.", unit="processes", source="-", ge=0)
+    device: str = knob("auto", "auto, cpu or cuda.", unit="-", source="-")
+
+
+class Config(Section):
+    """Everything that a run is made from."""
+
+    run: str = knob("scenes", "Name of the folder in results/.", unit="-", source="-")
+    seed: int = knob(0, "Seed of all training.", unit="-", source="-", ge=0)
+    data: Data = Data()
+    networks: Networks = Networks()
+    mining: Mining = Mining()
+    saliency: Saliency = Saliency()
+    labels: Labels = Labels()
+    segmentation: Segmentation = Segmentation()
+    prediction: Prediction = Prediction()
+    crf: Crf = Crf()
+    report: Report = Report()
+    runtime: Runtime = Runtime()
+    variants: dict[str, dict[str, Any]] = knob(
+        {"main": {}}, "Named overrides of the keys above.", unit="-", source="-", min_length=1
+    )
+
+
+S = TypeVar("S", bound=Section)
+
+
+def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> Iterator[str]:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return
+        model = annotation
+    yield from model.model_fields
+
+
+def _hint(model: type[BaseModel], error: Mapping[str, Any]) -> str:
+    if error["type"] != "extra_forbidden":
+        return "see config.schema.json for every key, its unit and its limits"
+    *path, name = error["loc"]
+    near = difflib.get_close_matches(str(name), list(_known_keys(model, tuple(path))), n=1)
+    return f"did you mean {near[0]}?" if near else "see config.schema.json for the known keys"
+
+
+def parse(model: type[S], values: Mapping[str, Any], *, where: str) -> S:
+    """Return ``values`` as a checked section.
+
+    Raises:
+        AepslError: listing each unknown key with its nearest known name, and each wrong value.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as failure:
+        problems = []
+        for error in failure.errors():
+            key = ".".join(str(part) for part in error["loc"]) or "(top level)"
+            unknown = error["type"] == "extra_forbidden"
+            what = "unknown key" if unknown else error["msg"].removeprefix("Value error, ")
+            problems.append(Problem(f"{where}: {key}", what, _hint(model, error)))
+        raise AepslError(problems, "The configuration cannot be used:") from None
+
+
+class Slice(dict[str, Any]):
+    """The keys of the configuration that one stage reads, by dotted name."""
+
+    def section(self, name: str, model: type[S]) -> S:
+        """Return the section ``name``, checked."""
+        return parse(model, self[name], where=f"--config {name}")
+
+    def canonical(self) -> str:
+        """Return the slice as JSON with sorted keys, for the stores to record."""
+        return json.dumps(self, sort_keys=True)

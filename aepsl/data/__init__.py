@@ -1,0 +1,1 @@
+"""Datasets in: adapters, checks, the index, loading."""

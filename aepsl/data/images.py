@@ -1,0 +1,123 @@
+"""Reading photographs and masks: always the pixels that a viewer would show, or a clear refusal."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from aepsl.errors import AepslError
+
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return an upright 8-bit RGB image; what is transparent shows white, as on a page."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in _SIXTEEN_BIT:
+        wide = np.asarray(image).astype(np.uint32)
+        return Image.fromarray((wide >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode in ("RGBA", "LA", "PA"):
+        rgba = image.convert("RGBA")
+        page = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(page, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Return a photograph as (height, width, 3) RGB, 0..255.
+
+    Grey, palette, CMYK, transparent and 16-bit files are converted; EXIF rotation is applied. Of
+    an animation the first frame is taken.
+
+    Raises:
+        AepslError: if the file is absent, empty, truncated, or no image.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return np.asarray(_to_rgb(image))
+    except FileNotFoundError:
+        raise AepslError.of(
+            path, "the image is not there", "put it there, or take it out of the split"
+        ) from None
+    except UnidentifiedImageError:
+        empty = path.stat().st_size == 0
+        what = "the file is empty" if empty else "no image format that can be read"
+        raise AepslError.of(path, what, "replace it, or take it out of the split") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
+        raise AepslError.of(
+            path, f"the image is broken ({error})", "replace it, or take it out of the split"
+        ) from None
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) as a viewer shows it, from the header alone.
+
+    Raises:
+        AepslError: if the header cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise AepslError.of(path, f"not readable ({error})", "replace the file") from None
+    return (width, height) if turned else (height, width)
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Return a true mask's (height, width) values: palette indices or grey values.
+
+    Raises:
+        AepslError: if it cannot be read, or stores colours instead of indices.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "1"):
+                raise AepslError.of(
+                    path, f"a mask of mode {image.mode}", "store class indices (palette or grey)"
+                )
+            return np.asarray(image).astype(np.uint8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise AepslError.of(path, f"the mask is broken ({error})", "replace the file") from None
+
+
+def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
+    """Return PASCAL VOC's (colours, 3) palette: bit k of a class spreads over the three channels.
+
+    >>> voc_palette(3).tolist()
+    [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
+    """
+    numbers = np.arange(colours)[:, None]
+    palette = np.zeros((colours, 3), np.int64)
+    for bit in range(7, -1, -1):
+        palette |= ((numbers >> np.arange(3)) & 1) << bit
+        numbers = numbers >> 3
+    return palette.astype(np.uint8)
+
+
+def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Write a mask as a PNG with VOC's palette."""
+    image = Image.fromarray(mask)
+    image.putpalette(voc_palette().ravel().tolist())
+    image.save(path, format="PNG")
+
+
+def read_grey(path: Path) -> NDArray[np.float32]:
+    """Return a map (height, width) in 0..1 from an 8-bit image.
+
+    Raises:
+        AepslError: if it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"), np.float32) / 255
+    except (OSError, ValueError, SyntaxError) as error:
+        raise AepslError.of(path, f"not readable ({error})", "write one 8-bit map an image") from None

@@ -1,0 +1,187 @@
+"""The generated dataset: scenes whose objects have a small telling part and a large weak body.
+
+A classifier first looks at the telling part only (a small checked head in its class's bright
+colour); the body, whose dull colour only hints at the class, is found once the head is erased.
+Smaller blobs of the bodies' colours, without a head, stand about as distractors. Masks are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+CLASS_NAMES = ("cyan", "red", "violet", "yellow", "green")
+"""Each class is named after the colour of its head."""
+
+HEAD_HUES = (90, 0, 135, 30, 60)
+"""Hue of each class's head, in OpenCV's half degrees (0..179)."""
+
+BODY_HUES = (0, 36, 72, 108, 144)
+"""Middle hue of each class's body; no class has head and body alike."""
+
+HEAD_LENGTH = 0.125
+"""Diameter of a head, in sides of the image."""
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """How scenes look; lengths in pixels."""
+
+    size: int
+    two_objects: float
+    hue_spread: float
+    stray_hue: float
+    distractors: int
+    clutter: int
+
+
+class Scene(NamedTuple):
+    """One generated photograph with its truth."""
+
+    image: Image
+    """(size, size, 3) RGB."""
+    mask: NDArray[np.uint8]
+    """(size, size): 0 background, 1 + class."""
+    labels: tuple[str, ...]
+    """Names of the classes shown, in the order of ``CLASS_NAMES``."""
+
+
+class _Pose(NamedTuple):
+    x: float
+    y: float
+    length: float
+    breadth: float
+    angle: float
+
+    def local(self, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return each pixel's place along and across the object, in half-axes."""
+        rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        along = (columns - self.x) * cos + (rows - self.y) * sin
+        across = (rows - self.y) * cos - (columns - self.x) * sin
+        return along / (self.length / 2), across / (self.breadth / 2)
+
+
+def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> NDArray[np.float32]:
+    coarse = rng.standard_normal((cells, cells)).astype(np.float32)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def _colour(hue: float, saturation: float, value: float) -> NDArray[np.float32]:
+    pixel = np.array([[[hue % 180, saturation, value]]], np.float32).astype(np.uint8)
+    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
+
+
+def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    base = _colour(rng.uniform(0, 180), rng.uniform(10, 45), rng.uniform(150, 210))
+    canvas = np.tile(base, (size, size, 1))
+    canvas += 9 * _smooth_noise(rng, size, 4)[..., None]
+    return canvas + 5 * _smooth_noise(rng, size, size // 3)[..., None]
+
+
+def _paint(
+    canvas: NDArray[np.float32], where: Mask, colour: NDArray[np.float32], texture: Image | float
+) -> None:
+    shaded = colour + np.asarray(texture, np.float32)
+    canvas[where] = np.broadcast_to(shaded, canvas.shape)[where]
+
+
+def _checks(along: NDArray[np.float32], across: NDArray[np.float32]) -> Mask:
+    """Return the coloured squares of a head; coordinates in head radii."""
+    return (np.sin(along * 5) > 0) ^ (np.sin(across * 5) > 0)
+
+
+def _pose(rng: np.random.Generator, size: int, *, place: int, places: int) -> _Pose:
+    """Draw where an object lies; two stand upright side by side."""
+    length = rng.uniform(0.65, 0.85) * size / (1.0 if places == 1 else 1.2)
+    centre = 0.5 if places == 1 else (0.26, 0.74)[place]
+    slack = 0.08 if places == 1 else 0.02
+    upright = rng.choice([1, -1]) * np.pi / 2 + rng.uniform(-0.4, 0.4)
+    return _Pose(
+        x=(centre + rng.uniform(-slack, slack)) * size,
+        y=rng.uniform(0.42, 0.58) * size,
+        length=length,
+        breadth=length * rng.uniform(0.5, 0.7),
+        angle=upright if places == 2 else rng.uniform(0, 2 * np.pi),
+    )
+
+
+def _object(
+    rng: np.random.Generator,
+    canvas: NDArray[np.float32],
+    kind: int,
+    pose: _Pose,
+    options: SceneOptions,
+) -> Mask:
+    """Paint one object of class ``kind``; return its mask."""
+    size, length = options.size, pose.length
+    along, across = pose.local(size)
+    body = along**2 + across**2 < 1
+    hint = rng.integers(len(BODY_HUES)) if rng.random() < options.stray_hue else kind
+    hue = BODY_HUES[hint] + rng.normal(0, options.hue_spread)
+    texture = 14 * _smooth_noise(rng, size, size // 4)[..., None]
+    _paint(canvas, body, _colour(hue, rng.uniform(110, 170), rng.uniform(120, 190)), texture)
+    head_pose = pose._replace(
+        x=pose.x + 0.30 * length * np.cos(pose.angle),
+        y=pose.y + 0.30 * length * np.sin(pose.angle),
+        length=HEAD_LENGTH * size,
+        breadth=HEAD_LENGTH * size,
+    )
+    along, across = head_pose.local(size)
+    head = along**2 + across**2 < 1
+    _paint(canvas, head, np.array([240, 240, 235], np.float32), 0.0)
+    _paint(canvas, head & _checks(along, across), _colour(HEAD_HUES[kind], 255, 200), 0.0)
+    return body | head
+
+
+def _blob(
+    rng: np.random.Generator,
+    canvas: NDArray[np.float32],
+    taken: Mask,
+    *,
+    length: float,
+    colour: NDArray[np.float32],
+) -> None:
+    """Paint a small ellipse somewhere, behind what stands there already."""
+    size = len(canvas)
+    pose = _Pose(
+        *rng.uniform(0.05 * size, 0.95 * size, 2),
+        length=length,
+        breadth=length * rng.uniform(0.5, 1),
+        angle=rng.uniform(0, np.pi),
+    )
+    along, across = pose.local(size)
+    texture = 10 * _smooth_noise(rng, size, size // 4)[..., None]
+    _paint(canvas, (along**2 + across**2 < 1) & ~taken, colour, texture)
+
+
+def make_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
+    """Draw one scene; everything in it comes from ``rng``."""
+    size = options.size
+    canvas = _background(rng, size)
+    count = 2 if rng.random() < options.two_objects else 1
+    kinds = rng.choice(len(CLASS_NAMES), size=count, replace=False)
+    mask = np.zeros((size, size), np.uint8)
+    for place, kind in enumerate(kinds):
+        pose = _pose(rng, size, place=place, places=count)
+        where = _object(rng, canvas, int(kind), pose, options)
+        mask[where] = 1 + kind
+    for _ in range(options.distractors):
+        hue = BODY_HUES[rng.integers(len(BODY_HUES))] + rng.normal(0, options.hue_spread)
+        colour = _colour(hue, rng.uniform(110, 170), rng.uniform(120, 190))
+        length = rng.uniform(0.1, 0.18) * size
+        _blob(rng, canvas, mask > 0, length=length, colour=colour)
+    for _ in range(options.clutter):
+        colour = _colour(rng.uniform(0, 180), rng.uniform(0, 40), rng.uniform(60, 240))
+        length = rng.uniform(0.04, 0.1) * size
+        _blob(rng, canvas, mask > 0, length=length, colour=colour)
+    canvas += rng.normal(0, 4, canvas.shape)
+    labels = tuple(name for k, name in enumerate(CLASS_NAMES) if (mask == 1 + k).any())
+    return Scene(canvas.clip(0, 255).astype(np.uint8), mask, labels)

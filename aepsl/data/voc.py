@@ -1,0 +1,118 @@
+"""PASCAL VOC's folders: JPEGImages, ImageSets/Segmentation, SegmentationClass, Annotations."""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aepsl.errors import AepslError, Problem
+
+Labels = dict[str, tuple[str, ...]]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def check_folder(root: Path) -> None:
+    """Refuse a folder that is not in VOC's layout.
+
+    Raises:
+        AepslError: if it or its JPEGImages is absent.
+    """
+    if not (root / "JPEGImages").is_dir():
+        what = "there is no folder JPEGImages in it" if root.is_dir() else "no such folder"
+        raise AepslError.of(
+            root, what, "set data.root to a folder in VOC's layout (see README, 'Your photographs')"
+        )
+
+
+def read_split(root: Path, split: str) -> list[str]:
+    """Return the image ids of one split, in the file's order.
+
+    Raises:
+        AepslError: listing an absent or empty file, ids listed twice and ids that are paths.
+    """
+    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    if not path.is_file():
+        raise AepslError.of(path, "the split is not there", "one image id a line, no suffix")
+    ids = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    problems = []
+    for image_id in dict.fromkeys(ids):
+        if image_id in (".", "..") or "/" in image_id or "\\" in image_id:
+            problems.append(Problem(f"{path}: {image_id}", "an id that is a path", "use the name"))
+        if ids.count(image_id) > 1 and len(ids) < 100_000:
+            problems.append(Problem(f"{path}: {image_id}", "listed twice", "remove one line"))
+    if not ids:
+        problems.append(Problem(str(path), "the split is empty", "one image id a line"))
+    if problems:
+        raise AepslError(problems)
+    return ids
+
+
+def image_files(root: Path) -> dict[str, Path]:
+    """Return the photographs of JPEGImages by id (the name without its suffix)."""
+    files = sorted((root / "JPEGImages").iterdir())
+    return {path.stem: path for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
+
+
+@dataclass
+class LabelSource:
+    """Image labels of a dataset, and what was wrong with where they stand."""
+
+    of: Callable[[str], tuple[str, ...] | None]
+    """Labels of an image id; None if nothing is recorded of it."""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def labels_from_xml(root: Path) -> LabelSource:
+    """Read each image's labels from the boxes in Annotations/<id>.xml, when asked for."""
+    source = LabelSource(of=lambda image_id: read(root / "Annotations" / f"{image_id}.xml"))
+
+    def read(path: Path) -> tuple[str, ...] | None:
+        if not path.is_file():
+            return None
+        try:
+            boxes = ElementTree.parse(path).getroot().iter("object")
+            return _unique(box.findtext("name", "").strip() for box in boxes)
+        except ElementTree.ParseError as error:
+            hint = "replace it by the dataset's own file"
+            source.problems.append(Problem(str(path), f"not XML ({error})", hint))
+            return None
+
+    return source
+
+
+def labels_from_csv(path: Path, *, known_images: Iterable[str]) -> LabelSource:
+    """Read labels from a CSV with a header and the columns ``image`` and ``labels``.
+
+    ``labels`` holds class names separated by spaces. Rows of images that are not in
+    ``known_images``, images with two rows, and lines without the columns become problems.
+
+    Raises:
+        AepslError: if the file is absent or has no such header.
+    """
+    if not path.is_file():
+        raise AepslError.of(path, "the label file is not there", "set data.labels_csv to it")
+    known = set(known_images)
+    labels: Labels = {}
+    source = LabelSource(of=labels.get)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        if not {"image", "labels"} <= set(rows.fieldnames or ()):
+            raise AepslError.of(path, "no columns image, labels", "make 'image,labels' line 1")
+        for row in rows:
+            where, image_id = f"{path}:{rows.line_num}", row["image"]
+            if image_id in labels:
+                hint = "keep one row an image, its labels separated by spaces"
+                source.problems.append(Problem(where, f"{image_id} has two rows", hint))
+            if image_id not in known:
+                hint = "remove the row, or put the image into JPEGImages"
+                source.problems.append(Problem(where, f"names {image_id}, which is absent", hint))
+            labels[image_id] = _unique((row["labels"] or "").split())
+    return source
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name))

@@ -1,0 +1,1 @@
+"""Pseudo-labels: mined regions joined with background (paper, section 3.2)."""

@@ -1,0 +1,75 @@
+"""The initial segmentation mask ``S = F union B`` and why parts of it are ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BACKGROUND = 0
+IGNORED = 255
+
+
+class Assembled(NamedTuple):
+    """A pseudo-label, and how many of its pixels each rule ignored."""
+
+    mask: NDArray[np.uint8]
+    """(height, width): 0 background, 1 + class, 255 ignored."""
+    conflict: int
+    """Pixels that more than one class claims."""
+    low_saliency: int
+    """Pixels that one class claims although they look like background."""
+    unclaimed: int
+    """Pixels that neither a class nor the background claims."""
+
+
+def region_mask(
+    regions: NDArray[np.bool_], *, classes: Sequence[int], unclaimed: int
+) -> NDArray[np.uint8]:
+    """Return one mask of the (present, height, width) regions; more than one claim is ignored.
+
+    Args:
+        regions: the region of each present class.
+        classes: the number of each present class, from 0, background not counted.
+        unclaimed: the value of pixels without a claim.
+    """
+    height, width = regions.shape[1:]
+    mask = np.full((height, width), unclaimed, np.uint8)
+    for region, number in zip(regions, classes, strict=True):
+        mask[region] = 1 + number
+    mask[regions.sum(axis=0) > 1] = IGNORED
+    return mask
+
+
+def assemble_label(
+    regions: NDArray[np.bool_],
+    saliency: NDArray[np.floating],
+    *,
+    classes: Sequence[int],
+    background_threshold: float,
+) -> Assembled:
+    """Join mined regions and background to a pseudo-label by the paper's three rules.
+
+    Args:
+        regions: (present, height, width), the mined region of each present class.
+        saliency: (height, width), 0..1.
+        classes: the number of each present class, from 0, background not counted.
+        background_threshold: saliency below it is background (paper: 0.06).
+
+    Returns:
+        The mask with its ignored pixels counted by reason; the three reasons exclude each other.
+    """
+    claims = regions.sum(axis=0)
+    background = saliency < background_threshold
+    mask = region_mask(regions, classes=classes, unclaimed=IGNORED)
+    mask[(claims == 0) & background] = BACKGROUND
+    low_saliency = (claims == 1) & background
+    mask[low_saliency] = IGNORED
+    return Assembled(
+        mask,
+        conflict=int((claims > 1).sum()),
+        low_saliency=int(low_saliency.sum()),
+        unclaimed=int(((claims == 0) & ~background).sum()),
+    )

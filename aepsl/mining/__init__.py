@@ -1,0 +1,1 @@
+"""Adversarial erasing: Algorithm 1 of the paper, as functions on arrays and tensors."""

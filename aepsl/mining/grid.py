@@ -1,0 +1,38 @@
+"""Activation maps as arrays: where their cells lie on the image, and how they are shown."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def interpolation_matrix(length: int, cells: int, stride: int) -> NDArray[np.float32]:
+    """Return the (length, cells) matrix that interpolates linearly from a grid of step ``stride``.
+
+    Cell k lies on pixel ``k * stride``: every pooling of the network is 3x3, stride 2, padding 1,
+    which keeps pixel 0 in place. Pixels beyond the last cell take its value.
+    """
+    position = np.arange(length, dtype=np.float64) / stride
+    left = np.minimum(np.floor(position).astype(int), cells - 1)
+    right = np.minimum(left + 1, cells - 1)
+    share = position - left
+    matrix = np.zeros((length, cells), np.float32)
+    rows = np.arange(length)
+    np.add.at(matrix, (rows, left), (1 - share).clip(0, 1))
+    np.add.at(matrix, (rows, right), share.clip(0, 1))
+    return matrix
+
+
+def upsample_to_image(
+    maps: NDArray[np.floating], *, height: int, width: int, stride: int
+) -> NDArray[np.float32]:
+    """Interpolate (classes, h, w) maps of a network's stride to (classes, height, width)."""
+    rows = interpolation_matrix(height, maps.shape[-2], stride)
+    columns = interpolation_matrix(width, maps.shape[-1], stride)
+    return rows @ maps.astype(np.float32) @ columns.T
+
+
+def normalised(maps: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Scale each map of (classes, h, w) to a maximum of 1; a map without activation stays 0."""
+    peak = maps.reshape(len(maps), -1).max(axis=1, initial=0.0)[:, None, None].astype(np.float32)
+    return np.divide(maps, peak, out=np.zeros(maps.shape, np.float32), where=peak > 0)

@@ -1,0 +1,1 @@
+"""Networks and pretrained weights; every network takes RGB images, 0..255."""

@@ -1,0 +1,1 @@
+"""Pages and figures: the only part that plots or fills templates."""

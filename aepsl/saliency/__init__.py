@@ -1,0 +1,1 @@
+"""Saliency: where the background is."""

@@ -1,0 +1,79 @@
+"""Online prohibitive segmentation learning: section 3.2 of the paper, equation by equation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IGNORED = 255
+
+
+def resize_scores(scores: Tensor, *, height: int, width: int, stride: int) -> Tensor:
+    """Interpolate (n, classes, h, w) scores at ``stride`` to (n, classes, height, width).
+
+    Cell k lies on pixel ``k * stride`` exactly; what lies beyond the last cell takes its value.
+    """
+    grid_height = (scores.shape[2] - 1) * stride + 1
+    grid_width = (scores.shape[3] - 1) * stride + 1
+    full = functional.interpolate(
+        scores, (grid_height, grid_width), mode="bilinear", align_corners=True
+    )
+    missing = (0, max(0, width - grid_width), 0, max(0, height - grid_height))
+    return functional.pad(full, missing, mode="replicate")[:, :, :height, :width]
+
+
+def segmentation_loss(log_probabilities: Tensor, masks: Tensor) -> Tensor:
+    """Return ``J(f, S) = -1 / (sum_c |S_c|) sum_c sum_{u in S_c} log f_{u,c}``, mean over images.
+
+    Args:
+        log_probabilities: (n, classes, h, w), ``log f``, background first.
+        masks: (n, h, w), the class of each pixel; 255 is left out.
+
+    Returns:
+        A scalar, at least 0. An image without any labelled pixel counts as 0.
+    """
+    summed = functional.nll_loss(
+        log_probabilities, masks, ignore_index=IGNORED, reduction="none"
+    ).sum(dim=(1, 2))
+    labelled = (masks != IGNORED).sum(dim=(1, 2)).clamp(min=1)
+    return (summed / labelled).mean()
+
+
+@torch.no_grad()
+def auxiliary_masks(
+    log_probabilities: Tensor, image_scores: Tensor, *, ignored: Tensor | None = None
+) -> Tensor:
+    """Return ``S_hat = argmax_c [1, v] (x) f(I; theta)``: the online auxiliary mask.
+
+    The background keeps the weight 1; the classes are weighted by how much the classification
+    branch believes in them, so that a class that the image does not show is prohibited. It is a
+    constant target: no gradient flows through it.
+
+    Args:
+        log_probabilities: (n, 1 + classes, h, w), ``log f``, background first.
+        image_scores: (n, classes), v in 0..1.
+        ignored: (n, h, w), where the answer is 255; nowhere by default.
+
+    Returns:
+        (n, h, w) int64 classes.
+    """
+    weights = functional.pad(image_scores.clamp(min=0).log(), (1, 0))
+    masks = (log_probabilities + weights[:, :, None, None]).argmax(dim=1)
+    return masks if ignored is None else masks.masked_fill(ignored, IGNORED)
+
+
+def image_scores(logits: Tensor) -> Tensor:
+    """Return v, the softmax of the (n, classes) scores of the classification branch."""
+    return logits.softmax(dim=1)
+
+
+def prohibitive_loss(log_probabilities: Tensor, masks: Tensor, scores: Tensor) -> Tensor:
+    """Return ``J(f, S) + J(f, S_hat)``, the loss of the segmentation branch under PSL.
+
+    Shapes as in :func:`segmentation_loss` and :func:`auxiliary_masks`.
+    """
+    auxiliary = auxiliary_masks(log_probabilities, scores)
+    return segmentation_loss(log_probabilities, masks) + segmentation_loss(
+        log_probabilities, auxiliary
+    )

@@ -1,0 +1,1 @@
+"""One short module a rule: load, call the core, store."""

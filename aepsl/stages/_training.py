@@ -1,0 +1,129 @@
+"""What the two trainings share: loader, optimizer, loop, model file and curve."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from aepsl.config import Training
+from aepsl.console import log, tracked
+from aepsl.data.loading import Augmentation, epoch_batches, TrainingImages
+from aepsl.errors import AepslError
+from aepsl.randomness import shuffled_batches
+from aepsl.stores.atomic import write_text
+from aepsl.stores.dataset import DatasetManifest, ImageEntry
+from aepsl.stores.models import save_model
+from aepsl.training.engine import LossOf, SgdOptions, rate_schedule, sgd, train_one_epoch
+from aepsl.training.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a training is run; none of it changes the result."""
+
+    device: torch.device
+    threads: int
+    workers: int
+
+
+def label_matrix(
+    dataset: DatasetManifest, images: Sequence[ImageEntry]
+) -> NDArray[np.float32]:
+    """Return the (n, classes) labels of the images, 0 or 1."""
+    labels = np.zeros((len(images), len(dataset.class_names)), np.float32)
+    for row, image in zip(labels, images, strict=True):
+        row[dataset.label_numbers(image)] = 1
+    return labels
+
+
+def augmentation_of(train: Training, dataset: DatasetManifest) -> Augmentation:
+    """Return how the images vary."""
+    return Augmentation(
+        crop=train.crop,
+        scale_min=train.scale_min,
+        scale_max=train.scale_max,
+        flip=train.flip,
+        outside=dataset.mean_pixel,
+    )
+
+
+def steps_per_epoch(images: Sequence[Any], train: Training) -> int:
+    """Return how many batches an epoch has."""
+    return len(shuffled_batches(len(images), batch_size=train.batch_size, seed=0, epoch=0))
+
+
+def fit(
+    model: nn.Module,
+    last_layers: Iterable[nn.Module],
+    images: TrainingImages,
+    loss_of: LossOf,
+    *,
+    train: Training,
+    schedule: Schedule,
+    machine: Machine,
+    what: str,
+) -> list[dict[str, float]]:
+    """Train ``model`` in place; return one row an epoch: its losses and its learning rate.
+
+    Raises:
+        AepslError: if the loss is no longer a number.
+    """
+    torch.set_num_threads(machine.threads)
+    model.to(machine.device)
+    options = SgdOptions(
+        train.learning_rate, train.last_layer_factor, train.momentum, train.weight_decay
+    )
+    optimizer = sgd(model, last_layers, options)
+    scheduler = rate_schedule(optimizer, schedule)
+    curve: list[dict[str, float]] = []
+    for epoch in range(train.epochs):
+        batches = epoch_batches(
+            images, batch_size=train.batch_size, epoch=epoch, workers=machine.workers
+        )
+        shown = tracked(
+            batches,
+            total=steps_per_epoch(images.images, train),
+            what=f"{what}, epoch {epoch + 1} of {train.epochs}",
+        )
+        try:
+            losses = train_one_epoch(
+                model,
+                shown,
+                loss_of,
+                optimizer=optimizer,
+                schedule=scheduler,
+                device=machine.device,
+                seed=images.seed,
+                epoch=epoch,
+            )
+        except FloatingPointError as error:
+            raise AepslError.of(what, str(error), "lower the learning_rate") from None
+        curve.append({"epoch": epoch + 1, **losses})
+        log.info("%s, epoch %d of %d: %s", what, epoch + 1, train.epochs, losses)
+    return curve
+
+
+def store(
+    model: nn.Module,
+    curve: Sequence[Mapping[str, float]],
+    *,
+    output: Path,
+    curve_path: Path,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the training curve as CSV, then the model."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(curve[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(curve)
+    write_text(curve_path, text.getvalue())
+    save_model(output, model.state_dict(), facts)

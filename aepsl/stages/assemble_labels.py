@@ -1,0 +1,43 @@
+"""Join the mined regions and the background to pseudo-labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aepsl.config import Slice
+from aepsl.console import tracked
+from aepsl.labels.assemble import assemble_label
+from aepsl.stores.dataset import read_manifest, shard_of
+from aepsl.stores.records import Record, Store, writing_shard
+
+
+def run(
+    config: Slice,
+    *,
+    dataset: Path,
+    regions: Path,
+    saliency: Path,
+    output: Path,
+    shard: int,
+    shards: int,
+) -> None:
+    """Write S_i = F_i union B_i of one part of the training images, and why pixels are ignored."""
+    manifest = read_manifest(dataset)
+    images = shard_of(manifest.split("train"), shard=shard, shards=shards)
+    mined, maps = Store(regions, kind="regions"), Store(saliency, kind="saliency")
+    facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
+    with writing_shard(output, kind="labels", facts=facts) as writer:
+        for image in tracked(images, total=len(images), what="labels"):
+            record = mined[image.id]
+            label = assemble_label(
+                record.arrays["union"].astype(bool),
+                maps[image.id].arrays["saliency"],
+                classes=record.facts["classes"],
+                background_threshold=config["labels.background_threshold"],
+            )
+            reasons = {
+                "ignored_conflict": label.conflict,
+                "ignored_low_saliency": label.low_saliency,
+                "ignored_unclaimed": label.unclaimed,
+            }
+            writer.add(image.id, Record({"mask": label.mask}, reasons))

@@ -1,0 +1,53 @@
+"""Mine one region a present class from its map, and join it with what earlier steps mined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aepsl.config import Slice
+from aepsl.console import tracked
+from aepsl.mining.erase import mine_region, unite
+from aepsl.mining.grid import upsample_to_image
+from aepsl.stores.dataset import read_manifest, shard_of
+from aepsl.stores.records import Record, Store, writing_shard
+
+
+def run(
+    config: Slice,
+    *,
+    dataset: Path,
+    cams: Path,
+    regions: Path,
+    step: int,
+    output: Path,
+    shard: int,
+    shards: int,
+) -> None:
+    """Write F_{i,t} (``region``) and F_i (``union``) of one part of the training images."""
+    manifest = read_manifest(dataset)
+    images = shard_of(manifest.split("train"), shard=shard, shards=shards)
+    cam_store, earlier = Store(cams, kind="cams"), Store(regions, kind="regions")
+    stride = int(cam_store.facts()["stride"])
+    facts = {"class_names": list(manifest.class_names), "step": step, "config": config.canonical()}
+    with writing_shard(output, kind="regions", facts=facts) as writer:
+        for image in tracked(images, total=len(images), what=f"regions, step {step}"):
+            cam = cam_store[image.id]
+            maps = upsample_to_image(
+                cam.arrays["cam"], height=image.height, width=image.width, stride=stride
+            )
+            mined = [
+                mine_region(heatmap, rule=config["mining.erase_rule"], delta=config["mining.delta"])
+                for heatmap in maps
+            ]
+            region = np.stack([mask for mask, _ in mined])
+            before = (
+                earlier[image.id].arrays["union"].astype(bool)
+                if image.id in earlier
+                else np.zeros_like(region)
+            )
+            arrays = {"region": region.astype(np.uint8), "union": unite(before, region).astype("u1")}
+            thresholds = [threshold for _, threshold in mined]
+            recorded = {"classes": cam.facts["classes"], "threshold": thresholds, "step": step}
+            writer.add(image.id, Record(arrays, recorded))

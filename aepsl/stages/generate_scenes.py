@@ -1,0 +1,45 @@
+"""Write the generated dataset in VOC's layout."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from PIL import Image
+
+from aepsl.config import Scenes, Slice
+from aepsl.console import tracked
+from aepsl.data.images import write_mask
+from aepsl.data.scenes import SceneOptions, make_scene
+from aepsl.randomness import generator
+
+
+def run(config: Slice, *, output: Path) -> None:
+    """Generate the scenes of both splits into the folder ``output``."""
+    scenes = config.section("data.scenes", Scenes)
+    options = SceneOptions(
+        size=scenes.size,
+        two_objects=scenes.two_objects,
+        hue_spread=scenes.hue_spread,
+        stray_hue=scenes.stray_hue,
+        distractors=scenes.distractors,
+        clutter=scenes.clutter,
+    )
+    splits = {"train": scenes.train_images, "val": scenes.val_images}
+    jobs = [(split, number) for split, count in splits.items() for number in range(count)]
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for split, number in tracked(jobs, total=len(jobs), what="scenes"):
+        image_id = f"{split}_{number:04d}"
+        scene = make_scene(generator(scenes.seed, split, number), options)
+        Image.fromarray(scene.image).save(output / "JPEGImages" / f"{image_id}.png")
+        write_mask(output / "SegmentationClass" / f"{image_id}.png", scene.mask)
+        rows.append((split, image_id, " ".join(scene.labels)))
+    for split in splits:
+        ids = "".join(f"{image_id}\n" for owner, image_id, _ in rows if owner == split)
+        (output / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(ids)
+    with (output / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image", "labels"))
+        writer.writerows((image_id, labels) for _, image_id, labels in rows)

@@ -1,0 +1,25 @@
+"""What a store holds, for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from aepsl.stores.atomic import read_json
+from aepsl.stores.records import Store
+
+
+def run(store: Path, *, image: str | None) -> None:
+    """Print the facts of a store, and of one image's record."""
+    console = Console()
+    records = Store(store, kind=read_json(store).get("kind", ""))
+    console.print(f"{store}: {len(records)} records", highlight=False)
+    for name, value in records.facts().items():
+        console.print(f"  {name}: {value}", highlight=False)
+    if image:
+        record = records[image]
+        for name, value in record.facts.items():
+            console.print(f"  {image} {name}: {value}", highlight=False)
+        for name, array in record.arrays.items():
+            console.print(f"  {image} {name}: {array.dtype} {array.shape}", highlight=False)

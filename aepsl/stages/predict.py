@@ -1,0 +1,67 @@
+"""Masks of the segmentation network, at full resolution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aepsl.config import Prediction, Slice
+from aepsl.console import tracked
+from aepsl.data.images import read_image, write_mask
+from aepsl.networks.heads import SegmentationNetwork
+from aepsl.segmentation.inference import decide, full_probabilities, grid_log_scores
+from aepsl.stages._networks import as_batch, restore
+from aepsl.stages._training import Machine
+from aepsl.stores.atomic import digest_of
+from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
+from aepsl.stores.records import Record, writing_shard
+
+
+def _asked_for(images: list[ImageEntry], limit: int | None) -> list[ImageEntry]:
+    """Return ``limit`` images spread evenly, or all."""
+    if limit is None or limit >= len(images):
+        return images
+    return [images[len(images) * number // limit] for number in range(limit)]
+
+
+def run(
+    config: Slice,
+    *,
+    dataset: Path,
+    model: Path,
+    split: str,
+    limit: int | None,
+    output: Path,
+    shard: int,
+    shards: int,
+    machine: Machine,
+) -> None:
+    """Write one part of a split's masks; with the CRF to follow, their scores at stride 8 too.
+
+    Palette PNGs, where asked for, go to the folder ``png`` beside the shard.
+    """
+    settings = config.section("prediction", Prediction)
+    torch.set_num_threads(machine.threads)
+    manifest = read_manifest(dataset)
+    images = shard_of(_asked_for(manifest.split(split), limit), shard=shard, shards=shards)
+    network, _ = restore(SegmentationNetwork, model, device=machine.device)
+    facts = {
+        "class_names": list(manifest.class_names),
+        "model": digest_of(model),
+        "config": config.canonical(),
+    }
+    if settings.palette_png:
+        (output.parent / "png").mkdir(parents=True, exist_ok=True)
+    with writing_shard(output, kind="predictions", facts=facts) as writer:
+        for image in tracked(images, total=len(images), what=f"predict {split}"):
+            pixels = as_batch(read_image(Path(image.path)), machine.device)
+            cells = grid_log_scores(network, pixels, scales=settings.scales, flip=settings.flip)
+            scores = cells.cpu().numpy().astype(np.float16)
+            full = full_probabilities(scores, height=image.height, width=image.width)
+            mask = decide(full, threshold=settings.threshold)
+            arrays = {"mask": mask} | ({"scores": scores} if config["crf.enabled"] else {})
+            writer.add(image.id, Record(arrays, {"threshold": settings.threshold}))
+            if settings.palette_png:
+                write_mask(output.parent / "png" / f"{image.id}.png", mask)

@@ -1,0 +1,57 @@
+"""Predictions after the fully connected CRF."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aepsl.config import Crf, Slice
+from aepsl.data.images import read_image
+from aepsl.errors import AepslError
+from aepsl.segmentation.crf import CrfOptions, refine
+from aepsl.segmentation.inference import full_probabilities
+from aepsl.stages._parallel import mapped
+from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
+from aepsl.stores.records import Record, Store, writing_shard
+
+
+def _refined(image: ImageEntry, *, scores: Store, options: CrfOptions) -> NDArray[np.uint8]:
+    record = scores[image.id]
+    full = full_probabilities(record.arrays["scores"], height=image.height, width=image.width)
+    threshold = float(record.facts["threshold"])
+    return refine(read_image(Path(image.path)), full, threshold=threshold, options=options)
+
+
+def run(
+    config: Slice,
+    *,
+    dataset: Path,
+    predictions: Path,
+    output: Path,
+    shard: int,
+    shards: int,
+    threads: int,
+) -> None:
+    """Write one part of the refined masks.
+
+    Raises:
+        AepslError: if pydensecrf is not installed.
+    """
+    if find_spec("pydensecrf") is None:
+        raise AepslError.of(
+            "pydensecrf", "is not installed", "install a C++ compiler, then requirements-crf.lock"
+        )
+    settings = config.section("crf", Crf)
+    options = CrfOptions(**settings.model_dump(exclude={"enabled"}))
+    manifest, scores = read_manifest(dataset), Store(predictions, kind="predictions")
+    images = shard_of(manifest.split("eval"), shard=shard, shards=shards)
+    work = partial(_refined, scores=scores, options=options)
+    masks = mapped(work, images, threads=threads, what="CRF")
+    facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
+    with writing_shard(output, kind="predictions", facts=facts) as writer:
+        for image, mask in zip(images, masks, strict=True):
+            writer.add(image.id, Record({"mask": mask}))

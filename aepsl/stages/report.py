@@ -1,0 +1,164 @@
+"""The report of a run: scores, curves, and pictures of every stage."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aepsl.data.images import read_image, voc_palette
+from aepsl.mining.erase import erase
+from aepsl.mining.grid import normalised, upsample_to_image
+from aepsl.report import figures
+from aepsl.report.page import render
+from aepsl.stages._truth import true_mask
+from aepsl.stages.summarise import describe
+from aepsl.stores.atomic import read_json, write_text
+from aepsl.stores.dataset import DatasetManifest, ImageEntry, read_manifest
+from aepsl.stores.records import Store
+
+HEIGHT = 150
+"""Of a picture on the page, in pixels."""
+
+Picture = tuple[str, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The stores of one variant; ``cams`` and ``regions`` by step, first step first."""
+
+    cams: Sequence[Store]
+    regions: Sequence[Store]
+    saliency: Store
+    labels: Store
+    predictions: Store
+
+
+def _steps(image: ImageEntry, manifest: DatasetManifest, sources: Sources) -> Iterator[Picture]:
+    pixels = read_image(Path(image.path))
+    seen = pixels
+    size = {"height": image.height, "width": image.width}
+    for step, (cams, regions) in enumerate(zip(sources.cams, sources.regions, strict=True), 1):
+        record = cams[image.id]
+        stride = int(cams.facts()["stride"])
+        maps = normalised(upsample_to_image(record.arrays["cam"], stride=stride, **size))
+        for number, heatmap in zip(record.facts["classes"], maps, strict=True):
+            yield f"CAM {step}: {manifest.class_names[number]}", figures.heat(seen, heatmap)
+        union = regions[image.id].arrays["union"].astype(bool).any(axis=0)
+        seen = erase(pixels, union, fill=manifest.mean_pixel)
+        yield f"erased, step {step}", seen
+
+
+def _pictures(image: ImageEntry, manifest: DatasetManifest, sources: Sources) -> Iterator[Picture]:
+    """Yield the row of one image, from the photograph to the truth."""
+    palette = voc_palette()
+    yield "photograph", read_image(Path(image.path))
+    yield from _steps(image, manifest, sources)
+    yield "saliency", figures.grey(sources.saliency[image.id].arrays["saliency"].astype("f4"))
+    for caption, store in (("label", sources.labels), ("prediction", sources.predictions)):
+        yield caption, figures.coloured(store[image.id].arrays["mask"], palette)
+    if image.mask:
+        yield "truth", figures.coloured(true_mask(image, manifest), palette)
+
+
+def _losses(path: Path) -> list[float]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    rows = read_json(scores)
+    for row in rows:
+        percent = [row["miou"], *row["iou"].values()]
+        shown = ["–" if value is None else f"{100 * value:.1f}" for value in percent]
+        row |= {"what": describe(row), "names": list(row["iou"]), "miou": shown[0], "iou": shown[1:]}
+    return rows[0]["names"] if rows else [], rows
+
+
+def _plot(classifier: Sequence[Path], segmentation: Path, folder: Path) -> None:
+    figures.plot_curves(
+        {f"step {step}": _losses(path) for step, path in enumerate(classifier, 1)},
+        folder / "classifier.png",
+        title="classifier: squared label loss of each erasing step",
+        ylabel="loss",
+    )
+    figures.plot_curves(
+        {"segmentation": _losses(segmentation)},
+        folder / "segmentation.png",
+        title="segmentation network",
+        ylabel="loss",
+    )
+
+
+def _shown(manifest: DatasetManifest, sources: Sources, folder: Path) -> list[dict[str, Any]]:
+    """Write the pictures of each image; return what the page needs of them."""
+    shown = []
+    by_id = {image.id: image for image in manifest.split("train")}
+    for row, image_id in enumerate(sources.predictions.ids()):
+        image, pictures = by_id[image_id], []
+        for column, (caption, pixels) in enumerate(_pictures(image, manifest, sources)):
+            file = f"pictures/{row}-{column}.jpg"
+            figures.save_picture(pixels, folder / file, height=HEIGHT)
+            pictures.append({"file": file, "caption": caption})
+        shown.append({"id": image.id, "labels": image.labels, "pictures": pictures})
+    return shown
+
+
+def run(
+    *,
+    dataset: Path,
+    scores: Path,
+    cams: Sequence[Path],
+    regions: Sequence[Path],
+    saliency: Path,
+    labels: Path,
+    predictions: Path,
+    classifier_curves: Sequence[Path],
+    segmentation_curve: Path,
+    name: str,
+    variant: str,
+    seed: int,
+    output: Path,
+) -> None:
+    """Write the page ``output`` and, beside it, the pictures that it shows.
+
+    The images shown are those of the store ``predictions``.
+    """
+    manifest = read_manifest(dataset)
+    sources = Sources(
+        cams=[Store(path, kind="cams") for path in cams],
+        regions=[Store(path, kind="regions") for path in regions],
+        saliency=Store(saliency, kind="saliency"),
+        labels=Store(labels, kind="labels"),
+        predictions=Store(predictions, kind="predictions"),
+    )
+    folder = output.parent
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    _plot(classifier_curves, segmentation_curve, folder)
+    shown = _shown(manifest, sources, folder)
+    iou_names, rows = _score_rows(scores)
+    palette = voc_palette()
+    names = ("background", *manifest.class_names)
+    facts = {
+        "run": name,
+        "variant": variant,
+        "seed": seed,
+        "train_images": len(manifest.split("train")),
+        "eval_images": len(manifest.split("eval")),
+        "train_split": manifest.splits["train"],
+        "eval_split": manifest.splits["eval"],
+        "class_names": manifest.class_names,
+        "scores": rows,
+        "iou_names": iou_names,
+        "curves": ["classifier.png", "segmentation.png"],
+        "images": shown,
+        "height": HEIGHT,
+        "legend": [(n, "rgb({}, {}, {})".format(*palette[k])) for k, n in enumerate(names)]
+        + [("ignored", "white")],
+    }
+    write_text(output, render(facts))

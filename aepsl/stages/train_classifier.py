@@ -1,0 +1,90 @@
+"""Train the classification network of one erasing step on what earlier steps left over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aepsl.config import ClassifierTraining, Networks, Slice
+from aepsl.data.loading import TrainingImages
+from aepsl.mining.erase import erase
+from aepsl.mining.loss import squared_label_loss
+from aepsl.networks.heads import Classifier
+from aepsl.networks.pretrained import leading_blocks
+from aepsl.stages._networks import build
+from aepsl.stages._training import (
+    Machine,
+    augmentation_of,
+    fit,
+    label_matrix,
+    steps_per_epoch,
+    store,
+)
+from aepsl.stores.dataset import read_manifest
+from aepsl.stores.records import Store
+from aepsl.training.engine import Batch, Losses, freeze, seed_torch
+from aepsl.training.schedules import step_decay
+
+
+@dataclass(frozen=True)
+class EraseMined:
+    """Paints the mean pixel over everything that earlier steps have mined."""
+
+    regions: Store
+    fill: tuple[int, int, int]
+
+    def __call__(self, image_id: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return I_{i,t} from I_{i,1}."""
+        if image_id not in self.regions:
+            return image
+        mined = self.regions[image_id].arrays["union"].astype(bool)
+        return erase(image, mined.any(axis=0), fill=self.fill)
+
+
+def _loss_of(model: Classifier, batch: Batch) -> Losses:
+    return {"loss": squared_label_loss(model(batch["image"].float()), batch["labels"])}
+
+
+def run(
+    config: Slice,
+    *,
+    dataset: Path,
+    regions: Path,
+    step: int,
+    output: Path,
+    curve: Path,
+    machine: Machine,
+) -> None:
+    """Train M_t on I_{.,t}; write it and its curve."""
+    seed, train = int(config["seed"]), config.section("mining.train", ClassifierTraining)
+    manifest = read_manifest(dataset)
+    images = manifest.split("train")
+    networks = config.section("networks", Networks)
+    seed_torch(seed, "classifier", step)
+    model, facts = build(Classifier, classes=len(manifest.class_names), networks=networks)
+    freeze(leading_blocks(model.features, networks.frozen_blocks))
+    rows = fit(
+        model,
+        model.last_layers(),
+        TrainingImages(
+            images,
+            label_matrix(manifest, images),
+            augmentation=augmentation_of(train, manifest),
+            seed=seed,
+            paint=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
+        ),
+        _loss_of,
+        train=train,
+        schedule=step_decay(
+            steps_per_epoch=steps_per_epoch(images, train),
+            every_epochs=train.decay_every,
+            factor=train.decay_factor,
+        ),
+        machine=machine,
+        what=f"classifier, step {step}",
+    )
+    facts |= {"class_names": manifest.class_names, "step": step, "config": config.canonical()}
+    store(model, rows, output=output, curve_path=curve, facts=facts)

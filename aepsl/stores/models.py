@@ -1,0 +1,99 @@
+"""Models as safetensors, and pretrained weights from whatever file holds them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from aepsl.errors import AepslError
+from aepsl.stores.atomic import replacing
+
+Tensors = dict[str, Tensor]
+
+
+def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write a model's tensors and the facts of its making, all or nothing."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save(plain, metadata={"facts": json.dumps(facts, sort_keys=True)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load_model(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Return a model's tensors and the facts of its making.
+
+    Raises:
+        AepslError: if the file is absent or not such a model.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+        return load_file(path), facts
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise AepslError.of(
+            path, f"not a model of this package ({error})", "run its training stage again"
+        ) from None
+
+
+def _read_npz(path: Path) -> Tensors:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files}
+
+
+def read_weights_file(path: Path) -> Tensors:
+    """Return the float32 tensors of a ``.npz``, ``.pth``, ``.pt`` or ``.safetensors`` file.
+
+    No pickled code is run: ``.pth`` is read with ``weights_only``, ``.npz`` without pickle.
+
+    Raises:
+        AepslError: if the file is absent, of another kind, or broken.
+    """
+    try:
+        match path.suffix:
+            case ".npz":
+                tensors: Any = _read_npz(path)
+            case ".safetensors":
+                tensors = load_file(path)
+            case ".pth" | ".pt":
+                tensors = torch.load(path, map_location="cpu", weights_only=True)
+            case _:
+                raise ValueError("the name ends with none of .npz, .pth, .pt, .safetensors")
+        if not isinstance(tensors, Mapping):
+            raise ValueError("it does not hold a table of tensors")
+        return {str(name): value.float() for name, value in tensors.items()}
+    except FileNotFoundError:
+        raise AepslError.of(
+            path, "the weights file is not there", "set networks.weights to where it lies"
+        ) from None
+    except (ValueError, OSError, SafetensorError, zipfile.BadZipFile, RuntimeError) as error:
+        raise AepslError.of(
+            path, f"no weights could be read ({error})", "give a table of named tensors"
+        ) from None
+    except Exception as error:  # torch raises pickle's own errors, of several classes
+        raise AepslError.of(
+            path, f"refused by the safe loader ({type(error).__name__})", "save it as .safetensors"
+        ) from None
+
+
+def torchvision_weights(name: str) -> Tensors:
+    """Return VGG-16's tensors of torchvision's weights ``name``, downloaded on first use.
+
+    Raises:
+        AepslError: if they cannot be downloaded.
+    """
+    from torchvision.models import VGG16_Weights
+
+    try:
+        return dict(VGG16_Weights[name].get_state_dict(progress=False, check_hash=True))
+    except OSError as error:
+        hint = "download it once elsewhere and give networks.weights the file"
+        raise AepslError.of(name, f"could not be downloaded ({error})", hint) from None

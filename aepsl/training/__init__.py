@@ -1,0 +1,1 @@
+"""Training: loop and schedules. It knows no method."""

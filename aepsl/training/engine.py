@@ -1,0 +1,98 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from aepsl.randomness import generator
+from aepsl.training.schedules import Schedule
+
+Batch = Mapping[str, Tensor]
+Losses = Mapping[str, Tensor]
+"""Named losses of one batch; the one called ``loss`` is minimised."""
+LossOf = Callable[[nn.Module, Batch], Losses]
+
+
+@dataclass(frozen=True)
+class SgdOptions:
+    """Stochastic gradient descent, as Caffe does it for DeepLab."""
+
+    learning_rate: float
+    last_layer_factor: float
+    momentum: float
+    weight_decay: float
+
+
+def sgd(model: nn.Module, last_layers: Iterable[nn.Module], options: SgdOptions) -> torch.optim.SGD:
+    """Return the optimizer of ``model``, whose ``last_layers`` learn faster by a factor."""
+    fast = {id(p): p for layer in last_layers for p in layer.parameters()}
+    slow = [p for p in model.parameters() if id(p) not in fast and p.requires_grad]
+    return torch.optim.SGD(
+        [
+            {"params": slow, "lr": options.learning_rate},
+            {
+                "params": list(fast.values()),
+                "lr": options.learning_rate * options.last_layer_factor,
+            },
+        ],
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
+    )
+
+
+def seed_torch(seed: int, *key: int | str) -> None:
+    """Seed torch's global generators (initial weights, dropout) for ``seed`` and ``key``."""
+    torch.manual_seed(int(generator(seed, *key).integers(2**63)))
+
+
+def freeze(layers: Iterable[nn.Module]) -> None:
+    """Keep the parameters of ``layers`` as they are."""
+    for layer in layers:
+        layer.requires_grad_(False)
+
+
+def train_one_epoch(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    loss_of: LossOf,
+    *,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    device: torch.device,
+    seed: int,
+    epoch: int,
+) -> dict[str, float]:
+    """Train on each batch once; return the mean of each loss over the images, and the rate.
+
+    Dropout is drawn from (seed, epoch, step). Raises ``FloatingPointError`` when the loss is no
+    longer a number.
+    """
+    model.train()
+    sums: dict[str, float] = {}
+    images = 0
+    rate = optimizer.param_groups[0]["lr"]
+    for step, batch in enumerate(batches):
+        seed_torch(seed, epoch, step)
+        losses = loss_of(model, {name: value.to(device) for name, value in batch.items()})
+        optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        optimizer.step()
+        schedule.step()
+        size = len(next(iter(batch.values())))
+        images += size
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) * size
+        if not torch.isfinite(losses["loss"]):
+            raise FloatingPointError(f"the loss is {float(losses['loss'])}")
+    return {name: total / images for name, total in sums.items()} | {"learning_rate": rate}
+
+
+def rate_schedule(
+    optimizer: torch.optim.Optimizer, schedule: Schedule
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return torch's scheduler that follows ``schedule``, one step a batch."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)

@@ -1,0 +1,18 @@
+"""Learning rates over a training, as factors of the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Schedule = Callable[[int], float]
+"""From the number of steps taken to the factor of the learning rate."""
+
+
+def step_decay(*, steps_per_epoch: int, every_epochs: int, factor: float) -> Schedule:
+    """Multiply by ``factor`` after each ``every_epochs`` epochs (classifier: 0.1 after 6)."""
+    return lambda step: factor ** (step // (steps_per_epoch * every_epochs))
+
+
+def poly_decay(*, total_steps: int, power: float) -> Schedule:
+    """``(1 - step / total)^power`` (DeepLab's poly policy)."""
+    return lambda step: (1 - min(step, total_steps) / total_steps) ** power

@@ -1,0 +1,68 @@
+# In: data.root (VOC's layout), or nothing for the generated scenes.
+# Out: dataset/<name>/manifest.json, every image checked and described.
+# Steps: generate_scenes (scenes only) -> index_dataset. And: gather_shards, for every store.
+
+
+rule generate_scenes:
+    output:
+        directory(f"{run.results}/scenes/{{name}}"),
+    params:
+        cfg=run.params("scenes"),
+        code=run.code("scenes"),
+    log:
+        f"{run.results}/logs/generate_scenes/{{name}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/generate_scenes/{{name}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "aepsl generate-scenes --config {params.cfg:q} --output {output:q} --log {log:q}"
+
+
+rule index_dataset:
+    input:
+        unpack(run.dataset_inputs),
+    output:
+        f"{run.results}/dataset/{{name}}/manifest.json",
+    params:
+        cfg=run.params("dataset"),
+        code=run.code("dataset"),
+        scenes=run.scenes_option,
+    log:
+        f"{run.results}/logs/index_dataset/{{name}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/index_dataset/{{name}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: run.config.runtime.threads
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "aepsl index-dataset --config {params.cfg:q} {params.scenes} --output {output:q}"
+        " --threads {threads} --log {log:q}"
+
+
+rule gather_shards:
+    input:
+        expand("{{store}}/{shard}.h5", shard=range(run.config.runtime.shards)),
+    output:
+        "{store}/manifest.json",
+    wildcard_constraints:
+        store=run.stores,
+    params:
+        code=run.module_code("gather_shards"),
+    log:
+        "{store}/manifest.log",
+    benchmark:
+        "{store}/manifest.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "aepsl gather-shards {input:q} --output {output:q} --log {log:q}"

@@ -1,0 +1,77 @@
+# In: stores of regions, labels and predictions, and the dataset manifest.
+# Out: scores.json, scores.csv, report/index.html.
+# Steps: score (each target) -> summarise -> report.
+
+
+rule score:
+    input:
+        dataset=run.dataset,
+        store=run.scored_store,
+    output:
+        f"{run.results}/scores/{{name}}/{{target}}.json",
+    params:
+        code=run.module_code("score"),
+        options=run.score_options,
+    log:
+        f"{run.results}/logs/score/{{name}}-{{target}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/score/{{name}}-{{target}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    shell:
+        "aepsl score --dataset {input.dataset:q} --store {input.store[0]:q} {params.options}"
+        " --variant {wildcards.name} --output {output:q} --log {log:q}"
+
+
+rule summarise:
+    input:
+        run.score_files(),
+    output:
+        scores=f"{run.results}/scores.json",
+        table=f"{run.results}/scores.csv",
+    params:
+        code=run.module_code("summarise"),
+    log:
+        f"{run.results}/logs/summarise.log",
+    benchmark:
+        f"{run.results}/benchmarks/summarise.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "aepsl summarise {input:q} --output {output.scores:q} --table {output.table:q}"
+        " --log {log:q}"
+
+
+rule report:
+    input:
+        **run.report_inputs(),
+    output:
+        page=f"{run.results}/report/index.html",
+        pictures=directory(f"{run.results}/report/pictures"),
+    params:
+        code=run.module_code("report"),
+        name=run.config.run,
+        variant=run.main,
+        seed=run.config.seed,
+    log:
+        f"{run.results}/logs/report.log",
+    benchmark:
+        f"{run.results}/benchmarks/report.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "aepsl report --dataset {input.dataset:q} --scores {input.scores:q}"
+        ' --cams "{input.cams}" --regions "{input.regions}" --saliency {input.saliency:q}'
+        " --labels {input.labels:q} --predictions {input.shown:q}"
+        ' --classifier-curves "{input.curves}" --segmentation-curve {input.segmentation:q}'
+        " --name {params.name:q} --variant {params.variant:q} --seed {params.seed}"
+        " --output {output.page:q} --log {log:q}"

@@ -1,0 +1,73 @@
+# In: the dataset manifest and the regions after the last step.
+# Out: labels/<name>/, one mask an image, 255 where nothing is known.
+# Steps: detect_saliency -> assemble_labels; copy_true_labels, for the upper bound only.
+
+
+rule detect_saliency:
+    input:
+        dataset=run.dataset,
+    output:
+        f"{run.results}/saliency/{{name}}/{{shard}}.h5",
+    params:
+        cfg=run.params("saliency"),
+        code=run.code("saliency"),
+    log:
+        f"{run.results}/logs/detect_saliency/{{name}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/detect_saliency/{{name}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    shell:
+        "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --output {output:q} --shard {wildcards.shard} {run.shards} --threads {threads}"
+        " --log {log:q}"
+
+
+rule assemble_labels:
+    input:
+        dataset=run.dataset,
+        regions=run.last_regions,
+        saliency=run.inputs("saliency"),
+    output:
+        f"{run.results}/labels/{{name}}/{{shard}}.h5",
+    params:
+        cfg=run.params("labels"),
+        code=run.code("labels"),
+    log:
+        f"{run.results}/logs/assemble_labels/{{name}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/assemble_labels/{{name}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --regions {input.regions[0]:q} --saliency {input.saliency[0]:q}"
+        " --output {output:q} --shard {wildcards.shard} {run.shards} --log {log:q}"
+
+
+rule copy_true_labels:
+    input:
+        dataset=run.dataset,
+    output:
+        f"{run.results}/true_labels/{{name}}/{{shard}}.h5",
+    params:
+        code=run.code("true_labels"),
+    log:
+        f"{run.results}/logs/copy_true_labels/{{name}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/copy_true_labels/{{name}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    shell:
+        "aepsl copy-true-labels --dataset {input.dataset:q} --output {output:q}"
+        " --shard {wildcards.shard} {run.shards} --log {log:q}"

@@ -1,0 +1,104 @@
+# In: the dataset manifest.
+# Out: regions/<name>/step<t>/, what Algorithm 1 has mined after step t.
+# Steps, for each t: train_classifier -> extract_cams -> erase_regions; step 0: start_mining.
+
+
+rule start_mining:
+    output:
+        f"{run.results}/regions/step0/manifest.json",
+    params:
+        code=run.module_code("start_mining"),
+    log:
+        f"{run.results}/logs/start_mining.log",
+    benchmark:
+        f"{run.results}/benchmarks/start_mining.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "aepsl start-mining --output {output:q} --log {log:q}"
+
+
+rule train_classifier:
+    input:
+        dataset=run.dataset,
+        regions=run.inputs("regions", back=1),
+        weights=run.weights,
+    output:
+        model=f"{run.results}/classifier/{{name}}/step{{step}}/model.safetensors",
+        curve=f"{run.results}/classifier/{{name}}/step{{step}}/curve.csv",
+    params:
+        cfg=run.params("classifier"),
+        code=run.code("classifier"),
+        regions=run.manifest("regions", back=1),
+    log:
+        f"{run.results}/logs/train_classifier/{{name}}-step{{step}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/train_classifier/{{name}}-step{{step}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: run.config.runtime.threads
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    shell:
+        "aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --regions {params.regions:q} --step {wildcards.step}"
+        " --output {output.model:q} --curve {output.curve:q}"
+        " --threads {threads} {run.device} {run.workers} --log {log:q}"
+
+
+rule extract_cams:
+    input:
+        dataset=run.dataset,
+        model=run.model("classifier"),
+        regions=run.inputs("regions", back=1),
+    output:
+        f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
+    params:
+        code=run.code("cams"),
+        regions=run.manifest("regions", back=1),
+    log:
+        f"{run.results}/logs/extract_cams/{{name}}-step{{step}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/extract_cams/{{name}}-step{{step}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: run.config.runtime.threads
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=120,
+    shell:
+        "aepsl extract-cams --dataset {input.dataset:q} --model {input.model:q}"
+        " --regions {params.regions:q} --step {wildcards.step} --output {output:q}"
+        " --shard {wildcards.shard} {run.shards} --threads {threads} {run.device} --log {log:q}"
+
+
+rule erase_regions:
+    input:
+        dataset=run.dataset,
+        cams=run.inputs("cams"),
+        regions=run.inputs("regions", back=1),
+    output:
+        f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
+    params:
+        cfg=run.params("regions"),
+        code=run.code("regions"),
+        regions=run.manifest("regions", back=1),
+    log:
+        f"{run.results}/logs/erase_regions/{{name}}-step{{step}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/erase_regions/{{name}}-step{{step}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --cams {input.cams[0]:q} --regions {params.regions:q} --step {wildcards.step}"
+        " --output {output:q} --shard {wildcards.shard} {run.shards} --log {log:q}"

@@ -1,0 +1,111 @@
+# In: the dataset manifest and a label store.
+# Out: segmentation/<name>/model.safetensors, predictions/<name>/, crf/<name>/.
+# Steps: train_segmentation -> predict -> refine_predictions; predict_shown, for the report.
+
+
+rule train_segmentation:
+    input:
+        dataset=run.dataset,
+        labels=run.training_labels,
+        weights=run.weights,
+    output:
+        model=f"{run.results}/segmentation/{{name}}/model.safetensors",
+        curve=f"{run.results}/segmentation/{{name}}/curve.csv",
+    params:
+        cfg=run.params("segmentation"),
+        code=run.code("segmentation"),
+    log:
+        f"{run.results}/logs/train_segmentation/{{name}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/train_segmentation/{{name}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: run.config.runtime.threads
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    shell:
+        "aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --labels {input.labels[0]:q} --output {output.model:q} --curve {output.curve:q}"
+        " --threads {threads} {run.device} {run.workers} --log {log:q}"
+
+
+rule predict:
+    input:
+        dataset=run.dataset,
+        model=run.model("segmentation"),
+    output:
+        f"{run.results}/predictions/{{name}}/{{shard}}.h5",
+    params:
+        cfg=run.params("predictions"),
+        code=run.code("predictions"),
+    log:
+        f"{run.results}/logs/predict/{{name}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/predict/{{name}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: run.config.runtime.threads
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=120,
+    shell:
+        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --model {input.model:q} --output {output:q}"
+        " --shard {wildcards.shard} {run.shards} --threads {threads} {run.device} --log {log:q}"
+
+
+rule predict_shown:
+    input:
+        dataset=run.dataset,
+        model=run.model("segmentation"),
+    output:
+        shard=f"{run.results}/shown/{{name}}/0.h5",
+        manifest=f"{run.results}/shown/{{name}}/manifest.json",
+    params:
+        cfg=run.params("predictions"),
+        code=run.code("predictions"),
+        images=run.config.report.images,
+    log:
+        f"{run.results}/logs/predict_shown/{{name}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/predict_shown/{{name}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: run.config.runtime.threads
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=60,
+    shell:
+        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --model {input.model:q} --split train --limit {params.images}"
+        " --output {output.shard:q} --threads {threads} {run.device} --log {log:q}"
+        " && aepsl gather-shards {output.shard:q} --output {output.manifest:q}"
+
+
+rule refine_predictions:
+    input:
+        dataset=run.dataset,
+        predictions=run.inputs("predictions"),
+    output:
+        f"{run.results}/crf/{{name}}/{{shard}}.h5",
+    params:
+        cfg=run.params("crf"),
+        code=run.code("crf"),
+    log:
+        f"{run.results}/logs/refine_predictions/{{name}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/refine_predictions/{{name}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    shell:
+        "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --predictions {input.predictions[0]:q} --output {output:q}"
+        " --shard {wildcards.shard} {run.shards} --threads {threads} --log {log:q}"
