@@ -48,4 +48,6 @@ include: "rules/evaluation.smk"
 
 
 onsuccess:
-    shell(f"aepsl show-scores {run.results}/scores.json --report {run.results}/report/index.html")
+    shell(
+        f"aepsl show-scores {run.results}/scores.json --report {run.results}/report/index.html"
+    )

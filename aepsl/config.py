@@ -15,15 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from aepsl.errors import AepslError, Problem
 
-VOC_CLASSES = tuple(
-    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
-    "person pottedplant sheep sofa train tvmonitor".split()
+# fmt: off
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
 )
+# fmt: on
 
 
 def knob(default: Any, doc: str, *, unit: str, source: str, **limits: Any) -> Any:
     """Return a pydantic field that also records the knob's unit and where its value comes from."""
-    extra = {"unit": unit, "source": source}
+    extra: dict[str, Any] = {"unit": unit, "source": source}
     return Field(default, description=doc, json_schema_extra=extra, **limits)
 
 
@@ -37,9 +40,9 @@ class Scenes(Section):
     """The generated dataset (``data.adapter: scenes``)."""
 
     train_images: int = knob(
-        120, "Training images.", unit="images", source="4 min on 2 cores", ge=2
+        100, "Training images.", unit="images", source="4 min on 2 cores", ge=2
     )
-    val_images: int = knob(80, "Validation images.", unit="images", source="as above", ge=1)
+    val_images: int = knob(60, "Validation images.", unit="images", source="as above", ge=1)
     size: int = knob(193, "Side of an image, 8 k + 1.", unit="px", source="as above", ge=33)
     two_objects: float = knob(
         0.4, "Share of images with two objects.", unit="share", source="chosen", ge=0, le=1
@@ -52,9 +55,7 @@ class Scenes(Section):
     )
     distractors: int = knob(2, "Headless blobs an image.", unit="blobs", source="chosen", ge=0)
     clutter: int = knob(4, "Small grey blobs an image.", unit="blobs", source="chosen", ge=0)
-    seed: int = knob(
-        1, "Seed of the generator, apart from training's.", unit="-", source="-", ge=0
-    )
+    seed: int = knob(1, "Seed of the generator, apart from training's.", unit="-", source="-", ge=0)
 
 
 class Data(Section):
@@ -104,8 +105,7 @@ class Networks(Section):
 
     weights: str = knob(
         "random",
-        "random, a torchvision name (IMAGENET1K_FEATURES), or a .npz/.pth/.safetensors"
-        " file.",
+        "random, a torchvision name (IMAGENET1K_FEATURES), or a .npz/.pth/.safetensors file.",
         unit="-",
         source="paper: VGG-16 of ImageNet",
     )
@@ -256,7 +256,7 @@ class Report(Section):
 class Runtime(Section):
     """How the work is done; nothing here changes a result or makes anything run again."""
 
-    shards: int = knob(2, "Parts of each per-image stage.", unit="jobs", source="-", ge=1)
+    shards: int = knob(1, "Parts of each per-image stage.", unit="jobs", source="-", ge=1)
     threads: int = knob(2, "Threads of a training.", unit="threads", source="-", ge=1)
     workers: int = knob(0, "Loader processes of a training.", unit="processes", source="-", ge=0)
     device: str = knob("auto", "auto, cpu or cuda.", unit="-", source="-")

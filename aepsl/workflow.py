@@ -37,13 +37,9 @@ STAGES = {
     "classifier": Stage(("seed", "networks", "mining.train"), ("dataset",), "train_classifier"),
     "cams": Stage((), ("classifier",), "extract_cams"),
     "regions": Stage(("mining.erase_rule", "mining.delta"), ("cams",), "erase_regions"),
-    "labels": Stage(
-        ("labels.background_threshold",), ("regions", "saliency"), "assemble_labels"
-    ),
+    "labels": Stage(("labels.background_threshold",), ("regions", "saliency"), "assemble_labels"),
     "true_labels": Stage((), ("dataset",), "copy_true_labels"),
-    "segmentation": Stage(
-        ("seed", "networks", "segmentation"), ("labels",), "train_segmentation"
-    ),
+    "segmentation": Stage(("seed", "networks", "segmentation"), ("labels",), "train_segmentation"),
     "predictions": Stage(("prediction", "crf.enabled"), ("segmentation",), "predict"),
     "crf": Stage(("crf",), ("predictions",), "refine_predictions"),
 }
@@ -160,21 +156,6 @@ class Workflow:
     )
     """Which folders are sharded stores, as a regular expression."""
 
-    @property
-    def shards(self) -> str:
-        """Return the option that tells a job the number of shards."""
-        return f"--shards {self.config.runtime.shards}"
-
-    @property
-    def device(self) -> str:
-        """Return the option that tells a job its device."""
-        return f"--device {self.config.runtime.device}"
-
-    @property
-    def workers(self) -> str:
-        """Return the option that tells a training its loader processes."""
-        return f"--workers {self.config.runtime.workers}"
-
     def inputs(self, stage: str, *, back: int = 0) -> Callable[[Any], list[str]]:
         """Return what gives the files of the store of ``stage``, ``back`` steps earlier."""
         return lambda w: self.store(stage, w.name, int(getattr(w, "step", 0)) - back)
@@ -273,7 +254,9 @@ class Workflow:
                     files[f"{self.results}/scores/{owner}/regions-step{step}.json"] = None
                 owner = self.owner("labels", name)
                 files[f"{self.results}/scores/{owner}/labels.json"] = None
-            files[f"{self.results}/scores/{self.owner('predictions', name)}/predictions.json"] = None
+            files[f"{self.results}/scores/{self.owner('predictions', name)}/predictions.json"] = (
+                None
+            )
             if self.refines and config.crf.enabled:
                 owner = self.owner("crf", name)
                 files[f"{self.results}/scores/{owner}/predictions_crf.json"] = None

@@ -6,9 +6,6 @@
 rule generate_scenes:
     output:
         directory(f"{run.results}/scenes/{{name}}"),
-    params:
-        cfg=run.params("scenes"),
-        code=run.code("scenes"),
     log:
         f"{run.results}/logs/generate_scenes/{{name}}.log",
     benchmark:
@@ -18,6 +15,9 @@ rule generate_scenes:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        cfg=run.params("scenes"),
+        code=run.code("scenes"),
     shell:
         "aepsl generate-scenes --config {params.cfg:q} --output {output:q} --log {log:q}"
 
@@ -27,10 +27,6 @@ rule index_dataset:
         unpack(run.dataset_inputs),
     output:
         f"{run.results}/dataset/{{name}}/manifest.json",
-    params:
-        cfg=run.params("dataset"),
-        code=run.code("dataset"),
-        scenes=run.scenes_option,
     log:
         f"{run.results}/logs/index_dataset/{{name}}.log",
     benchmark:
@@ -41,6 +37,10 @@ rule index_dataset:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        cfg=run.params("dataset"),
+        code=run.code("dataset"),
+        scenes=run.scenes_option,
     shell:
         "aepsl index-dataset --config {params.cfg:q} {params.scenes} --output {output:q}"
         " --threads {threads} --log {log:q}"
@@ -51,18 +51,18 @@ rule gather_shards:
         expand("{{store}}/{shard}.h5", shard=range(run.config.runtime.shards)),
     output:
         "{store}/manifest.json",
-    wildcard_constraints:
-        store=run.stores,
-    params:
-        code=run.module_code("gather_shards"),
     log:
         "{store}/manifest.log",
     benchmark:
         "{store}/manifest.tsv"
+    wildcard_constraints:
+        store=run.stores,
     conda:
         "../envs/aepsl.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=run.module_code("gather_shards"),
     shell:
         "aepsl gather-shards {input:q} --output {output:q} --log {log:q}"

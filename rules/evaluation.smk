@@ -9,9 +9,6 @@ rule score:
         store=run.scored_store,
     output:
         f"{run.results}/scores/{{name}}/{{target}}.json",
-    params:
-        code=run.module_code("score"),
-        options=run.score_options,
     log:
         f"{run.results}/logs/score/{{name}}-{{target}}.log",
     benchmark:
@@ -21,6 +18,9 @@ rule score:
     resources:
         mem_mb=1000,
         runtime=60,
+    params:
+        code=run.module_code("score"),
+        options=run.score_options,
     shell:
         "aepsl score --dataset {input.dataset:q} --store {input.store[0]:q} {params.options}"
         " --variant {wildcards.name} --output {output:q} --log {log:q}"
@@ -32,8 +32,6 @@ rule summarise:
     output:
         scores=f"{run.results}/scores.json",
         table=f"{run.results}/scores.csv",
-    params:
-        code=run.module_code("summarise"),
     log:
         f"{run.results}/logs/summarise.log",
     benchmark:
@@ -43,6 +41,8 @@ rule summarise:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        code=run.module_code("summarise"),
     shell:
         "aepsl summarise {input:q} --output {output.scores:q} --table {output.table:q}"
         " --log {log:q}"
@@ -54,11 +54,6 @@ rule report:
     output:
         page=f"{run.results}/report/index.html",
         pictures=directory(f"{run.results}/report/pictures"),
-    params:
-        code=run.module_code("report"),
-        name=run.config.run,
-        variant=run.main,
-        seed=run.config.seed,
     log:
         f"{run.results}/logs/report.log",
     benchmark:
@@ -68,6 +63,11 @@ rule report:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        code=run.module_code("report"),
+        name=run.config.run,
+        variant=run.main,
+        seed=run.config.seed,
     shell:
         "aepsl report --dataset {input.dataset:q} --scores {input.scores:q}"
         ' --cams "{input.cams}" --regions "{input.regions}" --saliency {input.saliency:q}'

@@ -8,22 +8,23 @@ rule detect_saliency:
         dataset=run.dataset,
     output:
         f"{run.results}/saliency/{{name}}/{{shard}}.h5",
-    params:
-        cfg=run.params("saliency"),
-        code=run.code("saliency"),
     log:
         f"{run.results}/logs/detect_saliency/{{name}}-{{shard}}.log",
     benchmark:
         f"{run.results}/benchmarks/detect_saliency/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: 1
+    threads: run.config.runtime.threads
     resources:
         mem_mb=2000,
         runtime=240,
+    params:
+        shards=run.config.runtime.shards,
+        cfg=run.params("saliency"),
+        code=run.code("saliency"),
     shell:
         "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --output {output:q} --shard {wildcards.shard} {run.shards} --threads {threads}"
+        " --output {output:q} --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
         " --log {log:q}"
 
 
@@ -34,9 +35,6 @@ rule assemble_labels:
         saliency=run.inputs("saliency"),
     output:
         f"{run.results}/labels/{{name}}/{{shard}}.h5",
-    params:
-        cfg=run.params("labels"),
-        code=run.code("labels"),
     log:
         f"{run.results}/logs/assemble_labels/{{name}}-{{shard}}.log",
     benchmark:
@@ -46,10 +44,14 @@ rule assemble_labels:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        shards=run.config.runtime.shards,
+        cfg=run.params("labels"),
+        code=run.code("labels"),
     shell:
         "aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q}"
         " --regions {input.regions[0]:q} --saliency {input.saliency[0]:q}"
-        " --output {output:q} --shard {wildcards.shard} {run.shards} --log {log:q}"
+        " --output {output:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
 
 
 rule copy_true_labels:
@@ -57,8 +59,6 @@ rule copy_true_labels:
         dataset=run.dataset,
     output:
         f"{run.results}/true_labels/{{name}}/{{shard}}.h5",
-    params:
-        code=run.code("true_labels"),
     log:
         f"{run.results}/logs/copy_true_labels/{{name}}-{{shard}}.log",
     benchmark:
@@ -68,6 +68,9 @@ rule copy_true_labels:
     resources:
         mem_mb=1000,
         runtime=60,
+    params:
+        shards=run.config.runtime.shards,
+        code=run.code("true_labels"),
     shell:
         "aepsl copy-true-labels --dataset {input.dataset:q} --output {output:q}"
-        " --shard {wildcards.shard} {run.shards} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --log {log:q}"

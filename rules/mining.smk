@@ -6,8 +6,6 @@
 rule start_mining:
     output:
         f"{run.results}/regions/step0/manifest.json",
-    params:
-        code=run.module_code("start_mining"),
     log:
         f"{run.results}/logs/start_mining.log",
     benchmark:
@@ -17,6 +15,8 @@ rule start_mining:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        code=run.module_code("start_mining"),
     shell:
         "aepsl start-mining --output {output:q} --log {log:q}"
 
@@ -29,10 +29,6 @@ rule train_classifier:
     output:
         model=f"{run.results}/classifier/{{name}}/step{{step}}/model.safetensors",
         curve=f"{run.results}/classifier/{{name}}/step{{step}}/curve.csv",
-    params:
-        cfg=run.params("classifier"),
-        code=run.code("classifier"),
-        regions=run.manifest("regions", back=1),
     log:
         f"{run.results}/logs/train_classifier/{{name}}-step{{step}}.log",
     benchmark:
@@ -41,14 +37,20 @@ rule train_classifier:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        workers=run.config.runtime.workers,
+        device=run.config.runtime.device,
         gpu=1,
         mem_mb=8000,
         runtime=720,
+    params:
+        cfg=run.params("classifier"),
+        code=run.code("classifier"),
+        regions=run.manifest("regions", back=1),
     shell:
         "aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q}"
         " --regions {params.regions:q} --step {wildcards.step}"
         " --output {output.model:q} --curve {output.curve:q}"
-        " --threads {threads} {run.device} {run.workers} --log {log:q}"
+        " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
 
 
 rule extract_cams:
@@ -58,9 +60,6 @@ rule extract_cams:
         regions=run.inputs("regions", back=1),
     output:
         f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
-    params:
-        code=run.code("cams"),
-        regions=run.manifest("regions", back=1),
     log:
         f"{run.results}/logs/extract_cams/{{name}}-step{{step}}-{{shard}}.log",
     benchmark:
@@ -69,13 +68,18 @@ rule extract_cams:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        device=run.config.runtime.device,
         gpu=1,
         mem_mb=6000,
         runtime=120,
+    params:
+        shards=run.config.runtime.shards,
+        code=run.code("cams"),
+        regions=run.manifest("regions", back=1),
     shell:
         "aepsl extract-cams --dataset {input.dataset:q} --model {input.model:q}"
         " --regions {params.regions:q} --step {wildcards.step} --output {output:q}"
-        " --shard {wildcards.shard} {run.shards} --threads {threads} {run.device} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
 
 
 rule erase_regions:
@@ -85,10 +89,6 @@ rule erase_regions:
         regions=run.inputs("regions", back=1),
     output:
         f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
-    params:
-        cfg=run.params("regions"),
-        code=run.code("regions"),
-        regions=run.manifest("regions", back=1),
     log:
         f"{run.results}/logs/erase_regions/{{name}}-step{{step}}-{{shard}}.log",
     benchmark:
@@ -98,7 +98,12 @@ rule erase_regions:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        shards=run.config.runtime.shards,
+        cfg=run.params("regions"),
+        code=run.code("regions"),
+        regions=run.manifest("regions", back=1),
     shell:
         "aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q}"
         " --cams {input.cams[0]:q} --regions {params.regions:q} --step {wildcards.step}"
-        " --output {output:q} --shard {wildcards.shard} {run.shards} --log {log:q}"
+        " --output {output:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"

@@ -11,9 +11,6 @@ rule train_segmentation:
     output:
         model=f"{run.results}/segmentation/{{name}}/model.safetensors",
         curve=f"{run.results}/segmentation/{{name}}/curve.csv",
-    params:
-        cfg=run.params("segmentation"),
-        code=run.code("segmentation"),
     log:
         f"{run.results}/logs/train_segmentation/{{name}}.log",
     benchmark:
@@ -22,13 +19,18 @@ rule train_segmentation:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        workers=run.config.runtime.workers,
+        device=run.config.runtime.device,
         gpu=1,
         mem_mb=8000,
         runtime=720,
+    params:
+        cfg=run.params("segmentation"),
+        code=run.code("segmentation"),
     shell:
         "aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q}"
         " --labels {input.labels[0]:q} --output {output.model:q} --curve {output.curve:q}"
-        " --threads {threads} {run.device} {run.workers} --log {log:q}"
+        " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
 
 
 rule predict:
@@ -37,9 +39,6 @@ rule predict:
         model=run.model("segmentation"),
     output:
         f"{run.results}/predictions/{{name}}/{{shard}}.h5",
-    params:
-        cfg=run.params("predictions"),
-        code=run.code("predictions"),
     log:
         f"{run.results}/logs/predict/{{name}}-{{shard}}.log",
     benchmark:
@@ -48,13 +47,18 @@ rule predict:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        device=run.config.runtime.device,
         gpu=1,
         mem_mb=6000,
         runtime=120,
+    params:
+        shards=run.config.runtime.shards,
+        cfg=run.params("predictions"),
+        code=run.code("predictions"),
     shell:
         "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --output {output:q}"
-        " --shard {wildcards.shard} {run.shards} --threads {threads} {run.device} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
 
 
 rule predict_shown:
@@ -64,10 +68,6 @@ rule predict_shown:
     output:
         shard=f"{run.results}/shown/{{name}}/0.h5",
         manifest=f"{run.results}/shown/{{name}}/manifest.json",
-    params:
-        cfg=run.params("predictions"),
-        code=run.code("predictions"),
-        images=run.config.report.images,
     log:
         f"{run.results}/logs/predict_shown/{{name}}.log",
     benchmark:
@@ -76,13 +76,18 @@ rule predict_shown:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        device=run.config.runtime.device,
         gpu=1,
         mem_mb=6000,
         runtime=60,
+    params:
+        cfg=run.params("predictions"),
+        code=run.code("predictions"),
+        images=run.config.report.images,
     shell:
         "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --split train --limit {params.images}"
-        " --output {output.shard:q} --threads {threads} {run.device} --log {log:q}"
+        " --output {output.shard:q} --threads {threads} --device {resources.device} --log {log:q}"
         " && aepsl gather-shards {output.shard:q} --output {output.manifest:q}"
 
 
@@ -92,20 +97,21 @@ rule refine_predictions:
         predictions=run.inputs("predictions"),
     output:
         f"{run.results}/crf/{{name}}/{{shard}}.h5",
-    params:
-        cfg=run.params("crf"),
-        code=run.code("crf"),
     log:
         f"{run.results}/logs/refine_predictions/{{name}}-{{shard}}.log",
     benchmark:
         f"{run.results}/benchmarks/refine_predictions/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: 1
+    threads: run.config.runtime.threads
     resources:
         mem_mb=2000,
         runtime=240,
+    params:
+        shards=run.config.runtime.shards,
+        cfg=run.params("crf"),
+        code=run.code("crf"),
     shell:
         "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q}"
         " --predictions {input.predictions[0]:q} --output {output:q}"
-        " --shard {wildcards.shard} {run.shards} --threads {threads} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --log {log:q}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
@@ -43,3 +44,9 @@ def main() -> None:
             log.error("%s", error)
         print(f"aepsl: {error}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        if not any(isinstance(handler, logging.FileHandler) for handler in log.handlers):
+            raise
+        log.exception("a fault of the program, please report it with this log")
+        print(f"aepsl: {type(error).__name__}: {error} (see the log)", file=sys.stderr)
+        sys.exit(70)

@@ -48,9 +48,7 @@ def index_dataset(
 ) -> None:
     """Check every image and label; write the dataset manifest."""
     configure(log)
-    stage("index_dataset").run(
-        config, scenes_folder=scenes_folder, output=output, threads=threads
-    )
+    stage("index_dataset").run(config, scenes_folder=scenes_folder, output=output, threads=threads)
 
 
 @commands.command()

@@ -44,7 +44,10 @@ def random_view(
         flip: whether every second view is mirrored.
     """
     scale = rng.uniform(scale_min, scale_max)
-    offsets = [rng.uniform(*sorted((0.0, length - crop / scale))) for length in (width, height)]
+    offsets = [
+        rng.uniform(min(0.0, length - crop / scale), max(0.0, length - crop / scale))
+        for length in (width, height)
+    ]
     mirrored = flip and rng.random() < 0.5
     step = 1 / scale
     matrix = np.array([[step, 0, offsets[0]], [0, step, offsets[1]]], np.float64)
@@ -65,9 +68,7 @@ def look(
         outside: the value beyond the border.
         smooth: linear interpolation (photographs) instead of the nearest pixel (masks).
     """
-    border = (
-        outside if isinstance(outside, tuple) else (outside,) * (pixels.ndim > 2 and 3 or 1)
-    )
+    border = outside if isinstance(outside, tuple) else (outside,) * ((pixels.ndim > 2 and 3) or 1)
     return cv2.warpAffine(
         pixels,
         view.matrix,

@@ -118,6 +118,8 @@ def read_grey(path: Path) -> NDArray[np.float32]:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("L"), np.float32) / 255
+            return np.asarray(image.convert("L")).astype(np.float32) / np.float32(255)
     except (OSError, ValueError, SyntaxError) as error:
-        raise AepslError.of(path, f"not readable ({error})", "write one 8-bit map an image") from None
+        raise AepslError.of(
+            path, f"not readable ({error})", "write one 8-bit map an image"
+        ) from None

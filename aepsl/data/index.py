@@ -102,7 +102,9 @@ def _read(path: Path, mask: Path, labels: tuple[str, ...], split: str) -> _Read:
         split=split,
         mask=str(mask) if has_mask else None,
     )
-    return _Read(entry, np.array([*image.sum(axis=(0, 1), dtype=np.float64), height * width]), problems)
+    return _Read(
+        entry, np.array([*image.sum(axis=(0, 1), dtype=np.float64), height * width]), problems
+    )
 
 
 def index_dataset(

@@ -88,9 +88,7 @@ def epoch_batches(
     images: TrainingImages, *, batch_size: int, epoch: int, workers: int
 ) -> Iterable[Mapping[str, Tensor]]:
     """Return the batches of one epoch: ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``."""
-    batches = shuffled_batches(
-        len(images), batch_size=batch_size, seed=images.seed, epoch=epoch
-    )
+    batches = shuffled_batches(len(images), batch_size=batch_size, seed=images.seed, epoch=epoch)
     return DataLoader(
         images,
         batch_sampler=[[(epoch, number) for number in batch] for batch in batches],

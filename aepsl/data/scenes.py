@@ -87,7 +87,10 @@ def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
 
 
 def _paint(
-    canvas: NDArray[np.float32], where: Mask, colour: NDArray[np.float32], texture: Image | float
+    canvas: NDArray[np.float32],
+    where: Mask,
+    colour: NDArray[np.float32],
+    texture: NDArray[np.float32] | float,
 ) -> None:
     shaded = colour + np.asarray(texture, np.float32)
     canvas[where] = np.broadcast_to(shaded, canvas.shape)[where]
@@ -152,7 +155,8 @@ def _blob(
     """Paint a small ellipse somewhere, behind what stands there already."""
     size = len(canvas)
     pose = _Pose(
-        *rng.uniform(0.05 * size, 0.95 * size, 2),
+        x=rng.uniform(0.05, 0.95) * size,
+        y=rng.uniform(0.05, 0.95) * size,
         length=length,
         breadth=length * rng.uniform(0.5, 1),
         angle=rng.uniform(0, np.pi),

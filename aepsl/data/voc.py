@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 from aepsl.errors import AepslError, Problem
 
@@ -37,7 +37,9 @@ def read_split(root: Path, split: str) -> list[str]:
     path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not path.is_file():
         raise AepslError.of(path, "the split is not there", "one image id a line, no suffix")
-    ids = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    ids = [
+        line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
+    ]
     problems = []
     for image_id in dict.fromkeys(ids):
         if image_id in (".", "..") or "/" in image_id or "\\" in image_id:

@@ -1,4 +1,4 @@
-"""The squared label prediction loss (HCP, Wei et al. 2014) that the paper trains classifiers with."""
+"""The squared label prediction loss (HCP, Wei et al. 2014) that trains the classifiers."""
 
 from __future__ import annotations
 

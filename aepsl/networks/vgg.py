@@ -102,15 +102,16 @@ class LargeFovFeatures(nn.Sequential):
 
 
 class Normalise(nn.Module):
-    """Turn RGB 0..255 into what the weights were trained on; a part of the network, saved with it."""
+    """Turn RGB 0..255 into what the weights were trained on; saved with the network."""
 
-    def __init__(
-        self, mean: tuple[float, float, float], scale: tuple[float, float, float]
-    ) -> None:
+    def __init__(self, mean: tuple[float, float, float], scale: tuple[float, float, float]) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``(images - mean) / scale`` for (n, 3, h, w) RGB images in 0..255."""
-        return (images - self.mean) / self.scale
+        # Channels last: half as slow again on a CPU with few channels, no slower elsewhere.
+        return ((images - self.mean) / self.scale).contiguous(memory_format=torch.channels_last)

@@ -11,12 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 Rgb = NDArray[np.uint8]
-
-SLICED = {"metadata": {"Software": None}}
-"""No versions in the files, so that equal figures are equal bytes."""
 
 
 def plot_curves(
@@ -30,7 +27,8 @@ def plot_curves(
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=110, **SLICED)
+    # No version in the file, so that equal figures are equal bytes.
+    figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
 
 

@@ -102,9 +102,9 @@ def background_weighted_contrast(
 ) -> Floats:
     """Return each region's contrast to probable background, scaled to 0..1 (equation 8)."""
     nearness = np.exp(-(cdist(places, places) ** 2) / (2 * SIGMA_SPA**2))
-    contrast = (colour_distance * nearness * background).sum(axis=1)
+    contrast: Floats = (colour_distance * nearness * background).sum(axis=1)
     scaled = (contrast - contrast.min()) / (np.ptp(contrast) or 1.0)
-    return np.where(scaled >= threshold_otsu(scaled), scaled, 0.0)
+    return scaled * (scaled >= threshold_otsu(scaled))
 
 
 def optimise(
@@ -115,7 +115,8 @@ def optimise(
     on_border: NDArray[np.bool_],
 ) -> Floats:
     """Return the saliency that minimises equation 9: near 1 where ``foreground`` weighs, near 0
-    where ``background`` does, alike between neighbours of alike colour."""
+    where ``background`` does, alike between neighbours of alike colour.
+    """
     count = len(foreground)
     adjacent = np.zeros((count, count), bool)
     adjacent[neighbours[:, 0], neighbours[:, 1]] = True
@@ -164,5 +165,7 @@ def robust_background_saliency(
     Returns:
         (height, width), 0..1. An image of one colour has no saliency anywhere.
     """
-    levels = [_one_level(image, count) for count in (superpixels // 2, superpixels, 2 * superpixels)]
+    levels = [
+        _one_level(image, count) for count in (superpixels // 2, superpixels, 2 * superpixels)
+    ]
     return _scaled(np.mean(levels, axis=0))

@@ -55,7 +55,7 @@ def refine(
     crf.addPairwiseBilateral(
         sxy=options.bilateral_xy,
         srgb=options.bilateral_rgb,
-        rgbim=np.ascontiguousarray(image),
+        rgbim=np.array(image, order="C"),  # a copy: the library wants it writable
         compat=options.bilateral_weight,
     )
     marginals = np.array(crf.inference(options.iterations)).reshape(len(present), height, width)

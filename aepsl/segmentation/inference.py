@@ -75,12 +75,12 @@ def full_probabilities(
 ) -> NDArray[np.float32]:
     """Return (classes, height, width) probabilities from log-probabilities on the cells."""
     scores = torch.from_numpy(log_scores.astype(np.float32))[None]
-    return resize_scores(scores, height=height, width=width, stride=STRIDE).softmax(dim=1)[0].numpy()
+    return (
+        resize_scores(scores, height=height, width=width, stride=STRIDE).softmax(dim=1)[0].numpy()
+    )
 
 
-def decide(
-    probabilities: NDArray[np.floating], *, threshold: float
-) -> NDArray[np.uint8]:
+def decide(probabilities: NDArray[np.floating], *, threshold: float) -> NDArray[np.uint8]:
     """Return the class of each pixel after class scores below p are set to 0.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from aepsl.config import Networks
 from aepsl.errors import AepslError
@@ -67,7 +66,9 @@ def build(network: type[N], *, classes: int, networks: Networks) -> tuple[N, dic
     facts = {"shape": asdict(shape), "mean": convention.mean, "scale": convention.scale}
     if name != "random":
         tensors = (
-            torchvision_weights(name) if name in TORCHVISION_INPUT else read_weights_file(Path(name))
+            torchvision_weights(name)
+            if name in TORCHVISION_INPUT
+            else read_weights_file(Path(name))
         )
         try:
             load_backbone(model.features, backbone_tensors(tensors, bgr=convention.bgr))
@@ -77,9 +78,7 @@ def build(network: type[N], *, classes: int, networks: Networks) -> tuple[N, dic
     return model, facts
 
 
-def restore(
-    network: type[N], path: Path, *, device: torch.device
-) -> tuple[N, dict[str, Any]]:
+def restore(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
     """Return a stored network, ready to be evaluated, and the facts stored with it.
 
     Raises:
@@ -93,12 +92,10 @@ def restore(
         scale=tuple(facts["scale"]),
     )
     model.load_state_dict(tensors)
-    return model.to(device).eval(), facts
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval(), facts
 
 
 def as_batch(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return a (height, width, 3) image as a (1, 3, height, width) float batch."""
     return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float().to(device)
-
-
-Forward = Callable[[nn.Module, Any], Any]

@@ -16,7 +16,7 @@ from torch import nn
 
 from aepsl.config import Training
 from aepsl.console import log, tracked
-from aepsl.data.loading import Augmentation, epoch_batches, TrainingImages
+from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import shuffled_batches
 from aepsl.stores.atomic import write_text
@@ -35,9 +35,7 @@ class Machine:
     workers: int
 
 
-def label_matrix(
-    dataset: DatasetManifest, images: Sequence[ImageEntry]
-) -> NDArray[np.float32]:
+def label_matrix(dataset: DatasetManifest, images: Sequence[ImageEntry]) -> NDArray[np.float32]:
     """Return the (n, classes) labels of the images, 0 or 1."""
     labels = np.zeros((len(images), len(dataset.class_names)), np.float32)
     for row, image in zip(labels, images, strict=True):
@@ -78,7 +76,7 @@ def fit(
         AepslError: if the loss is no longer a number.
     """
     torch.set_num_threads(machine.threads)
-    model.to(machine.device)
+    model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = SgdOptions(
         train.learning_rate, train.last_layer_factor, train.momentum, train.weight_decay
     )

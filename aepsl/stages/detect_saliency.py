@@ -26,9 +26,7 @@ def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
         )
     saliency = read_grey(found[0])
     if saliency.shape != (image.height, image.width):
-        saliency = cv2.resize(
-            saliency, (image.width, image.height), interpolation=cv2.INTER_LINEAR
-        )
+        saliency = cv2.resize(saliency, (image.width, image.height), interpolation=cv2.INTER_LINEAR)
     return saliency.clip(0, 1)
 
 

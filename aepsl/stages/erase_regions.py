@@ -47,7 +47,10 @@ def run(
                 if image.id in earlier
                 else np.zeros_like(region)
             )
-            arrays = {"region": region.astype(np.uint8), "union": unite(before, region).astype("u1")}
+            arrays = {
+                "region": region.astype(np.uint8),
+                "union": unite(before, region).astype("u1"),
+            }
             thresholds = [threshold for _, threshold in mined]
             recorded = {"classes": cam.facts["classes"], "threshold": thresholds, "step": step}
             writer.add(image.id, Record(arrays, recorded))

@@ -35,7 +35,7 @@ def run(
     """Write CAM(I_{i,t}, M_t, c) of one part of the training images, float16, at stride 8."""
     torch.set_num_threads(machine.threads)
     manifest = read_manifest(dataset)
-    network, facts = restore(Classifier, model, device=machine.device)
+    network, _ = restore(Classifier, model, device=machine.device)
     paint = EraseMined(Store(regions, kind="regions"), manifest.mean_pixel)
     images = shard_of(manifest.split("train"), shard=shard, shards=shards)
     store_facts = {

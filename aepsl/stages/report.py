@@ -49,7 +49,7 @@ def _steps(image: ImageEntry, manifest: DatasetManifest, sources: Sources) -> It
         maps = normalised(upsample_to_image(record.arrays["cam"], stride=stride, **size))
         for number, heatmap in zip(record.facts["classes"], maps, strict=True):
             yield f"CAM {step}: {manifest.class_names[number]}", figures.heat(seen, heatmap)
-        union = regions[image.id].arrays["union"].astype(bool).any(axis=0)
+        union = np.any(regions[image.id].arrays["union"], axis=0)
         seen = erase(pixels, union, fill=manifest.mean_pixel)
         yield f"erased, step {step}", seen
 
@@ -76,7 +76,12 @@ def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
     for row in rows:
         percent = [row["miou"], *row["iou"].values()]
         shown = ["–" if value is None else f"{100 * value:.1f}" for value in percent]
-        row |= {"what": describe(row), "names": list(row["iou"]), "miou": shown[0], "iou": shown[1:]}
+        row |= {
+            "what": describe(row),
+            "names": list(row["iou"]),
+            "miou": shown[0],
+            "iou": shown[1:],
+        }
     return rows[0]["names"] if rows else [], rows
 
 

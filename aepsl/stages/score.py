@@ -62,7 +62,9 @@ def run(
     for image in tracked(images, total=len(images), what=f"score {target}"):
         truth = true_mask(image, manifest)
         matrix += confusion_matrix(truth, mask_of(records[image.id]), classes=len(names))
-    values = [None if np.isnan(value) else float(value) for value in intersection_over_union(matrix)]
+    values = [
+        None if np.isnan(value) else float(value) for value in intersection_over_union(matrix)
+    ]
     score = {
         "target": target,
         "variant": variant,

@@ -40,8 +40,8 @@ class EraseMined:
         """Return I_{i,t} from I_{i,1}."""
         if image_id not in self.regions:
             return image
-        mined = self.regions[image_id].arrays["union"].astype(bool)
-        return erase(image, mined.any(axis=0), fill=self.fill)
+        mined = np.any(self.regions[image_id].arrays["union"], axis=0)
+        return erase(image, mined, fill=self.fill)
 
 
 def _loss_of(model: Classifier, batch: Batch) -> Losses:

@@ -76,9 +76,7 @@ def run(
     images = manifest.split("train")
     networks = config.section("networks", Networks)
     seed_torch(seed, "segmentation")
-    model, facts = build(
-        SegmentationNetwork, classes=len(manifest.class_names), networks=networks
-    )
+    model, facts = build(SegmentationNetwork, classes=len(manifest.class_names), networks=networks)
     freeze(leading_blocks(model.features, networks.frozen_blocks))
     rows = fit(
         model,

@@ -51,10 +51,8 @@ class DatasetManifest:
         return sorted(self.class_names.index(name) for name in image.labels)
 
 
-def shard_of(
-    images: Sequence[ImageEntry], *, shard: int, shards: int
-) -> Sequence[ImageEntry]:
-    """Return the images of part ``shard`` of ``shards``: contiguous, sizes differ by one at most."""
+def shard_of(images: Sequence[ImageEntry], *, shard: int, shards: int) -> Sequence[ImageEntry]:
+    """Return part ``shard`` of ``shards``: contiguous, sizes differ by one at most."""
     bounds = [len(images) * part // shards for part in (shard, shard + 1)]
     return images[bounds[0] : bounds[1]]
 

@@ -66,17 +66,16 @@ def writing_shard(path: Path, *, kind: str, facts: Mapping[str, Any]) -> Iterato
         kind: what the records are, for instance ``cams``.
         facts: of the whole store: class names, the configuration, the model's digest.
     """
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w", track_order=False) as file:
-            writer = ShardWriter(file)
-            yield writer
-            for name, value in facts.items():
-                file.attrs[name] = value
-            file.attrs["kind"] = kind
-            file.attrs["schema"] = SCHEMA
-            file.attrs["count"] = len(writer.ids)
-            file.create_dataset("ids", data=writer.ids, dtype=h5py.string_dtype())
-            file.attrs["complete"] = True
+    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        writer = ShardWriter(file)
+        yield writer
+        for name, value in facts.items():
+            file.attrs[name] = value
+        file.attrs["kind"] = kind
+        file.attrs["schema"] = SCHEMA
+        file.attrs["count"] = len(writer.ids)
+        file.create_dataset("ids", data=writer.ids, dtype=h5py.string_dtype())
+        file.attrs["complete"] = True
 
 
 def _open(path: Path) -> h5py.File:

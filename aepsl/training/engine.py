@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from aepsl.training.schedules import Schedule
 Batch = Mapping[str, Tensor]
 Losses = Mapping[str, Tensor]
 """Named losses of one batch; the one called ``loss`` is minimised."""
-LossOf = Callable[[nn.Module, Batch], Losses]
+LossOf = Callable[[Any, Batch], Losses]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def train_one_epoch(
         seed_torch(seed, epoch, step)
         losses = loss_of(model, {name: value.to(device) for name, value in batch.items()})
         optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         size = len(next(iter(batch.values())))
