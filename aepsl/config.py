@@ -179,6 +179,9 @@ class Mining(Section):
     delta: float = knob(
         0.52, "The threshold, as the rule reads it.", unit="by rule", source="Figs. 5b, 6", gt=0
     )
+    cam_scale: float = knob(
+        1.0, "Scale of the image that maps are extracted on.", unit="-", source="paper: 1", gt=0
+    )
     train: ClassifierTraining = ClassifierTraining()
 
 

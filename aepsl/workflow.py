@@ -35,7 +35,7 @@ STAGES = {
     "dataset": Stage(("data",), (), "index_dataset"),
     "saliency": Stage(("saliency",), ("dataset",), "detect_saliency"),
     "classifier": Stage(("seed", "networks", "mining.train"), ("dataset",), "train_classifier"),
-    "cams": Stage((), ("classifier",), "extract_cams"),
+    "cams": Stage(("mining.cam_scale",), ("classifier",), "extract_cams"),
     "regions": Stage(("mining.erase_rule", "mining.delta"), ("cams",), "erase_regions"),
     "labels": Stage(("labels.background_threshold",), ("regions", "saliency"), "assemble_labels"),
     "true_labels": Stage((), ("dataset",), "copy_true_labels"),

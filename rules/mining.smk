@@ -74,10 +74,11 @@ rule extract_cams:
         runtime=120,
     params:
         shards=run.config.runtime.shards,
+        cfg=run.params("cams"),
         code=run.code("cams"),
         regions=run.manifest("regions", back=1),
     shell:
-        "aepsl extract-cams --dataset {input.dataset:q} --model {input.model:q}"
+        "aepsl extract-cams --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
         " --regions {params.regions:q} --step {wildcards.step} --output {output:q}"
         " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
 

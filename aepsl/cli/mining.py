@@ -103,6 +103,7 @@ def train_classifier(
 
 @commands.command()
 def extract_cams(
+    config: Settings,
     dataset: DatasetFile,
     model: Model,
     regions: Regions,
@@ -117,6 +118,7 @@ def extract_cams(
     """Extract the class activation maps of one step."""
     configure(log)
     stage("extract_cams").run(
+        config,
         dataset=dataset,
         model=model,
         regions=regions,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def interpolation_matrix(length: int, cells: int, stride: int) -> NDArray[np.float32]:
+def interpolation_matrix(length: int, cells: int, stride: float) -> NDArray[np.float32]:
     """Return the (length, cells) matrix that interpolates linearly from a grid of step ``stride``.
 
     Cell k lies on pixel ``k * stride``: every pooling of the network is 3x3, stride 2, padding 1,
@@ -24,7 +24,7 @@ def interpolation_matrix(length: int, cells: int, stride: int) -> NDArray[np.flo
 
 
 def upsample_to_image(
-    maps: NDArray[np.floating], *, height: int, width: int, stride: int
+    maps: NDArray[np.floating], *, height: int, width: int, stride: float
 ) -> NDArray[np.float32]:
     """Interpolate (classes, h, w) maps of a network's stride to (classes, height, width)."""
     rows = interpolation_matrix(height, maps.shape[-2], stride)

@@ -129,7 +129,7 @@ def optimise(
     smooth = np.where(linked, alike, 0.0) + MU * adjacent
     laplacian = np.diag(smooth.sum(axis=1)) - smooth
     evidence = np.diag(foreground + BACKGROUND_FACTOR * background)
-    return np.linalg.solve(evidence + laplacian, foreground)
+    return np.asarray(np.linalg.solve(evidence + laplacian, foreground), np.float64)
 
 
 def _scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:

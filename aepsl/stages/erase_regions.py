@@ -29,7 +29,7 @@ def run(
     manifest = read_manifest(dataset)
     images = shard_of(manifest.split("train"), shard=shard, shards=shards)
     cam_store, earlier = Store(cams, kind="cams"), Store(regions, kind="regions")
-    stride = int(cam_store.facts()["stride"])
+    stride = float(cam_store.facts()["stride"])
     facts = {"class_names": list(manifest.class_names), "step": step, "config": config.canonical()}
     with writing_shard(output, kind="regions", facts=facts) as writer:
         for image in tracked(images, total=len(images), what=f"regions, step {step}"):

@@ -45,7 +45,7 @@ def _steps(image: ImageEntry, manifest: DatasetManifest, sources: Sources) -> It
     size = {"height": image.height, "width": image.width}
     for step, (cams, regions) in enumerate(zip(sources.cams, sources.regions, strict=True), 1):
         record = cams[image.id]
-        stride = int(cams.facts()["stride"])
+        stride = float(cams.facts()["stride"])
         maps = normalised(upsample_to_image(record.arrays["cam"], stride=stride, **size))
         for number, heatmap in zip(record.facts["classes"], maps, strict=True):
             yield f"CAM {step}: {manifest.class_names[number]}", figures.heat(seen, heatmap)

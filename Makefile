@@ -1,0 +1,31 @@
+# The same targets for a person and for CI. Set up first: python3 start.py setup
+BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: check test test-slow test-data schema picture lock
+
+check: ## style, types, import law, rules
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	snakefmt --check Snakefile rules/*.smk
+	snakemake --lint
+
+test: ## minutes
+	pytest
+
+test-slow: ## long runs of the generated scenes
+	pytest -m slow
+
+test-data: ## needs the photographs: AEPSL_DATA=folder
+	pytest -m real_data
+
+schema: ## config.schema.json from aepsl/config.py
+	aepsl schema --output config.schema.json
+
+picture: ## docs/rulegraph.png, needs graphviz
+	snakemake --rulegraph | dot -Tpng -Gdpi=110 > docs/rulegraph.png
+
+lock: ## the lock files from what is installed
+	python tools/lock.py

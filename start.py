@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Set up the project beside this file and run it; needs Python 3.11 or later, nothing else.
+
+    python3 start.py                 set up, then the main job: snakemake on every core
+    python3 start.py run ARGUMENTS   the same with other arguments for snakemake
+    python3 start.py test ARGUMENTS  set up, then the tests
+    python3 start.py setup           set up only
+
+The environment is .venv; it is made once and again when a lock file changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+
+
+def pip(*arguments: str, **options: bool) -> bool:
+    """Run pip in the environment; return whether it went well."""
+    command = [str(BIN / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    return subprocess.run([*command, *arguments], cwd=ROOT, check=False, **options).returncode == 0
+
+
+def install(name: str, steps: list[list[str]], *, needed: bool = True) -> None:
+    """Carry out pip's ``steps`` unless they were, with the same lock files."""
+    files = [ROOT / part for step in steps for part in step if part.endswith(".lock")]
+    files.append(ROOT / "pyproject.toml")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    stamp = ENVIRONMENT / f"{name}.installed"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    print(f"start: installing {name} (once)", flush=True)
+    if all(pip("--quiet", *step) for step in steps):
+        stamp.write_text(digest)
+    elif needed:
+        sys.exit(f"start: {name} could not be installed; pip's messages are above.")
+    else:
+        print(
+            f"start: {name} could not be installed, the rest works without it."
+            "\n    Hint: it is compiled; install a C++ compiler (Debian: apt-get install g++).",
+            flush=True,
+        )
+
+
+def set_up(*, tests: bool) -> None:
+    """Make the environment and install what is missing in it."""
+    if not (BIN / "python").exists():
+        venv.create(ENVIRONMENT, with_pip=True)
+    package = ["--no-deps", "--no-build-isolation", "-e", "."]
+    install("aepsl", [["-r", "requirements.lock"], package])
+    install("pydensecrf", [["-r", "requirements-crf.lock"]], needed=False)
+    if tests:
+        # Without dependencies: the lock is complete, and one package's metadata lags behind.
+        install("test tools", [["--no-deps", "-r", "requirements-dev.lock"]])
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older Python meets
+        sys.exit(f"start: Python 3.11 or later is needed, this is {sys.version.split()[0]}.")
+    task, *arguments = sys.argv[1:] or ["run"]
+    if task not in ("run", "test", "setup"):
+        sys.exit(__doc__)
+    set_up(tests=task == "test")
+    os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    if task == "run":
+        given = any(part.startswith(("--cores", "-c", "--profile")) for part in arguments)
+        cores = [] if given else ["--cores", "all"]
+        sys.exit(
+            subprocess.run(["snakemake", *cores, *arguments], cwd=ROOT, check=False).returncode
+        )
+    if task == "test":
+        sys.exit(subprocess.run(["pytest", *arguments], cwd=ROOT, check=False).returncode)
+
+
+if __name__ == "__main__":
+    main()

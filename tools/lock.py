@@ -1,0 +1,59 @@
+"""Write the lock files from what is installed: names and versions only, no addresses."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+BROUGHT_BY_TORCH = re.compile(r"^(nvidia|cuda|triton)")
+"""Pinned by torch itself, and different on each platform."""
+
+
+def closure(requirements: list[str]) -> dict[str, str]:
+    """Return the versions of ``requirements`` and of all that they need."""
+    found: dict[str, str] = {}
+    waiting = [Requirement(line) for line in requirements]
+    environment = {name: str(value) for name, value in default_environment().items()}
+    while waiting:
+        wanted = waiting.pop()
+        extras = wanted.extras or {""}
+        if wanted.marker and not wanted.marker.evaluate(environment | {"extra": ""}):
+            continue
+        try:
+            dist = distribution(wanted.name)
+        except PackageNotFoundError:
+            raise SystemExit(f"{wanted.name} is not installed: install everything first") from None
+        name = re.sub(r"[-_.]+", "-", dist.metadata["Name"]).lower()
+        if name in found or BROUGHT_BY_TORCH.match(name):
+            continue
+        found[name] = dist.version.split("+")[0]
+        for line in dist.requires or []:
+            need = Requirement(line)
+            met = (need.marker.evaluate(environment | {"extra": e}) for e in extras)
+            if need.marker is None or any(met):
+                need.marker = None
+                waiting.append(need)
+    return found
+
+
+def main() -> None:
+    """Write requirements.lock, -crf, -slurm and -dev."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    runtime = closure(project["dependencies"])
+    sets = {"": runtime}
+    for extra, lines in project["optional-dependencies"].items():
+        extended = closure(lines)
+        sets[f"-{extra}"] = {n: v for n, v in extended.items() if n not in runtime}
+    for suffix, versions in sets.items():
+        lines = [f"{name}=={version}\n" for name, version in sorted(versions.items())]
+        (ROOT / f"requirements{suffix}.lock").write_text("".join(lines))
+
+
+if __name__ == "__main__":
+    main()
