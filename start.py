@@ -71,14 +71,12 @@ def main() -> None:
         sys.exit(__doc__)
     set_up(tests=task == "test")
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    command = ["pytest", *arguments]
     if task == "run":
         given = any(part.startswith(("--cores", "-c", "--profile")) for part in arguments)
-        cores = [] if given else ["--cores", "all"]
-        sys.exit(
-            subprocess.run(["snakemake", *cores, *arguments], cwd=ROOT, check=False).returncode
-        )
-    if task == "test":
-        sys.exit(subprocess.run(["pytest", *arguments], cwd=ROOT, check=False).returncode)
+        command = ["snakemake", *([] if given else ["--cores", "all"]), *arguments]
+    if task != "setup":
+        sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from aepsl.config import Config, Data, Networks, Training, parse
+from aepsl.errors import AepslError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def knobs(model, path=""):
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from knobs(annotation, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", field
+
+
+@pytest.mark.parametrize(("name", "field"), knobs(Config))
+def test_every_knob_has_a_description_a_unit_and_a_source(name, field):
+    assert field.description, name
+    assert set(field.json_schema_extra) == {"unit", "source"}
+
+
+def test_schema_is_in_step():
+    stored = json.loads((ROOT / "config.schema.json").read_text())
+    assert stored == Config.model_json_schema(), "run make schema"
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "hint"),
+    [
+        ({"mining": {"dleta": 0.5}}, "mining.dleta: unknown key", "did you mean delta?"),
+        ({"minnig": {}}, "minnig: unknown key", "did you mean mining?"),
+        ({"seed": "many"}, "seed: Input should be a valid integer", "config.schema.json"),
+        ({"mining": {"delta": -1}}, "mining.delta: Input should be greater than 0", "see"),
+        ({"data": {"adapter": "voc"}}, "data.root is not set", "see"),
+        ({"saliency": {"method": "precomputed"}}, "saliency.folder is not set", "see"),
+        (
+            {"mining": {"erase_rule": "rank"}},
+            "mining.erase_rule: Input should be 'fraction_of_max', 'top_fraction' or 'absolute'",
+            "see",
+        ),
+    ],
+)
+def test_wrong_values_are_refused_with_a_hint(values, message, hint):
+    with pytest.raises(AepslError) as caught:
+        parse(Config, values, where="config")
+    assert message in str(caught.value)
+    assert hint in str(caught.value)
+
+
+def test_all_mistakes_are_reported_together():
+    with pytest.raises(AepslError) as caught:
+        parse(Config, {"sede": 1, "crf": {"itrations": 3}, "mining": {"steps": 0}}, where="x")
+    assert len(caught.value.problems) == 3
+
+
+def test_strings_of_the_command_line_are_coerced():
+    config = parse(Config, {"mining": {"delta": "0.2"}, "segmentation": {"psl": "false"}}, where="")
+    assert config.mining.delta == 0.2
+    assert config.segmentation.psl is False
+
+
+def test_the_configuration_is_frozen():
+    with pytest.raises(ValidationError):
+        Config().seed = 3
+
+
+def test_cross_checks():
+    with pytest.raises(ValueError, match="scale_min"):
+        Training(scale_min=2)
+    with pytest.raises(ValueError, match="not in data.class_names"):
+        Data(adapter="voc", root="x", classes=("unicorn",))
+    assert Networks().width == 1
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.name)
+def test_configs_say_how_to_run_them(path):
+    head = path.read_text().splitlines()
+    comments = "\n".join(line for line in head if line.startswith("#"))
+    assert "Command:" in comments
+    assert yaml.safe_load(path.read_text())["run"] == path.stem

@@ -1,0 +1,273 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from aepsl.config import Slice
+from aepsl.data.augment import look, random_view
+from aepsl.data.images import read_image, voc_palette, write_mask
+from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
+from aepsl.errors import AepslError
+from aepsl.randomness import generator, shuffled_batches
+from aepsl.stages import index_dataset
+from aepsl.stores.dataset import read_manifest
+
+RED = (200, 30, 40)
+
+
+def stored(path, image, **options):
+    image.save(path, **options)
+    return read_image(path)
+
+
+def flat(mode, colour):
+    return Image.new(mode, (4, 2), colour)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "expected"),
+    [
+        ("grey.png", flat("L", 90), (90, 90, 90)),
+        ("rgb.png", flat("RGB", RED), RED),
+        ("palette.png", flat("RGB", RED).convert("P", palette=Image.Palette.ADAPTIVE), RED),
+        ("opaque.png", flat("RGBA", (*RED, 255)), RED),
+        ("see-through.png", flat("RGBA", (*RED, 0)), (255, 255, 255)),
+        ("grey-alpha.png", flat("LA", (90, 255)), (90, 90, 90)),
+        ("one-bit.png", flat("1", 1), (255, 255, 255)),
+        ("sixteen.png", flat("I;16", 90 * 257), (90, 90, 90)),
+        ("sixteen.tif", flat("I;16", 200 * 257), (200, 200, 200)),
+    ],
+)
+def test_every_kind_of_file_is_read_as_a_viewer_shows_it(tmp_path, name, image, expected):
+    pixels = stored(tmp_path / name, image)
+    assert pixels.shape == (2, 4, 3)
+    assert (pixels == expected).all()
+
+
+def test_cmyk_is_converted(tmp_path):
+    pixels = stored(tmp_path / "a.jpg", flat("CMYK", (0, 255, 255, 0)), quality=100)
+    red, green, blue = pixels[0, 0].astype(int)
+    assert red > 240
+    assert max(green, blue) < 15
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    image = Image.new("RGB", (4, 2), "black")
+    image.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the viewer turns it by 90 degrees clockwise
+    pixels = stored(tmp_path / "turned.png", image, exif=exif)
+    assert pixels.shape == (4, 2, 3)
+    assert pixels[0, 1].tolist() == [255, 255, 255]
+
+
+def test_palette_is_vocs():
+    assert voc_palette(6).tolist() == [
+        [0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128],
+    ]  # fmt: skip
+    assert voc_palette()[[20, 255]].tolist() == [[0, 64, 128], [224, 224, 192]]
+
+
+def test_masks_keep_their_values(tmp_path):
+    mask = np.array([[0, 1, 255], [20, 7, 0]], np.uint8)
+    write_mask(tmp_path / "m.png", mask)
+    with Image.open(tmp_path / "m.png") as image:
+        assert image.mode == "P"
+        assert np.asarray(image).tolist() == mask.tolist()
+
+
+def index(folder, output, **data):
+    settings = {
+        "adapter": "voc",
+        "root": str(folder.root),
+        "labels": "csv",
+        "labels_csv": str(folder.labels),
+        "class_names": ["cat", "dog"],
+    } | data
+    index_dataset.run(Slice({"data": settings}), scenes_folder=None, output=output, threads=2)
+    return read_manifest(output)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+BAD_INPUT = {
+    "a truncated file": (lambda f: cut(f.image("a")), ["a.png: the image is broken"]),
+    "an empty file": (lambda f: f.image("a").write_bytes(b""), ["a.png: the file is empty"]),
+    "no image at all": (
+        lambda f: f.image("a").write_text("<html>"),
+        ["a.png: no image format that can be read"],
+    ),
+    "an image without labels": (
+        lambda f: f.write_labels([("a", ""), ("b", "cat"), ("c", "cat")]),
+        ["image a: has no labels"],
+    ),
+    "an image without a row": (
+        lambda f: f.write_labels([("a", "cat"), ("c", "cat")]),
+        ["image b: has no labels"],
+    ),
+    "an unknown label": (
+        lambda f: f.write_labels([("a", "cta"), ("b", "cat"), ("c", "cat")]),
+        ["image a: unknown label 'cta'"],
+    ),
+    "labels of an absent image": (
+        lambda f: f.write_labels([("a", "cat"), ("b", "cat"), ("c", "cat"), ("z", "cat")]),
+        ["labels.csv:5: names z, which is absent"],
+    ),
+    "two rows of one image": (
+        lambda f: f.write_labels([("a", "cat"), ("a", "dog"), ("b", "cat"), ("c", "cat")]),
+        ["labels.csv:3: a has two rows"],
+    ),
+    "a mask of another size": (
+        lambda f: Image.new("L", (7, 5)).save(f.mask("c")),
+        ["c.png: is 7x5, its image 48x40"],
+    ),
+    "a broken mask": (lambda f: f.mask("c").write_bytes(b"x"), ["c.png: not readable"]),
+    "a listed image that is absent": (
+        lambda f: (
+            f.write_split("val", ["c", "nowhere"])
+            or f.write_labels([(i, "cat") for i in ("a", "b", "c", "nowhere")])
+        ),
+        ["image nowhere: the image is not there"],
+    ),
+    "an id listed twice": (lambda f: f.write_split("val", ["c", "c"]), ["c: listed twice"]),
+    "an id that is a path": (lambda f: f.write_split("val", ["../c"]), ["../c: an id that is a"]),
+    "an empty split": (lambda f: f.write_split("val", []), ["val.txt: the split is empty"]),
+    "no split": (
+        lambda f: (f.root / "ImageSets/Segmentation/val.txt").unlink(),
+        ["val.txt: the split is not there"],
+    ),
+    "no label file": (lambda f: f.labels.unlink(), ["labels.csv: the label file is not there"]),
+    "no header": (lambda f: f.labels.write_text("a,cat\n"), ["no columns image, labels"]),
+    "everything at once": (
+        lambda f: (
+            cut(f.image("a")),
+            f.image("b").write_bytes(b""),
+            Image.new("L", (7, 5)).save(f.mask("c")),
+            f.write_labels([("a", "cat"), ("b", "cat dgo"), ("c", "cat"), ("y", "cat")]),
+        ),
+        [
+            "a.png: the image is",
+            "b.png: the file is empty",
+            "unknown label 'dgo'",
+            "names y",
+            "7x5",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_reported_together_with_hints(voc_folder, tmp_path, case):
+    spoil, messages = BAD_INPUT[case]
+    spoil(voc_folder)
+    with pytest.raises(AepslError) as caught:
+        index(voc_folder, tmp_path / "manifest.json")
+    text = str(caught.value)
+    for message in messages:
+        assert message in text
+    assert all(problem.hint for problem in caught.value.problems)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_a_wrong_folder_is_named(tmp_path, voc_folder):
+    with pytest.raises(AepslError, match="no such folder"):
+        index(voc_folder, tmp_path / "m.json", root=str(tmp_path / "nowhere"))
+
+
+def test_index_describes_what_is_there(voc_folder, tmp_path):
+    voc_folder.mask("a").unlink()
+    manifest = index(voc_folder, tmp_path / "manifest.json")
+    first = manifest.split("train")[0]
+    assert (first.id, first.height, first.width, first.labels) == ("a", 40, 48, ("cat",))
+    assert first.mask is None
+    assert manifest.split("eval")[0].mask is not None
+    pixels = np.stack([read_image(voc_folder.image(i)) for i in "ab"])
+    assert manifest.mean_pixel == tuple(np.rint(pixels.mean(axis=(0, 1, 2))).astype(int))
+
+
+def test_subset_and_limit(voc_folder, tmp_path):
+    voc_folder.write_labels([("a", "cat dog"), ("b", "dog"), ("c", "dog")])
+    manifest = index(voc_folder, tmp_path / "m.json", classes=["cat"])
+    assert [(i.id, i.labels) for i in manifest.images] == [("a", ("cat",))]
+    manifest = index(voc_folder, tmp_path / "m.json", classes=["dog"])
+    assert manifest.mask_values == (2,)
+    manifest = index(voc_folder, tmp_path / "m.json", limit_per_class=1)
+    assert [i.id for i in manifest.images] == ["a", "c"]
+
+
+def test_xml_labels(voc_folder, tmp_path):
+    (voc_folder.root / "Annotations").mkdir()
+    for image_id, names in {"a": ["dog", "cat", "dog"], "b": ["cat"], "c": ["dog"]}.items():
+        boxes = "".join(f"<object><name>{name}</name></object>" for name in names)
+        path = voc_folder.root / "Annotations" / f"{image_id}.xml"
+        path.write_text(f"<annotation>{boxes}</annotation>")
+    manifest = index(voc_folder, tmp_path / "m.json", labels="xml")
+    assert [image.labels for image in manifest.images] == [("cat", "dog"), ("cat",), ("dog",)]
+    (voc_folder.root / "Annotations" / "b.xml").write_text("<annotation>")
+    with pytest.raises(AepslError, match=r"b\.xml: not XML"):
+        index(voc_folder, tmp_path / "m.json", labels="xml")
+
+
+def test_a_view_of_everything_is_the_image():
+    image = np.random.default_rng(0).integers(0, 255, (33, 33, 3), dtype=np.uint8)
+    options = {"height": 33, "width": 33, "crop": 33, "scale_min": 1, "scale_max": 1}
+    view = random_view(np.random.default_rng(0), flip=False, **options)
+    assert (look(image, view, outside=(0, 0, 0), smooth=True) == image).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_image_and_mask_stay_aligned(seed):
+    # A mask that is a copy of a two-valued image must be seen exactly where the image is.
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((50, 70), np.uint8)
+    mask[rng.integers(0, 20) : 35, rng.integers(0, 30) : 60] = 1
+    image = np.repeat(mask[..., None] * 255, 3, axis=2)
+    view = random_view(rng, height=50, width=70, crop=41, scale_min=0.7, scale_max=1.5, flip=True)
+    seen = look(image, view, outside=(0, 0, 0), smooth=True)[..., 0].astype(int)
+    where = look(mask, view, outside=0, smooth=False)
+    sure = (seen < 5) | (seen > 250)
+    assert (where[sure] == (seen[sure] > 128)).all()
+    assert sure.mean() > 0.8
+
+
+def test_outside_is_filled():
+    options = {"height": 10, "width": 10, "crop": 33, "scale_min": 1, "scale_max": 1}
+    view = random_view(np.random.default_rng(0), flip=False, **options)
+    image = np.zeros((10, 10, 3), np.uint8)
+    seen = look(image, view, outside=(124, 116, 104), smooth=True)
+    assert (seen == (124, 116, 104)).all(axis=2).sum() >= 33 * 33 - 121
+    assert (look(image[..., 0], view, outside=255, smooth=False) == 255).sum() == 33 * 33 - 100
+
+
+def batches_of(voc_folder, manifest, *, workers, epoch=0):
+    augmentation = Augmentation(33, 0.8, 1.2, flip=True, outside=manifest.mean_pixel)
+    labels = np.ones((len(manifest.images), 1), np.float32)
+    images = TrainingImages(manifest.images, labels, augmentation=augmentation, seed=3)
+    return [
+        batch["image"].numpy()
+        for batch in epoch_batches(images, batch_size=2, epoch=epoch, workers=workers)
+    ]
+
+
+def test_loading_depends_on_seed_epoch_and_image_only(voc_folder, tmp_path):
+    manifest = index(voc_folder, tmp_path / "m.json")
+    here = batches_of(voc_folder, manifest, workers=0)
+    elsewhere = batches_of(voc_folder, manifest, workers=2)
+    later = batches_of(voc_folder, manifest, workers=0, epoch=1)
+    assert [a.tolist() for a in here] == [b.tolist() for b in elsewhere]
+    assert [a.tolist() for a in here] != [b.tolist() for b in later]
+
+
+def test_batches_cover_each_image_once():
+    batches = shuffled_batches(23, batch_size=5, seed=1, epoch=4)
+    assert sorted(sum(batches, [])) == list(range(23))
+    assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
+    assert [len(b) for b in shuffled_batches(21, batch_size=5, seed=1, epoch=4)] == [5, 5, 5, 6]
+
+
+def test_generators_belong_to_their_key():
+    draw = generator(0, 3, "2007_000032").random()
+    generator(0, 4, "other").random()
+    assert generator(0, 3, "2007_000032").random() == draw
+    assert generator(1, 3, "2007_000032").random() != draw

@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from aepsl.mining.cam import class_activation_maps
+from aepsl.mining.erase import ERASE_RULES, erase, mine_region, unite
+from aepsl.mining.grid import interpolation_matrix, normalised, upsample_to_image
+from aepsl.mining.loss import squared_label_loss
+from aepsl.networks.heads import Classifier
+from aepsl.networks.vgg import LargeFovShape
+
+
+def test_loss_literal():
+    # softmax of (ln 3, 0) is (3/4, 1/4): 0.5 * ((3/4 - 1)^2 + (1/4)^2) = 1/16
+    logits = torch.tensor([[np.log(3), 0.0]])
+    assert squared_label_loss(logits, torch.tensor([[1.0, 0.0]])).item() == pytest.approx(1 / 16)
+
+
+def test_loss_of_uniform_scores_over_twenty_classes():
+    # one label: 0.5 * ((0.05 - 1)^2 + 19 * 0.05^2) = 0.475; two labels: 0.225
+    logits = torch.zeros(2, 20)
+    labels = torch.zeros(2, 20)
+    labels[0, 3] = labels[1, 3] = labels[1, 7] = 1
+    assert squared_label_loss(logits[:1], labels[:1]).item() == pytest.approx(0.475)
+    assert squared_label_loss(logits[1:], labels[1:]).item() == pytest.approx(0.225)
+
+
+def plain_loss(logits, labels):
+    total = 0.0
+    for z, y in zip(logits, labels, strict=True):
+        exps = [np.exp(value) for value in z]
+        for c in range(len(z)):
+            total += 0.5 * (exps[c] / sum(exps) - y[c] / sum(y)) ** 2
+    return total / len(logits)
+
+
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 999))
+def test_loss_against_a_plain_loop(images, classes, seed):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 3, (images, classes))
+    labels = (rng.random((images, classes)) < 0.4).astype(float)
+    labels[:, rng.integers(classes)] = 1
+    ours = squared_label_loss(torch.tensor(logits), torch.tensor(labels)).item()
+    assert ours == pytest.approx(plain_loss(logits, labels), rel=1e-9)
+
+
+def test_cam_literal():
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, 0.0]]]])  # two channels, 1 x 2
+    weight = torch.tensor([[1.0, -1.0], [0.5, 2.0]])
+    expected = [[[[0.0, 2.0]], [[6.5, 1.0]]]]  # 1 - 3 = -2 is rectified
+    assert class_activation_maps(features, weight).tolist() == expected
+
+
+def test_cam_pools_to_the_classifiers_score():
+    # The identity behind CAM: the mean of the unrectified map is the class score without bias.
+    torch.manual_seed(0)
+    model = Classifier(classes=3, shape=LargeFovShape(width=1 / 16, fc6_dilation=1)).eval()
+    images = torch.rand(2, 3, 65, 49) * 255
+    with torch.no_grad():
+        features = model.features(model.normalise(images))
+        maps = torch.einsum("nkhw,ck->nchw", features, model.classify.weight)
+        scores = model(images) - model.classify.bias
+        rectified = class_activation_maps(features, model.classify.weight)
+    torch.testing.assert_close(maps.mean(dim=(2, 3)), scores, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(rectified, maps.clamp(min=0), rtol=1e-4, atol=1e-5)
+
+
+def test_interpolation_literal():
+    expected = [[1, 0], [0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [0, 1], [0, 1]]
+    assert interpolation_matrix(6, 2, 4).tolist() == expected
+
+
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_upsampling_is_torchs_aligned_bilinear_on_the_grid(height, width):
+    cells = (-(-height // 8), -(-width // 8))
+    maps = np.random.default_rng(height * 71 + width).random((2, *cells)).astype(np.float32)
+    ours = upsample_to_image(maps, height=height, width=width, stride=8)
+    size = [(n - 1) * 8 + 1 for n in cells]
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(maps)[None], size, mode="bilinear", align_corners=True
+    )[0].numpy()
+    inner = theirs[:, :height, :width]
+    np.testing.assert_allclose(ours[:, : inner.shape[1], : inner.shape[2]], inner, atol=1e-5)
+    assert ours.shape == (2, height, width)
+
+
+def test_normalised_literal():
+    maps = np.array([[[1.0, 4.0]], [[0.0, 0.0]]])
+    assert normalised(maps).tolist() == [[[0.25, 1.0]], [[0.0, 0.0]]]
+
+
+HEATMAP = np.array([[0.0, 1.0, 2.0, 4.0], [4.0, 3.0, 0.5, 10.0]])
+
+
+@pytest.mark.parametrize(
+    ("rule", "delta", "expected"),
+    [
+        ("fraction_of_max", 0.3, [[0, 0, 0, 1], [1, 0, 0, 1]]),  # above 3: 3 itself is not
+        ("fraction_of_max", 0.05, [[0, 1, 1, 1], [1, 1, 0, 1]]),  # above 0.5
+        ("absolute", 1.5, [[0, 0, 1, 1], [1, 1, 0, 1]]),
+        ("absolute", 10.0, [[0, 0, 0, 0], [0, 0, 0, 0]]),
+        ("top_fraction", 0.5, [[0, 0, 0, 1], [1, 1, 0, 1]]),  # 4 of 8
+        ("top_fraction", 0.25, [[0, 0, 0, 0], [0, 0, 0, 1]]),  # the tie at 4 stays out
+    ],
+)
+def test_erase_rules_literal(rule, delta, expected):
+    region, _ = mine_region(HEATMAP, rule=rule, delta=delta)
+    assert region.astype(int).tolist() == expected
+
+
+def plain_region(heatmap, rule, delta):
+    values = sorted(heatmap.ravel(), reverse=True)
+    threshold = {
+        "fraction_of_max": delta * values[0],
+        "absolute": delta,
+        "top_fraction": values[min(int(delta * len(values)), len(values) - 1)],
+    }[rule]
+    return [[bool(v > threshold and v > 0) for v in row] for row in heatmap]
+
+
+@settings(max_examples=60)
+@given(
+    hnp.arrays(np.float32, (5, 7), elements=st.floats(0, 4, width=16)),
+    st.sampled_from(sorted(ERASE_RULES)),
+    st.floats(0.05, 0.95),
+)
+def test_erase_rules_against_a_plain_loop(heatmap, rule, delta):
+    region, _ = mine_region(heatmap, rule=rule, delta=delta)
+    assert region.tolist() == plain_region(heatmap, rule, delta)
+
+
+@pytest.mark.parametrize("rule", sorted(ERASE_RULES))
+def test_a_map_without_activation_mines_nothing(rule):
+    assert not mine_region(np.zeros((3, 3)), rule=rule, delta=0.5)[0].any()
+
+
+def test_union_keeps_what_was_mined():
+    before = np.array([[[True, False, False]]])
+    mined = np.array([[[False, False, True]]])
+    assert unite(before, mined).tolist() == [[[True, False, True]]]
+
+
+def test_erase_paints_the_fill_and_leaves_the_photograph_alone():
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    erased = erase(image, np.array([[True, False], [False, True]]), fill=(124, 116, 104))
+    assert erased.tolist() == [[[124, 116, 104], [3, 4, 5]], [[6, 7, 8], [124, 116, 104]]]
+    assert image.ravel().tolist() == list(range(12))

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aepsl.networks.heads import SegmentationNetwork
+from aepsl.networks.vgg import LargeFovShape
+from aepsl.segmentation.inference import decide, full_probabilities, grid_log_scores
+from aepsl.segmentation.psl import (
+    auxiliary_masks,
+    prohibitive_loss,
+    resize_scores,
+    segmentation_loss,
+)
+
+
+def log_of(pixels):
+    """Return (1, classes, 1, n) log-probabilities from one row of probabilities a pixel."""
+    return torch.tensor(pixels, dtype=torch.float64).T[None, :, None].log()
+
+
+def test_j_literal():
+    # two labelled pixels of three: -(ln 0.5 + ln 0.25) / 2
+    scores = log_of([[0.5, 0.5], [0.75, 0.25], [0.1, 0.9]])
+    masks = torch.tensor([[[0, 1, 255]]])
+    expected = -(np.log(0.5) + np.log(0.25)) / 2
+    assert segmentation_loss(scores, masks).item() == pytest.approx(expected)
+
+
+def test_j_of_an_image_without_labels_is_zero():
+    assert segmentation_loss(log_of([[0.5, 0.5]]), torch.tensor([[[255]]])).item() == 0
+
+
+def test_auxiliary_mask_literal():
+    # background, class 1, class 2; v prohibits class 2 and halves class 1
+    scores = log_of([[0.2, 0.7, 0.1], [0.4, 0.6, 0.0], [0.1, 0.2, 0.7], [0.34, 0.33, 0.33]])
+    v = torch.tensor([[0.5, 0.0]])
+    # 0.2 < 0.35; 0.4 > 0.3; 0.1 = 0.2 * 0.5 is a tie, which the first class wins; 0.34
+    assert auxiliary_masks(scores, v).tolist() == [[[1, 0, 0, 0]]]
+
+
+def plain_psl(probabilities, masks, v):
+    """Slow, from the paper's text alone."""
+    total, auxiliary = 0.0, []
+    for f, mask, scores in zip(probabilities, masks, v, strict=True):
+        weights = [1.0, *scores]
+        classes, height, width = f.shape
+        hat = [
+            [max(range(classes), key=lambda c: weights[c] * f[c][y][x]) for x in range(width)]
+            for y in range(height)
+        ]
+        auxiliary.append(hat)
+        for target in (mask, hat):
+            spots = [(y, x) for y in range(height) for x in range(width) if target[y][x] != 255]
+            if spots:
+                total -= sum(np.log(f[target[y][x]][y][x]) for y, x in spots) / len(spots)
+    return total / len(probabilities), auxiliary
+
+
+@given(st.integers(0, 9999))
+def test_psl_against_a_plain_loop(seed):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (2, 4, 3, 5))
+    log_probabilities = torch.tensor(logits).log_softmax(dim=1)
+    masks = rng.choice([0, 1, 2, 3, 255], size=(2, 3, 5))
+    v = rng.random((2, 3))
+    loss, auxiliary = plain_psl(log_probabilities.exp().numpy(), masks.tolist(), v)
+    assert auxiliary_masks(log_probabilities, torch.tensor(v)).tolist() == auxiliary
+    ours = prohibitive_loss(log_probabilities, torch.tensor(masks), torch.tensor(v)).item()
+    assert ours == pytest.approx(loss, rel=1e-9)
+
+
+def test_no_gradient_through_the_auxiliary_mask():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    v = torch.rand(1, 2, requires_grad=True)
+    masks = torch.full((1, 4, 4), 255)
+    prohibitive_loss(logits.log_softmax(dim=1), masks, v).backward()
+    assert v.grad is None
+    assert logits.grad.abs().sum() > 0
+
+
+def test_threshold_p_literal():
+    probabilities = np.array([[0.05, 0.40, 0.09], [0.08, 0.35, 0.06], [0.87, 0.25, 0.08]])
+    # column 3: every score is below p, which leaves the background
+    assert decide(probabilities[:, None], threshold=0.1).tolist() == [[2, 0, 0]]
+    assert decide(np.array([[[0.04]], [[0.09]]]), threshold=0.1).tolist() == [[0]]
+    assert decide(np.array([[[0.04]], [[0.11]]]), threshold=0.1).tolist() == [[1]]
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return SegmentationNetwork(classes=2, shape=LargeFovShape(width=1 / 16, fc6_dilation=1)).eval()
+
+
+@pytest.mark.parametrize("size", [(65, 49), (60, 50), (8, 9), (1, 1)])
+def test_kept_scores_give_the_mask_of_the_full_scores(network, size):
+    image = torch.rand(1, 3, *size) * 255
+    kept = grid_log_scores(network, image, scales=[1.0], flip=False).numpy()
+    with torch.inference_mode():
+        scores = network(image).pixels
+    full = resize_scores(scores, height=size[0], width=size[1], stride=8).softmax(dim=1)[0].numpy()
+    ours = full_probabilities(kept, height=size[0], width=size[1])
+    np.testing.assert_allclose(ours, full, atol=1e-5)
+
+
+def test_flipping_a_symmetric_network_changes_nothing(network):
+    # An image that is its own mirror image, whose cells lie on pixels 0, 8, ..., 64.
+    half = torch.rand(1, 3, 33, 33) * 255
+    image = torch.cat([half, half[..., :-1].flip(3)], dim=3)
+    plain = grid_log_scores(network, image, scales=[1.0], flip=False)
+    both = grid_log_scores(network, image, scales=[1.0], flip=True)
+    expected = (plain.exp() + plain.exp().flip(2)) / 2
+    torch.testing.assert_close(both.exp(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_scales_keep_the_cells(network, flip):
+    image = torch.rand(1, 3, 50, 61) * 255
+    scores = grid_log_scores(network, image, scales=[0.5, 1.0, 1.5], flip=flip)
+    assert scores.shape == (3, 7, 8)
+    assert torch.isfinite(scores).all()
+
+
+def test_batched_is_single(network):
+    images = torch.rand(3, 3, 40, 40) * 255
+    with torch.inference_mode():
+        together = network(images).pixels
+        alone = torch.cat([network(image[None]).pixels for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
