@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aepsl.codedigest import code_digest
-from aepsl.config import Config, parse
+from aepsl.config import Config
 from aepsl.errors import AepslError, Problem
+from aepsl.sections import parse
 
 
 class Stage(NamedTuple):

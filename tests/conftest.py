@@ -1,7 +1,6 @@
 """Shared fixtures: where the photographs are, small datasets in VOC's layout, real runs."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -62,32 +61,21 @@ def voc_folder(tmp_path):
     return VocFolder(tmp_path / "photographs")
 
 
-@pytest.fixture
-def copy_of_workflow(tmp_path):
-    """Return a folder with the workflow's files, to run Snakemake in."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    for name in ("Snakefile", "rules", "config.yaml", "configs", "envs", "profiles"):
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
-    return folder
+def run_snakemake(folder, *arguments, check=True):
+    """Run the real Snakemake in a folder."""
+    result = subprocess.run(
+        ["timeout", "-k", "30", "600", "snakemake", "--cores", "2", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check:
+        assert result.returncode == 0, result.stdout + result.stderr
+    return result
 
 
 @pytest.fixture
 def snakemake():
     """Return a function that runs the real Snakemake in a folder."""
-
-    def run(folder, *arguments, check=True):
-        result = subprocess.run(
-            ["timeout", "-k", "30", "600", "snakemake", "--cores", "2", *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check:
-            assert result.returncode == 0, result.stdout + result.stderr
-        return result
-
-    return run
+    return run_snakemake

@@ -5,8 +5,9 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from aepsl.config import Config, Data, Networks, Training, parse
+from aepsl.config import Config, Data, Networks, Training
 from aepsl.errors import AepslError
+from aepsl.sections import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,7 +21,7 @@ def knobs(model, path=""):
             yield f"{path}{name}", field
 
 
-@pytest.mark.parametrize(("name", "field"), knobs(Config))
+@pytest.mark.parametrize(("name", "field"), list(knobs(Config)))
 def test_every_knob_has_a_description_a_unit_and_a_source(name, field):
     assert field.description, name
     assert set(field.json_schema_extra) == {"unit", "source"}
@@ -74,7 +75,7 @@ def test_the_configuration_is_frozen():
 def test_cross_checks():
     with pytest.raises(ValueError, match="scale_min"):
         Training(scale_min=2)
-    with pytest.raises(ValueError, match="not in data.class_names"):
+    with pytest.raises(ValueError, match=r"not in data\.class_names"):
         Data(adapter="voc", root="x", classes=("unicorn",))
     assert Networks().width == 1
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aepsl.config import Slice
 from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import generator, shuffled_batches
+from aepsl.sections import Slice
 from aepsl.stages import index_dataset
 from aepsl.stores.dataset import read_manifest
 
@@ -261,7 +261,7 @@ def test_loading_depends_on_seed_epoch_and_image_only(voc_folder, tmp_path):
 
 def test_batches_cover_each_image_once():
     batches = shuffled_batches(23, batch_size=5, seed=1, epoch=4)
-    assert sorted(sum(batches, [])) == list(range(23))
+    assert sorted(n for batch in batches for n in batch) == list(range(23))
     assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
     assert [len(b) for b in shuffled_batches(21, batch_size=5, seed=1, epoch=4)] == [5, 5, 5, 6]
 

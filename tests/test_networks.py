@@ -15,7 +15,7 @@ from aepsl.networks.pretrained import (
     leading_blocks,
     load_backbone,
 )
-from aepsl.networks.vgg import LargeFovFeatures, LargeFovShape
+from aepsl.networks.vgg import LargeFovShape, largefov_features
 from aepsl.stages._networks import build
 from aepsl.stores.models import read_weights_file
 
@@ -25,18 +25,18 @@ THIN = LargeFovShape(width=1 / 16, fc6_dilation=1)
 def bgr_weights(shape=THIN):
     """Weights as a Caffe user would hold them: conv1_1 sees blue first."""
     torch.manual_seed(1)
-    own = LargeFovFeatures(shape).state_dict()
+    own = largefov_features(shape).state_dict()
     return {name: torch.randn_like(t) * 0.1 for name, t in own.items() if name.startswith("conv")}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (9, 16), (33, 65), (37, 50)])
 def test_stride_is_eight(size):
-    features = LargeFovFeatures(THIN)(torch.rand(1, 3, *size))
+    features = largefov_features(THIN)(torch.rand(1, 3, *size))
     assert features.shape == (1, 64, math.ceil(size[0] / 8), math.ceil(size[1] / 8))
 
 
 def test_the_layers_are_those_of_largefov():
-    features = dict(LargeFovFeatures(LargeFovShape()).named_children())
+    features = dict(largefov_features(LargeFovShape()).named_children())
     assert features["fc6"].weight.shape == (1024, 512, 3, 3)
     assert features["fc6"].dilation == (12, 12)
     assert features["fc7"].weight.shape == (1024, 1024, 1, 1)
@@ -94,7 +94,7 @@ def test_torchvisions_names_are_understood(batch_norm):
 
     theirs = (vgg16_bn if batch_norm else vgg16)(weights=None).features.eval()
     state = {f"features.{name}": tensor for name, tensor in theirs.state_dict().items()}
-    features = LargeFovFeatures(LargeFovShape(batch_norm=batch_norm)).eval()
+    features = largefov_features(LargeFovShape(batch_norm=batch_norm)).eval()
     load_backbone(features, backbone_tensors(state, bgr=False))
     upto = features[: list(dict(features.named_children())).index("conv1_2_relu") + 1]
     image = torch.rand(1, 3, 16, 16)
@@ -117,9 +117,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_leading_blocks():
-    layers = leading_blocks(LargeFovFeatures(THIN), 2)
+    layers = leading_blocks(largefov_features(THIN), 2)
     assert len([layer for layer in layers if isinstance(layer, nn.Conv2d)]) == 4
-    assert leading_blocks(LargeFovFeatures(THIN), 0) == []
+    assert leading_blocks(largefov_features(THIN), 0) == []
 
 
 def test_segmentation_network_has_two_branches_on_shared_features():

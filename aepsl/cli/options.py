@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aepsl.config import Slice
+from aepsl.sections import Slice
 
 
 class Paths(list[Path]):

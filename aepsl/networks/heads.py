@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from aepsl.networks.vgg import LargeFovFeatures, LargeFovShape, Normalise
+from aepsl.networks.vgg import LargeFovShape, Normalise, largefov_features
 
 Triple = tuple[float, float, float]
 
@@ -35,7 +35,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mean, scale)
-        self.features = LargeFovFeatures(shape)
+        self.features = largefov_features(shape)
         self.classify = _linear(shape.feature_channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class SegmentationNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mean, scale)
-        self.features = LargeFovFeatures(shape)
+        self.features = largefov_features(shape)
         self.segment = nn.Conv2d(shape.feature_channels, 1 + classes, 1)
         nn.init.normal_(self.segment.weight, std=0.01)
         assert self.segment.bias is not None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aepsl.networks.vgg import VGG16_BLOCKS, LargeFovFeatures
+from aepsl.networks.vgg import VGG16_BLOCKS
 
 Triple = tuple[float, float, float]
 
@@ -83,7 +83,7 @@ def backbone_tensors(tensors: Mapping[str, Tensor], *, bgr: bool) -> dict[str, T
     return found
 
 
-def load_backbone(features: LargeFovFeatures, tensors: Mapping[str, Tensor]) -> None:
+def load_backbone(features: nn.Sequential, tensors: Mapping[str, Tensor]) -> None:
     """Copy tensors named as in :func:`backbone_tensors` into the convolutions; fc6, fc7 stay.
 
     Raises:
@@ -102,7 +102,7 @@ def load_backbone(features: LargeFovFeatures, tensors: Mapping[str, Tensor]) -> 
             tensor.copy_(tensors[name])
 
 
-def leading_blocks(features: LargeFovFeatures, count: int) -> list[nn.Module]:
+def leading_blocks(features: nn.Sequential, count: int) -> list[nn.Module]:
     """Return the layers of the first ``count`` of VGG-16's five blocks."""
     names = tuple(f"conv{block}_" for block in range(1, count + 1))
     return [layer for name, layer in features.named_children() if name.startswith(names)]

@@ -62,43 +62,41 @@ def _convolution(
     return [*layers, (f"{name}_relu", nn.ReLU(inplace=True))]
 
 
-class LargeFovFeatures(nn.Sequential):
-    """The layers up to fc7, named as in Caffe: conv1_1 ... conv5_3, fc6, fc7.
+def largefov_features(shape: LargeFovShape) -> nn.Sequential:
+    """Return the layers up to fc7, named as in Caffe: conv1_1 ... conv5_3, fc6, fc7.
 
     (n, 3, height, width) normalised RGB in; (n, feature_channels, ceil(height / 8),
     ceil(width / 8)) out. Output cell k lies on pixel 8 k.
     """
-
-    def __init__(self, shape: LargeFovShape) -> None:
-        layers: list[tuple[str, nn.Module]] = []
-        inputs = 3
-        for block, (full, repeats) in enumerate(VGG16_BLOCKS, start=1):
-            outputs = shape.channels(full)
-            for index in range(1, repeats + 1):
-                layers += _convolution(
-                    f"conv{block}_{index}",
-                    inputs,
-                    outputs,
-                    kernel=3,
-                    dilation=2 if block == 5 else 1,
-                    batch_norm=shape.batch_norm,
-                )
-                inputs = outputs
-            pool = nn.MaxPool2d(3, stride=2 if block <= 3 else 1, padding=1)
-            layers.append((f"pool{block}", pool))
-        for name, kernel, dilation in (("fc6", 3, shape.fc6_dilation), ("fc7", 1, 1)):
-            outputs = shape.feature_channels
+    layers: list[tuple[str, nn.Module]] = []
+    inputs = 3
+    for block, (full, repeats) in enumerate(VGG16_BLOCKS, start=1):
+        outputs = shape.channels(full)
+        for index in range(1, repeats + 1):
             layers += _convolution(
-                name,
+                f"conv{block}_{index}",
                 inputs,
                 outputs,
-                kernel=kernel,
-                dilation=dilation,
+                kernel=3,
+                dilation=2 if block == 5 else 1,
                 batch_norm=shape.batch_norm,
             )
-            layers.append((f"{name}_dropout", nn.Dropout(shape.dropout)))
             inputs = outputs
-        super().__init__(OrderedDict(layers))
+        pool = nn.MaxPool2d(3, stride=2 if block <= 3 else 1, padding=1)
+        layers.append((f"pool{block}", pool))
+    for name, kernel, dilation in (("fc6", 3, shape.fc6_dilation), ("fc7", 1, 1)):
+        outputs = shape.feature_channels
+        layers += _convolution(
+            name,
+            inputs,
+            outputs,
+            kernel=kernel,
+            dilation=dilation,
+            batch_norm=shape.batch_norm,
+        )
+        layers.append((f"{name}_dropout", nn.Dropout(shape.dropout)))
+        inputs = outputs
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Normalise(nn.Module):

@@ -25,6 +25,8 @@ SIGMA_BNDCON = 1.0
 """Scale of boundary connectivity (paper: 1)."""
 SIGMA_SPA = 0.4
 """Shares of the image's longer side: how far regions are compared (paper: 0.25 to 0.4)."""
+NOTICEABLE = 1.0
+"""Lab units: about the smallest difference that people see; with less, nothing is salient."""
 MU = 0.1
 """Smoothness between neighbours whose colours differ (paper: 0.1)."""
 BACKGROUND_FACTOR = 5.0
@@ -140,9 +142,9 @@ def _scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def _one_level(image: NDArray[np.uint8], superpixels: int) -> NDArray[np.float32]:
     parts = _superpixels(image, superpixels)
-    if len(parts.colours) < 2:
-        return np.zeros(image.shape[:2], np.float32)
     distance = cdist(parts.colours, parts.colours)
+    if distance.max() < NOTICEABLE:
+        return np.zeros(image.shape[:2], np.float32)
     connectivity = boundary_connectivity(distance, parts.on_border, parts.neighbours)
     background = 1 - np.exp(-(connectivity**2) / (2 * SIGMA_BNDCON**2))
     contrast = background_weighted_contrast(distance, parts.places, background)

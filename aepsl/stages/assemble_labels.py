@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aepsl.config import Slice
 from aepsl.console import tracked
 from aepsl.labels.assemble import assemble_label
+from aepsl.sections import Slice
 from aepsl.stores.dataset import read_manifest, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
 

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import Saliency, Slice
+from aepsl.config import Saliency
 from aepsl.data.images import read_grey, read_image
 from aepsl.errors import AepslError
 from aepsl.saliency.robust_background import robust_background_saliency
+from aepsl.sections import Slice
 from aepsl.stages._parallel import mapped
 from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
 from aepsl.stores.records import Record, writing_shard

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aepsl.config import Slice
 from aepsl.console import tracked
 from aepsl.mining.erase import mine_region, unite
 from aepsl.mining.grid import upsample_to_image
+from aepsl.sections import Slice
 from aepsl.stores.dataset import read_manifest, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aepsl.config import Slice
 from aepsl.console import tracked
 from aepsl.data.images import read_image
 from aepsl.mining.cam import class_activation_maps
 from aepsl.networks.heads import Classifier
 from aepsl.networks.vgg import STRIDE
+from aepsl.sections import Slice
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stages.train_classifier import EraseMined

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aepsl.config import Data, Slice
+from aepsl.config import Data
 from aepsl.console import log, tracked
 from aepsl.data import scenes
 from aepsl.data.index import Selection, index_dataset
 from aepsl.data.voc import check_folder, image_files, labels_from_csv, labels_from_xml, read_split
+from aepsl.sections import Slice
 from aepsl.stores.dataset import write_manifest
 
 

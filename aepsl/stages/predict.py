@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aepsl.config import Prediction, Slice
+from aepsl.config import Prediction
 from aepsl.console import tracked
 from aepsl.data.images import read_image, write_mask
 from aepsl.networks.heads import SegmentationNetwork
+from aepsl.sections import Slice
 from aepsl.segmentation.inference import decide, full_probabilities, grid_log_scores
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import Crf, Slice
+from aepsl.config import Crf
 from aepsl.data.images import read_image
 from aepsl.errors import AepslError
+from aepsl.sections import Slice
 from aepsl.segmentation.crf import CrfOptions, refine
 from aepsl.segmentation.inference import full_probabilities
 from aepsl.stages._parallel import mapped

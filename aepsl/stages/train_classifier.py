@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import ClassifierTraining, Networks, Slice
+from aepsl.config import ClassifierTraining, Networks
 from aepsl.data.loading import TrainingImages
 from aepsl.mining.erase import erase
 from aepsl.mining.loss import squared_label_loss
 from aepsl.networks.heads import Classifier
 from aepsl.networks.pretrained import leading_blocks
+from aepsl.sections import Slice
 from aepsl.stages._networks import build
 from aepsl.stages._training import (
     Machine,

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import Networks, Segmentation, Slice
+from aepsl.config import Networks, Segmentation
 from aepsl.data.loading import TrainingImages
 from aepsl.mining.loss import squared_label_loss
 from aepsl.networks.heads import SegmentationNetwork
 from aepsl.networks.pretrained import leading_blocks
 from aepsl.networks.vgg import STRIDE
+from aepsl.sections import Slice
 from aepsl.segmentation.psl import (
     image_scores,
     prohibitive_loss,

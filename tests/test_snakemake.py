@@ -1,0 +1,139 @@
+"""The real Snakemake on a miniature of the scenes: from clean to scores, then what reruns."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+MINI = Path(__file__).parent / "mini.yaml"
+
+
+def planned(run, folder, *arguments):
+    """Return how many jobs of each rule a dry run plans."""
+    result = run(folder, "-n", "--configfile", "mini.yaml", *arguments)
+    if "Nothing to be done" in result.stdout + result.stderr:
+        return {}
+    table = result.stdout.split("Job stats:")[1].split("total")[0]
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.M)}
+
+
+def digests(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".h5", ".safetensors", ".json", ".csv", ".html", ".jpg")
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return a project folder in which the miniature has run from clean to scores."""
+    from conftest import ROOT, run_snakemake
+
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("Snakefile", "rules", "config.yaml", "envs", "profiles"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    shutil.copy(MINI, folder / "mini.yaml")
+    result = run_snakemake(folder, "--configfile", "mini.yaml")
+    return folder, result
+
+
+def test_from_clean_to_scores(finished):
+    folder, result = finished
+    scores = json.loads((folder / "results/mini/scores.json").read_text())
+    rows = [(row["target"], row["variant"], row["step"], row["split"]) for row in scores]
+    refined = [("predictions_crf", name, None, "val") for name in ("main", "no-psl", "truth")]
+    assert sorted(map(str, rows)) == sorted(
+        map(
+            str,
+            [
+                ("regions", "main", 1, "train"),
+                ("regions", "main", 2, "train"),
+                ("labels", "main", None, "train"),
+                *(("predictions", name, None, "val") for name in ("main", "no-psl", "truth")),
+                *refined,
+            ],
+        )
+    )
+    for row in scores:
+        assert row["images"] == (10 if row["split"] == "train" else 6)
+        assert 0 <= row["miou"] <= 1
+        assert list(row["iou"]) == ["background", "cyan", "red", "violet", "yellow", "green"]
+    with (folder / "results/mini/scores.csv").open(newline="") as file:
+        assert [row["target"] for row in csv.DictReader(file)] == [r["target"] for r in scores]
+    assert "mined regions, step 2" in result.stdout
+    assert "report/index.html" in result.stdout.replace("\n", "")
+
+
+def test_the_report_opens_from_disk(finished):
+    folder, _ = finished
+    page = (folder / "results/mini/report/index.html").read_text()
+    pictures = re.findall(r'src="([^"]+)"', page)
+    assert len(pictures) >= 2 + 2 * 8
+    for name in pictures:
+        assert (folder / "results/mini/report" / name).stat().st_size > 500
+    assert "http" not in page
+
+
+def test_then_nothing_to_be_done(finished, snakemake):
+    folder, _ = finished
+    assert planned(snakemake, folder) == {}
+    for path in [*(folder / "rules").iterdir(), folder / "Snakefile", folder / "config.yaml"]:
+        path.touch()
+    assert planned(snakemake, folder, "--config", 'runtime={"workers": 3, "device": "cpu"}') == {}
+
+
+def test_a_changed_delta_reruns_what_comes_after_the_first_cams(finished, snakemake):
+    folder, _ = finished
+    assert planned(snakemake, folder, "--config", 'mining={"delta": 0.4}') == {
+        "erase_regions": 2,
+        "train_classifier": 1,
+        "extract_cams": 1,
+        "assemble_labels": 1,
+        "train_segmentation": 2,
+        "predict": 2,
+        "predict_shown": 1,
+        "refine_predictions": 2,
+        "gather_shards": 8,  # regions 1 and 2, cams 2, labels, two predictions, two CRFs
+        "score": 7,
+        "summarise": 1,
+        "report": 1,
+        "all": 1,
+    }
+
+
+def test_a_changed_kernel_reruns_the_crf_and_its_scores(finished, snakemake):
+    folder, _ = finished
+    assert planned(snakemake, folder, "--config", 'crf={"bilateral_xy": 60}') == {
+        "refine_predictions": 3,
+        "gather_shards": 3,
+        "score": 3,
+        "summarise": 1,
+        "report": 1,
+        "all": 1,
+    }
+
+
+def test_the_same_command_gives_the_same_bytes(finished, snakemake):
+    folder, _ = finished
+    results = folder / "results" / "mini"
+    before = digests(results)
+    again = ("--forcerun", "train_classifier", "train_segmentation", "detect_saliency")
+    snakemake(folder, "--configfile", "mini.yaml", *again)
+    assert digests(results) == before
+
+
+def test_a_wrong_key_is_refused_before_anything_runs(finished, snakemake):
+    folder, _ = finished
+    options = ("--configfile", "mini.yaml", "--config", 'mining={"dleta": 0.4}')
+    result = snakemake(folder, *options, check=False)
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "mining.dleta: unknown key" in text
+    assert "did you mean delta?" in text
+    assert "Traceback" not in text
