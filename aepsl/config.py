@@ -253,7 +253,9 @@ class Runtime(Section):
 class Config(Section):
     """Everything that a run is made from."""
 
-    run: str = knob("scenes", "Name of the folder in results/.", unit="-", source="-")
+    run: str = knob(
+        "scenes", "Name of the folder in results/.", unit="-", source="-", pattern=r"^[\w.-]+$"
+    )
     seed: int = knob(0, "Seed of all training.", unit="-", source="-", ge=0)
     data: Data = Data()
     networks: Networks = Networks()
@@ -266,5 +268,5 @@ class Config(Section):
     report: Report = Report()
     runtime: Runtime = Runtime()
     variants: dict[str, dict[str, Any]] = knob(
-        {"main": {}}, "Named overrides of the keys above.", unit="-", source="-", min_length=1
+        {}, "Named overrides of the keys above; main has none.", unit="-", source="-"
     )

@@ -74,15 +74,16 @@ class Workflow:
         """
         base = parse(Config, config, where="config")
         plain = {key: value for key, value in config.items() if key != "variants"}
+        overrides: dict[str, dict[str, Any]] = {"main": {}} | base.variants
         self.variants = {
             name: parse(Config, _merged(plain, override), where=f"variant {name}")
-            for name, override in base.variants.items()
+            for name, override in overrides.items()
         }
         fixed = {(c.run, c.runtime, c.report) for c in self.variants.values()}
         if len(fixed) > 1:
             problem = Problem("variants", "override run, runtime or report", "set it for all")
             raise AepslError([problem])
-        self.main = next(iter(self.variants))
+        self.main = "main"
         self.config = self.variants[self.main]
         self.results = f"results/{self.config.run}"
         self._key = cache(self._effective)
