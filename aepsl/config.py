@@ -205,6 +205,13 @@ class Segmentation(Section):
     """The network that is kept."""
 
     psl: bool = knob(True, "Prohibitive segmentation learning.", unit="-", source="paper, sec. 3.2")
+    psl_after: int = knob(
+        0,
+        "Epochs before PSL sets in; a branch that starts from random weights prohibits everything.",
+        unit="epochs",
+        source="paper: 0, from ImageNet's weights",
+        ge=0,
+    )
     train: SegmentationTraining = SegmentationTraining()
 
 

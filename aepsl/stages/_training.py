@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def fit(
     model: nn.Module,
     last_layers: Iterable[nn.Module],
     images: TrainingImages,
-    loss_of: LossOf,
+    loss_at: Callable[[int], LossOf],
     *,
     train: Training,
     schedule: Schedule,
@@ -71,6 +71,8 @@ def fit(
     what: str,
 ) -> list[dict[str, float]]:
     """Train ``model`` in place; return one row an epoch: its losses and its learning rate.
+
+    ``loss_at`` gives the loss of an epoch, counted from 0.
 
     Raises:
         AepslError: if the loss is no longer a number.
@@ -96,7 +98,7 @@ def fit(
             losses = train_one_epoch(
                 model,
                 shown,
-                loss_of,
+                loss_at(epoch),
                 optimizer=optimizer,
                 schedule=scheduler,
                 device=machine.device,

@@ -77,7 +77,7 @@ def run(
             seed=seed,
             paint=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
         ),
-        _loss_of,
+        lambda epoch: _loss_of,
         train=train,
         schedule=step_decay(
             steps_per_epoch=steps_per_epoch(images, train),

@@ -89,7 +89,7 @@ def run(
             seed=seed,
             masks=StoredMasks(Store(labels, kind="labels")),
         ),
-        SegmentationLosses(psl=settings.psl),
+        lambda epoch: SegmentationLosses(psl=settings.psl and epoch >= settings.psl_after),
         train=train,
         schedule=poly_decay(
             total_steps=train.epochs * steps_per_epoch(images, train), power=train.poly_power
