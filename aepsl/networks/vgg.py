@@ -94,6 +94,9 @@ def largefov_features(shape: LargeFovShape) -> nn.Sequential:
             dilation=dilation,
             batch_norm=shape.batch_norm,
         )
+        if not shape.batch_norm:
+            # VGG's features reach thousands: He's variance would saturate the softmax at once.
+            nn.init.normal_(layers[-2][1].weight, std=0.01)  # type: ignore[arg-type]
         layers.append((f"{name}_dropout", nn.Dropout(shape.dropout)))
         inputs = outputs
     return nn.Sequential(OrderedDict(layers))
