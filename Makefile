@@ -25,7 +25,7 @@ schema: ## config.schema.json from aepsl/config.py
 	aepsl schema --output config.schema.json
 
 picture: ## docs/rulegraph.png, needs graphviz
-	snakemake --rulegraph | dot -Tpng -Gdpi=110 > docs/rulegraph.png
+	snakemake --rulegraph 2> /dev/null | tred 2> /dev/null | dot -Tpng -Gdpi=110 > docs/rulegraph.png
 
 lock: ## the lock files from what is installed
 	python tools/lock.py

@@ -134,13 +134,11 @@ class Workflow:
         return f"{place}/step{step}" if stage in ("classifier", "cams", "regions") else place
 
     def store(self, stage: str, variant: str, step: int = 0) -> list[str]:
-        """Return the manifest of a store, then its shards."""
-        folder = self.folder(stage, variant, step)
+        """Return the manifests of a store's shards; the shards lie beside them."""
         if stage == "regions" and step == 0:
-            folder = f"{self.results}/regions/step0"
-            return [f"{folder}/manifest.json"]
-        shards = range(self.config.runtime.shards)
-        return [f"{folder}/manifest.json", *(f"{folder}/{shard}.h5" for shard in shards)]
+            return [f"{self.results}/regions/step0/0.json"]
+        folder = self.folder(stage, variant, step)
+        return [f"{folder}/{shard}.json" for shard in range(self.config.runtime.shards)]
 
     @property
     def missing(self) -> str | None:
@@ -152,19 +150,9 @@ class Workflow:
             "Hint: install a C++ compiler, then requirements-crf.lock; or set crf.enabled: false."
         )
 
-    stores = (
-        r"results/[^/]+/((saliency|labels|true_labels|predictions|crf)/[^/]+"
-        r"|(cams|regions)/[^/]+/step[1-9]\d*)"
-    )
-    """Which folders are sharded stores, as a regular expression."""
-
     def inputs(self, stage: str, *, back: int = 0) -> Callable[[Any], list[str]]:
         """Return what gives the files of the store of ``stage``, ``back`` steps earlier."""
         return lambda w: self.store(stage, w.name, int(getattr(w, "step", 0)) - back)
-
-    def manifest(self, stage: str, *, back: int = 0) -> Callable[[Any], str]:
-        """Return what gives the manifest alone of a store, as :meth:`inputs`."""
-        return lambda w: self.inputs(stage, back=back)(w)[0]
 
     def dataset(self, wildcards: Any) -> str:
         """Return the dataset manifest of a variant."""
@@ -225,13 +213,13 @@ class Workflow:
         return {
             "dataset": f"{self.folder('dataset', name)}/manifest.json",
             "scores": f"{self.results}/scores.json",
-            "cams": [self.store("cams", name, step)[0] for step in steps],
-            "regions": [self.store("regions", name, step)[0] for step in steps],
+            "cams": [path for step in steps for path in self.store("cams", name, step)],
+            "regions": [path for step in steps for path in self.store("regions", name, step)],
             "curves": [f"{self.folder('classifier', name, step)}/curve.csv" for step in steps],
-            "saliency": self.store("saliency", name)[0],
-            "labels": self.store(self.label_stage(name), name)[0],
+            "saliency": self.store("saliency", name),
+            "labels": self.store(self.label_stage(name), name),
             "segmentation": f"{self.folder('segmentation', name)}/curve.csv",
-            "shown": f"{self.results}/shown/{self.owner('predictions', name)}/manifest.json",
+            "shown": f"{self.results}/shown/{self.owner('predictions', name)}/0.json",
         }
 
     def params(self, stage: str) -> Callable[[Any], str]:

@@ -1,6 +1,6 @@
 # In: data.root (VOC's layout), or nothing for the generated scenes.
 # Out: dataset/<name>/manifest.json, every image checked and described.
-# Steps: generate_scenes (scenes only) -> index_dataset. And: gather_shards, for every store.
+# Steps: generate_scenes (scenes only) -> index_dataset.
 
 
 rule generate_scenes:
@@ -44,25 +44,3 @@ rule index_dataset:
     shell:
         "aepsl index-dataset --config {params.cfg:q} {params.scenes} --output {output:q}"
         " --threads {threads} --log {log:q}"
-
-
-rule gather_shards:
-    input:
-        expand("{{store}}/{shard}.h5", shard=range(run.config.runtime.shards)),
-    output:
-        "{store}/manifest.json",
-    log:
-        "{store}/manifest.log",
-    benchmark:
-        "{store}/manifest.tsv"
-    wildcard_constraints:
-        store=run.stores,
-    conda:
-        "../envs/aepsl.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        code=run.module_code("gather_shards"),
-    shell:
-        "aepsl gather-shards {input:q} --output {output:q} --log {log:q}"

@@ -22,7 +22,7 @@ rule score:
         code=run.module_code("score"),
         options=run.score_options,
     shell:
-        "aepsl score --dataset {input.dataset:q} --store {input.store[0]:q} {params.options}"
+        'aepsl score --dataset {input.dataset:q} --store "{input.store}" {params.options}'
         " --variant {wildcards.name} --output {output:q} --log {log:q}"
 
 
@@ -70,8 +70,8 @@ rule report:
         seed=run.config.seed,
     shell:
         "aepsl report --dataset {input.dataset:q} --scores {input.scores:q}"
-        ' --cams "{input.cams}" --regions "{input.regions}" --saliency {input.saliency:q}'
-        " --labels {input.labels:q} --predictions {input.shown:q}"
+        ' --cams "{input.cams}" --regions "{input.regions}" --saliency "{input.saliency}"'
+        ' --labels "{input.labels}" --predictions "{input.shown}"'
         ' --classifier-curves "{input.curves}" --segmentation-curve {input.segmentation:q}'
         " --name {params.name:q} --variant {params.variant:q} --seed {params.seed}"
         " --output {output.page:q} --log {log:q}"

@@ -7,7 +7,8 @@ rule detect_saliency:
     input:
         dataset=run.dataset,
     output:
-        f"{run.results}/saliency/{{name}}/{{shard}}.h5",
+        store=f"{run.results}/saliency/{{name}}/{{shard}}.h5",
+        manifest=f"{run.results}/saliency/{{name}}/{{shard}}.json",
     log:
         f"{run.results}/logs/detect_saliency/{{name}}-{{shard}}.log",
     benchmark:
@@ -24,7 +25,7 @@ rule detect_saliency:
         code=run.code("saliency"),
     shell:
         "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --output {output:q} --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
         " --log {log:q}"
 
 
@@ -34,7 +35,8 @@ rule assemble_labels:
         regions=run.last_regions,
         saliency=run.inputs("saliency"),
     output:
-        f"{run.results}/labels/{{name}}/{{shard}}.h5",
+        store=f"{run.results}/labels/{{name}}/{{shard}}.h5",
+        manifest=f"{run.results}/labels/{{name}}/{{shard}}.json",
     log:
         f"{run.results}/logs/assemble_labels/{{name}}-{{shard}}.log",
     benchmark:
@@ -50,15 +52,16 @@ rule assemble_labels:
         code=run.code("labels"),
     shell:
         "aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --regions {input.regions[0]:q} --saliency {input.saliency[0]:q}"
-        " --output {output:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
+        ' --regions "{input.regions}" --saliency "{input.saliency}"'
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
 
 
 rule copy_true_labels:
     input:
         dataset=run.dataset,
     output:
-        f"{run.results}/true_labels/{{name}}/{{shard}}.h5",
+        store=f"{run.results}/true_labels/{{name}}/{{shard}}.h5",
+        manifest=f"{run.results}/true_labels/{{name}}/{{shard}}.json",
     log:
         f"{run.results}/logs/copy_true_labels/{{name}}-{{shard}}.log",
     benchmark:
@@ -72,5 +75,5 @@ rule copy_true_labels:
         shards=run.config.runtime.shards,
         code=run.code("true_labels"),
     shell:
-        "aepsl copy-true-labels --dataset {input.dataset:q} --output {output:q}"
+        "aepsl copy-true-labels --dataset {input.dataset:q} --output {output.store:q}"
         " --shard {wildcards.shard} --shards {params.shards} --log {log:q}"

@@ -5,7 +5,7 @@
 
 rule start_mining:
     output:
-        f"{run.results}/regions/step0/manifest.json",
+        f"{run.results}/regions/step0/0.json",
     log:
         f"{run.results}/logs/start_mining.log",
     benchmark:
@@ -45,10 +45,9 @@ rule train_classifier:
     params:
         cfg=run.params("classifier"),
         code=run.code("classifier"),
-        regions=run.manifest("regions", back=1),
     shell:
         "aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --regions {params.regions:q} --step {wildcards.step}"
+        ' --regions "{input.regions}" --step {wildcards.step}'
         " --output {output.model:q} --curve {output.curve:q}"
         " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
 
@@ -59,7 +58,8 @@ rule extract_cams:
         model=run.model("classifier"),
         regions=run.inputs("regions", back=1),
     output:
-        f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
+        store=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
+        manifest=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.json",
     log:
         f"{run.results}/logs/extract_cams/{{name}}-step{{step}}-{{shard}}.log",
     benchmark:
@@ -76,10 +76,9 @@ rule extract_cams:
         shards=run.config.runtime.shards,
         cfg=run.params("cams"),
         code=run.code("cams"),
-        regions=run.manifest("regions", back=1),
     shell:
         "aepsl extract-cams --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
-        " --regions {params.regions:q} --step {wildcards.step} --output {output:q}"
+        ' --regions "{input.regions}" --step {wildcards.step} --output {output.store:q}'
         " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
 
 
@@ -89,7 +88,8 @@ rule erase_regions:
         cams=run.inputs("cams"),
         regions=run.inputs("regions", back=1),
     output:
-        f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
+        store=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
+        manifest=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.json",
     log:
         f"{run.results}/logs/erase_regions/{{name}}-step{{step}}-{{shard}}.log",
     benchmark:
@@ -103,8 +103,7 @@ rule erase_regions:
         shards=run.config.runtime.shards,
         cfg=run.params("regions"),
         code=run.code("regions"),
-        regions=run.manifest("regions", back=1),
     shell:
         "aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --cams {input.cams[0]:q} --regions {params.regions:q} --step {wildcards.step}"
-        " --output {output:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
+        ' --cams "{input.cams}" --regions "{input.regions}" --step {wildcards.step}'
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"

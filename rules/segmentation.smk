@@ -29,7 +29,7 @@ rule train_segmentation:
         code=run.code("segmentation"),
     shell:
         "aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --labels {input.labels[0]:q} --output {output.model:q} --curve {output.curve:q}"
+        ' --labels "{input.labels}" --output {output.model:q} --curve {output.curve:q}'
         " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
 
 
@@ -38,7 +38,8 @@ rule predict:
         dataset=run.dataset,
         model=run.model("segmentation"),
     output:
-        f"{run.results}/predictions/{{name}}/{{shard}}.h5",
+        store=f"{run.results}/predictions/{{name}}/{{shard}}.h5",
+        manifest=f"{run.results}/predictions/{{name}}/{{shard}}.json",
     log:
         f"{run.results}/logs/predict/{{name}}-{{shard}}.log",
     benchmark:
@@ -57,7 +58,7 @@ rule predict:
         code=run.code("predictions"),
     shell:
         "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --output {output:q}"
+        " --model {input.model:q} --output {output.store:q}"
         " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
 
 
@@ -66,8 +67,8 @@ rule predict_shown:
         dataset=run.dataset,
         model=run.model("segmentation"),
     output:
-        shard=f"{run.results}/shown/{{name}}/0.h5",
-        manifest=f"{run.results}/shown/{{name}}/manifest.json",
+        store=f"{run.results}/shown/{{name}}/0.h5",
+        manifest=f"{run.results}/shown/{{name}}/0.json",
     log:
         f"{run.results}/logs/predict_shown/{{name}}.log",
     benchmark:
@@ -87,8 +88,7 @@ rule predict_shown:
     shell:
         "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --split train --limit {params.images}"
-        " --output {output.shard:q} --threads {threads} --device {resources.device} --log {log:q}"
-        " && aepsl gather-shards {output.shard:q} --output {output.manifest:q}"
+        " --output {output.store:q} --threads {threads} --device {resources.device} --log {log:q}"
 
 
 rule refine_predictions:
@@ -96,7 +96,8 @@ rule refine_predictions:
         dataset=run.dataset,
         predictions=run.inputs("predictions"),
     output:
-        f"{run.results}/crf/{{name}}/{{shard}}.h5",
+        store=f"{run.results}/crf/{{name}}/{{shard}}.h5",
+        manifest=f"{run.results}/crf/{{name}}/{{shard}}.json",
     log:
         f"{run.results}/logs/refine_predictions/{{name}}-{{shard}}.log",
     benchmark:
@@ -113,5 +114,5 @@ rule refine_predictions:
         code=run.code("crf"),
     shell:
         "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --predictions {input.predictions[0]:q} --output {output:q}"
+        ' --predictions "{input.predictions}" --output {output.store:q}'
         " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --log {log:q}"

@@ -99,7 +99,6 @@ def test_a_changed_delta_reruns_what_comes_after_the_first_cams(finished, snakem
         "predict": 2,
         "predict_shown": 1,
         "refine_predictions": 2,
-        "gather_shards": 8,  # regions 1 and 2, cams 2, labels, two predictions, two CRFs
         "score": 7,
         "summarise": 1,
         "report": 1,
@@ -111,7 +110,6 @@ def test_a_changed_kernel_reruns_the_crf_and_its_scores(finished, snakemake):
     folder, _ = finished
     assert planned(snakemake, folder, "--config", 'crf={"bilateral_xy": 60}') == {
         "refine_predictions": 3,
-        "gather_shards": 3,
         "score": 3,
         "summarise": 1,
         "report": 1,

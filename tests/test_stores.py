@@ -11,7 +11,7 @@ from aepsl.errors import AepslError
 from aepsl.stores.atomic import replacing
 from aepsl.stores.dataset import ImageEntry, shard_of
 from aepsl.stores.models import load_model, read_weights_file, save_model
-from aepsl.stores.records import Record, Store, gather, write_empty, writing_shard
+from aepsl.stores.records import Record, Store, write_empty, writing_shard
 
 
 def write_store(folder, records, shards=2, kind="cams"):
@@ -22,9 +22,8 @@ def write_store(folder, records, shards=2, kind="cams"):
         with writing_shard(path, kind=kind, facts={"class_names": ["a", "b"]}) as writer:
             for image_id, record in items[shard::shards]:
                 writer.add(image_id, record)
-        paths.append(path)
-    gather(paths, folder / "manifest.json")
-    return folder / "manifest.json"
+        paths.append(path.with_suffix(".json"))
+    return paths
 
 
 ODD_IDS = ["2007_000032", "a b", "ä/ö", ".", "名前", "x" * 300]
@@ -61,7 +60,7 @@ def test_any_string_may_be_an_id(tmp_path_factory, ids):
 def test_the_same_records_are_the_same_bytes(tmp_path):
     record = Record({"cam": np.arange(6, dtype=np.float16).reshape(1, 2, 3)}, {"classes": [1]})
     manifests = [write_store(tmp_path / name, {"a": record}) for name in ("one", "two")]
-    assert manifests[0].read_bytes() == manifests[1].read_bytes()
+    assert [m.read_bytes() for m in manifests[0]] == [m.read_bytes() for m in manifests[1]]
 
 
 def read_one(store):
@@ -115,24 +114,24 @@ def test_refusals_name_the_file_and_a_hint(tmp_path):
     with pytest.raises(AepslError, match="nothing of image b"):
         Store(manifest, kind="cams")["b"]
     with pytest.raises(AepslError, match="not there"):
-        Store(tmp_path / "none.json", kind="cams")
+        Store([tmp_path / "none.json"], kind="cams")
     (tmp_path / "0.h5").write_bytes(b"not HDF5")
     with pytest.raises(AepslError, match="not a readable store"):
         Store(manifest, kind="cams")["a"]
-    manifest.write_text("{")
+    manifest[0].write_text("{")
     with pytest.raises(AepslError, match="not JSON"):
         Store(manifest, kind="cams")
 
 
 def test_a_shard_that_repeats_an_image_is_refused(tmp_path):
     write_store(tmp_path, {"a": Record({"x": np.array([1])})}, shards=1)
-    with pytest.raises(AepslError, match="repeats a"):
-        gather([tmp_path / "0.h5", tmp_path / "0.h5"], tmp_path / "manifest.json")
+    with pytest.raises(AepslError, match="repeats image a"):
+        Store([tmp_path / "0.json"] * 2, kind="cams")
 
 
 def test_an_empty_store(tmp_path):
-    write_empty(tmp_path / "manifest.json", kind="regions")
-    store = Store(tmp_path / "manifest.json", kind="regions")
+    write_empty(tmp_path / "0.json", kind="regions")
+    store = Store([tmp_path / "0.json"], kind="regions")
     assert len(store) == 0
     assert "a" not in store
     assert store.facts() == {}

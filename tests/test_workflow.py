@@ -56,7 +56,7 @@ def test_true_masks_are_reached_by_name_only(run):
 
 
 def test_step_zero_is_the_same_for_all(run):
-    assert run.store("regions", "again", 0) == ["results/scenes/regions/step0/manifest.json"]
+    assert run.store("regions", "again", 0) == ["results/scenes/regions/step0/0.json"]
 
 
 def test_params_are_canonical_and_narrow(run):

@@ -44,14 +44,21 @@ Shards = Annotated[int, typer.Option(min=1, help="Number of parts.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads or processes.")]
 Workers = Annotated[int, typer.Option(min=0, help="Loader processes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Regions = Annotated[Path, typer.Option(help="Region store (manifest).")]
-Cams = Annotated[Path, typer.Option(help="CAM store (manifest).")]
-SaliencyStore = Annotated[Path, typer.Option(help="Saliency store (manifest).")]
-LabelStore = Annotated[Path, typer.Option(help="Label store (manifest).")]
-Predictions = Annotated[Path, typer.Option(help="Prediction store (manifest).")]
+Regions = Annotated[
+    Paths, typer.Option(parser=parse_paths, help="Region store: its shards' manifests.")
+]
+Cams = Annotated[Paths, typer.Option(parser=parse_paths, help="CAM store (shards).")]
+SaliencyStore = Annotated[
+    Paths, typer.Option(parser=parse_paths, help="Saliency store: its shards' manifests.")
+]
+LabelStore = Annotated[
+    Paths, typer.Option(parser=parse_paths, help="Label store: its shards' manifests.")
+]
+Predictions = Annotated[
+    Paths, typer.Option(parser=parse_paths, help="Prediction store: its shards' manifests.")
+]
 Model = Annotated[Path, typer.Option(help="Trained model.")]
 Curve = Annotated[Path, typer.Option(help="Training curve to write (CSV).")]
-ShardFiles = Annotated[list[Path], typer.Argument(help="All shards of the store, in order.")]
 ScoreFiles = Annotated[list[Path], typer.Argument(help="Score files, in the table's order.")]
 
 

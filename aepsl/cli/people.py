@@ -28,7 +28,7 @@ def show_scores(
 
 @commands.command()
 def inspect(
-    store: Annotated[Path, typer.Argument(help="Manifest of a store.")],
+    store: Annotated[Path, typer.Argument(help="Manifest of a shard.")],
     image: Annotated[str | None, typer.Option(help="Also show this image's record.")] = None,
 ) -> None:
     """Show what a store holds and how it was made."""

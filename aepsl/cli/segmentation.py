@@ -21,7 +21,6 @@ from aepsl.cli.options import (
     ScoreFiles,
     Settings,
     Shard,
-    ShardFiles,
     Shards,
     Threads,
     Workers,
@@ -112,16 +111,9 @@ def refine_predictions(
 
 
 @commands.command()
-def gather_shards(shards: ShardFiles, output: Output, log: Log = None) -> None:
-    """Write the manifest over the shards of a store."""
-    configure(log)
-    stage("gather_shards").run(shards, output=output)
-
-
-@commands.command()
 def score(
     dataset: DatasetFile,
-    store: Annotated[Path, typer.Option(help="Store to score (manifest).")],
+    store: Annotated[Paths, typer.Option(parser=parse_paths, help="Store to score.")],
     target: Annotated[str, typer.Option(help="What the store holds.")],
     variant: Annotated[str, typer.Option(help="Name for the table.")],
     seed: Annotated[int, typer.Option(help="Seed for the table.")],

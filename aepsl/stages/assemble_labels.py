@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aepsl.console import tracked
@@ -15,8 +16,8 @@ def run(
     config: Slice,
     *,
     dataset: Path,
-    regions: Path,
-    saliency: Path,
+    regions: Sequence[Path],
+    saliency: Sequence[Path],
     output: Path,
     shard: int,
     shards: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ def run(
     config: Slice,
     *,
     dataset: Path,
-    cams: Path,
-    regions: Path,
+    cams: Sequence[Path],
+    regions: Sequence[Path],
     step: int,
     output: Path,
     shard: int,

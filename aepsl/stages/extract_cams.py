@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -36,7 +37,7 @@ def run(
     *,
     dataset: Path,
     model: Path,
-    regions: Path,
+    regions: Sequence[Path],
     step: int,
     output: Path,
     shard: int,

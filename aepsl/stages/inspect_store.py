@@ -13,7 +13,7 @@ from aepsl.stores.records import Store
 def run(store: Path, *, image: str | None) -> None:
     """Print the facts of a store, and of one image's record."""
     console = Console()
-    records = Store(store, kind=read_json(store).get("kind", ""))
+    records = Store([store], kind=read_json(store).get("kind", ""))
     console.print(f"{store}: {len(records)} records", highlight=False)
     for name, value in records.facts().items():
         console.print(f"  {name}: {value}", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,7 @@ def run(
     config: Slice,
     *,
     dataset: Path,
-    predictions: Path,
+    predictions: Sequence[Path],
     output: Path,
     shard: int,
     shards: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,11 @@ def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
     return rows[0]["names"] if rows else [], rows
 
 
+def _by_folder(manifests: Sequence[Path]) -> list[list[Path]]:
+    """Return the shards of each step: those of one folder."""
+    return [list(shards) for _, shards in groupby(manifests, key=lambda path: path.parent)]
+
+
 def _plot(classifier: Sequence[Path], segmentation: Path, folder: Path) -> None:
     figures.plot_curves(
         {f"step {step}": _losses(path) for step, path in enumerate(classifier, 1)},
@@ -120,9 +126,9 @@ def run(
     scores: Path,
     cams: Sequence[Path],
     regions: Sequence[Path],
-    saliency: Path,
-    labels: Path,
-    predictions: Path,
+    saliency: Sequence[Path],
+    labels: Sequence[Path],
+    predictions: Sequence[Path],
     classifier_curves: Sequence[Path],
     segmentation_curve: Path,
     name: str,
@@ -136,8 +142,8 @@ def run(
     """
     manifest = read_manifest(dataset)
     sources = Sources(
-        cams=[Store(path, kind="cams") for path in cams],
-        regions=[Store(path, kind="regions") for path in regions],
+        cams=[Store(paths, kind="cams") for paths in _by_folder(cams)],
+        regions=[Store(paths, kind="regions") for paths in _by_folder(regions)],
         saliency=Store(saliency, kind="saliency"),
         labels=Store(labels, kind="labels"),
         predictions=Store(predictions, kind="predictions"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ def _stored_mask(record: Record) -> NDArray[np.uint8]:
 def run(
     *,
     dataset: Path,
-    store: Path,
+    store: Sequence[Path],
     target: str,
     variant: str,
     seed: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def run(
     config: Slice,
     *,
     dataset: Path,
-    regions: Path,
+    regions: Sequence[Path],
     step: int,
     output: Path,
     curve: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,13 @@ class SegmentationLosses:
 
 
 def run(
-    config: Slice, *, dataset: Path, labels: Path, output: Path, curve: Path, machine: Machine
+    config: Slice,
+    *,
+    dataset: Path,
+    labels: Sequence[Path],
+    output: Path,
+    curve: Path,
+    machine: Machine,
 ) -> None:
     """Train the network that is kept; write it and its curve."""
     seed, settings = int(config["seed"]), config.section("segmentation", Segmentation)

@@ -1,4 +1,4 @@
-"""Sharded HDF5 stores: one record an image, a shard a file, a JSON manifest over the shards.
+"""Sharded HDF5 stores: one record an image, a shard a file with a small JSON manifest beside it.
 
 A shard is a group a record, named by its running number; the id is an attribute, so that any
 string may be one. A chunk is a whole array: images are read one at a time.
@@ -74,8 +74,18 @@ def writing_shard(path: Path, *, kind: str, facts: Mapping[str, Any]) -> Iterato
         file.attrs["kind"] = kind
         file.attrs["schema"] = SCHEMA
         file.attrs["count"] = len(writer.ids)
-        file.create_dataset("ids", data=writer.ids, dtype=h5py.string_dtype())
         file.attrs["complete"] = True
+    write_json(
+        path.with_suffix(".json"),
+        {
+            "schema": SCHEMA,
+            "kind": kind,
+            "shard": path.name,
+            "sha256": digest_of(path),
+            "count": len(writer.ids),
+            "ids": writer.ids,
+        },
+    )
 
 
 def _open(path: Path) -> h5py.File:
@@ -93,51 +103,27 @@ def _open(path: Path) -> h5py.File:
     return file
 
 
-def gather(shards: Sequence[Path], manifest: Path) -> None:
-    """Write the manifest over all shards of a store: their names, digests, counts and ids.
-
-    Raises:
-        AepslError: if a shard is unreadable, of another kind, or repeats an image.
-    """
-    entries, kinds, seen = [], set(), set[str]()
-    for path in shards:
-        with _open(path) as file:
-            ids = [name.decode() for name in file["ids"][()]]
-            kinds.add(str(file.attrs["kind"]))
-        repeated = seen.intersection(ids)
-        if repeated or len(kinds) > 1:
-            what = f"repeats {sorted(repeated)[0]}" if repeated else f"holds another of {kinds}"
-            raise AepslError.of(path, what, "remove the store's folder and run its stage again")
-        seen.update(ids)
-        entries.append(
-            {
-                "shard": os.path.relpath(path, manifest.parent),
-                "sha256": digest_of(path),
-                "count": len(ids),
-                "ids": ids,
-            }
-        )
-    write_json(manifest, {"schema": SCHEMA, "kind": kinds.pop(), "shards": entries})
-
-
 class Store:
     """Reads a store by image id; shards are opened on first use, once a process."""
 
-    def __init__(self, manifest: Path, *, kind: str) -> None:
-        """Open the store that ``manifest`` describes.
+    def __init__(self, manifests: Sequence[Path], *, kind: str) -> None:
+        """Open the store whose shards' manifests are given.
 
         Raises:
-            AepslError: if it is absent, of another version, or holds something else than ``kind``.
+            AepslError: if one is absent, of another version, holds something else than ``kind``,
+                or repeats an image of another.
         """
-        content = read_json(manifest)
-        if content.get("schema") != SCHEMA or content.get("kind") != kind:
-            raise AepslError.of(manifest, f"not a store of {kind}", "run its stage again")
-        self.path = manifest
-        self._place = {
-            image_id: (manifest.parent / entry["shard"], row)
-            for entry in content["shards"]
-            for row, image_id in enumerate(entry["ids"])
-        }
+        self.manifests = list(manifests)
+        self._place: dict[str, tuple[Path, int]] = {}
+        for manifest in self.manifests:
+            content = read_json(manifest)
+            if content.get("schema") != SCHEMA or content.get("kind") != kind:
+                raise AepslError.of(manifest, f"not a store of {kind}", "run its stage again")
+            for row, image_id in enumerate(content["ids"]):
+                if image_id in self._place:
+                    hint = "remove the store's folder and run its stage again"
+                    raise AepslError.of(manifest, f"repeats image {image_id}", hint)
+                self._place[image_id] = (manifest.parent / content["shard"], row)
         self._files: dict[tuple[int, Path], h5py.File] = {}
 
     def __len__(self) -> int:
@@ -159,7 +145,9 @@ class Store:
     def __getitem__(self, image_id: str) -> Record:
         if image_id not in self._place:
             raise AepslError.of(
-                self.path, f"holds nothing of image {image_id}", "run its stage again"
+                self.manifests[0].parent,
+                f"holds nothing of image {image_id}",
+                "run its stage again",
             )
         path, row = self._place[image_id]
         group = self._file(path)[f"records/{row}"]
@@ -180,5 +168,5 @@ class Store:
 
 
 def write_empty(manifest: Path, *, kind: str) -> None:
-    """Write the manifest of a store without shards."""
-    write_json(manifest, {"schema": SCHEMA, "kind": kind, "shards": []})
+    """Write the manifest of a shard without records or file."""
+    write_json(manifest, {"schema": SCHEMA, "kind": kind, "count": 0, "ids": []})
