@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
@@ -23,6 +24,9 @@ def mapped(
     if threads == 1 or len(items) < 2:
         yield from tracked(map(function, items), total=len(items), what=what)
         return
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        # Each process is one thread; set before the processes that read it are started.
+        os.environ[f"{library}_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(threads, mp_context=context) as pool:
         chunk = max(1, len(items) // (8 * threads))
