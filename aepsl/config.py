@@ -24,9 +24,7 @@ VOC_CLASSES = (
 class Scenes(Section):
     """The generated dataset (``data.adapter: scenes``)."""
 
-    train_images: int = knob(
-        90, "Training images.", unit="images", source="4 min on 2 cores", ge=2
-    )
+    train_images: int = knob(90, "Training images.", unit="images", source="4 min on 2 cores", ge=2)
     val_images: int = knob(60, "Validation images.", unit="images", source="as above", ge=1)
     size: int = knob(193, "Side of an image, 8 k + 1.", unit="px", source="as above", ge=33)
     two_objects: float = knob(

@@ -30,7 +30,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(False, callback=_version, is_eager=True, help="Show it."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show it."
+    ),
 ) -> None:
     """AE-PSL: from image labels to segmentation."""
 

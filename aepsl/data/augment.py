@@ -68,7 +68,8 @@ def look(
         outside: the value beyond the border.
         smooth: linear interpolation (photographs) instead of the nearest pixel (masks).
     """
-    border = outside if isinstance(outside, tuple) else (outside,) * ((pixels.ndim > 2 and 3) or 1)
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    border = outside if isinstance(outside, tuple) else (outside,) * channels
     return cv2.warpAffine(
         pixels,
         view.matrix,
