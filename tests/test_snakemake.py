@@ -135,3 +135,15 @@ def test_a_wrong_key_is_refused_before_anything_runs(finished, snakemake):
     assert "mining.dleta: unknown key" in text
     assert "did you mean delta?" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_the_number_of_shards_changes_no_score(finished, snakemake, tmp_path):
+    folder, _ = finished
+    other = tmp_path / "project"
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    snakemake(other, "--configfile", "mini.yaml", "--config", 'runtime={"shards": 3}')
+    names = ("scores.json", "scores.csv")
+    for name in names:
+        paths = [root / "results" / "mini" / name for root in (folder, other)]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
