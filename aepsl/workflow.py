@@ -228,7 +228,7 @@ class Workflow:
 
     def code(self, stage: str) -> str:
         """Return the digest of the code behind ``stage``."""
-        return code_digest(f"aepsl.stages.{STAGES[stage].module}")
+        return self.module_code(STAGES[stage].module)
 
     def module_code(self, module: str) -> str:
         """Return the digest of the code behind a stage that no variant changes."""

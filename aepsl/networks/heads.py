@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from aepsl.networks.pretrained import CONVENTIONS, Triple
 from aepsl.networks.vgg import LargeFovShape, Normalise, largefov_features
 
-Triple = tuple[float, float, float]
-
-RGB_MEAN: Triple = (123.675, 116.28, 103.53)
-RGB_SCALE: Triple = (58.395, 57.12, 57.375)
-"""Mean and spread of ImageNet's pixels, 0..255, RGB: what random weights are given."""
+PLAIN = CONVENTIONS["torchvision"]
+"""What random weights are given: mean and spread of ImageNet's pixels."""
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -30,8 +28,8 @@ class Classifier(nn.Module):
         *,
         classes: int,
         shape: LargeFovShape,
-        mean: Triple = RGB_MEAN,
-        scale: Triple = RGB_SCALE,
+        mean: Triple = PLAIN.mean,
+        scale: Triple = PLAIN.scale,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mean, scale)
@@ -64,8 +62,8 @@ class SegmentationNetwork(nn.Module):
         *,
         classes: int,
         shape: LargeFovShape,
-        mean: Triple = RGB_MEAN,
-        scale: Triple = RGB_SCALE,
+        mean: Triple = PLAIN.mean,
+        scale: Triple = PLAIN.scale,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mean, scale)
