@@ -7,6 +7,8 @@ Steps: index -> [train classifier -> extract CAMs -> erase regions] x steps -> s
 -> train segmentation with PSL -> predict -> CRF -> score -> report.
 """
 
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
@@ -48,6 +50,7 @@ include: "rules/evaluation.smk"
 
 
 onsuccess:
-    shell(
-        f"aepsl show-scores {run.results}/scores.json --report {run.results}/report/index.html"
-    )
+    if Path(run.results, "scores.json").exists():
+        shell(
+            f"aepsl show-scores {run.results}/scores.json --report {run.results}/report/index.html"
+        )

@@ -124,11 +124,21 @@ class Training(Section):
     learning_rate: float = knob(
         1e-3, "First learning rate.", unit="-", source="paper, sec. 4.2", gt=0
     )
-    last_layer_factor: float = knob(
-        10.0, "Times as fast for the new last layers.", unit="-", source="paper, sec. 4.2", gt=0
+    new_layers_factor: float = knob(
+        10.0,
+        "Times as fast for the layers that no weights are loaded for: fc6, fc7, heads.",
+        unit="-",
+        source="paper, sec. 4.2: the last layer, its fc6 and fc7 being ImageNet's",
+        gt=0,
     )
     momentum: float = knob(0.9, "Momentum of SGD.", unit="-", source="recalled: 0.9", ge=0, lt=1)
     weight_decay: float = knob(5e-4, "Weight decay.", unit="-", source="recalled: 5e-4", ge=0)
+    precision: Literal["float32", "bfloat16", "auto"] = knob(
+        "float32",
+        "Of the products in a step; auto is bfloat16 where the hardware multiplies it.",
+        unit="-",
+        source="paper's years; mixed precision: Kalamkar et al. 2019",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Training:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from aepsl.networks.pretrained import CONVENTIONS, Triple
-from aepsl.networks.vgg import LargeFovShape, Normalise, largefov_features
+from aepsl.networks.vgg import LargeFovShape, Normalise, fully_connected, largefov_features
 
 PLAIN = CONVENTIONS["torchvision"]
 """What random weights are given: mean and spread of ImageNet's pixels."""
@@ -40,9 +40,9 @@ class Classifier(nn.Module):
         """Return the (n, classes) scores of (n, 3, h, w) RGB images in 0..255."""
         return self.classify(self.features(self.normalise(images)).mean(dim=(2, 3)))
 
-    def last_layers(self) -> list[nn.Module]:
-        """Return the layers that are new to the task, which learn faster."""
-        return [self.classify]
+    def new_layers(self) -> list[nn.Module]:
+        """Return the layers that pretrained weights never reach, which learn faster."""
+        return [*fully_connected(self.features), self.classify]
 
 
 class Segmentation(NamedTuple):
@@ -79,6 +79,6 @@ class SegmentationNetwork(nn.Module):
         features = self.features(self.normalise(images))
         return Segmentation(self.segment(features), self.classify(features.mean(dim=(2, 3))))
 
-    def last_layers(self) -> list[nn.Module]:
-        """Return the layers that are new to the task, which learn faster."""
-        return [self.segment, self.classify]
+    def new_layers(self) -> list[nn.Module]:
+        """Return the layers that pretrained weights never reach, which learn faster."""
+        return [*fully_connected(self.features), self.segment, self.classify]

@@ -102,6 +102,11 @@ def largefov_features(shape: LargeFovShape) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
+def fully_connected(features: nn.Sequential) -> list[nn.Module]:
+    """Return the layers of fc6 and fc7."""
+    return [layer for name, layer in features.named_children() if name.startswith("fc")]
+
+
 class Normalise(nn.Module):
     """Turn RGB 0..255 into what the weights were trained on; saved with the network."""
 

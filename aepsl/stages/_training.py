@@ -61,7 +61,7 @@ def steps_per_epoch(images: Sequence[Any], train: Training) -> int:
 
 def fit(
     model: nn.Module,
-    last_layers: Iterable[nn.Module],
+    new_layers: Iterable[nn.Module],
     images: TrainingImages,
     loss_at: Callable[[int], LossOf],
     *,
@@ -80,9 +80,9 @@ def fit(
     torch.set_num_threads(machine.threads)
     model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = SgdOptions(
-        train.learning_rate, train.last_layer_factor, train.momentum, train.weight_decay
+        train.learning_rate, train.new_layers_factor, train.momentum, train.weight_decay
     )
-    optimizer = sgd(model, last_layers, options)
+    optimizer = sgd(model, new_layers, options)
     scheduler = rate_schedule(optimizer, schedule)
     curve: list[dict[str, float]] = []
     for epoch in range(train.epochs):
@@ -102,6 +102,7 @@ def fit(
                 optimizer=optimizer,
                 schedule=scheduler,
                 device=machine.device,
+                precision=train.precision,
                 seed=images.seed,
                 epoch=epoch,
             )

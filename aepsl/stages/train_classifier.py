@@ -47,7 +47,7 @@ class EraseMined:
 
 
 def _loss_of(model: Classifier, batch: Batch) -> Losses:
-    return {"loss": squared_label_loss(model(batch["image"].float()), batch["labels"])}
+    return {"loss": squared_label_loss(model(batch["image"].float()).float(), batch["labels"])}
 
 
 def run(
@@ -70,7 +70,7 @@ def run(
     freeze(leading_blocks(model.features, networks.frozen_blocks))
     rows = fit(
         model,
-        model.last_layers(),
+        model.new_layers(),
         TrainingImages(
             images,
             label_matrix(manifest, images),

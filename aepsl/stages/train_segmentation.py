@@ -59,12 +59,14 @@ class SegmentationLosses:
         out = model(batch["image"].float())
         masks = batch["mask"].long()
         size = {"height": masks.shape[1], "width": masks.shape[2]}
-        log_probabilities = resize_scores(out.pixels, stride=STRIDE, **size).log_softmax(dim=1)
+        log_probabilities = resize_scores(out.pixels.float(), stride=STRIDE, **size).log_softmax(
+            dim=1
+        )
         if self.psl:
-            pixels = prohibitive_loss(log_probabilities, masks, image_scores(out.image))
+            pixels = prohibitive_loss(log_probabilities, masks, image_scores(out.image.float()))
         else:
             pixels = segmentation_loss(log_probabilities, masks)
-        image = squared_label_loss(out.image, batch["labels"])
+        image = squared_label_loss(out.image.float(), batch["labels"])
         return {"loss": pixels + image, "pixels": pixels, "image": image}
 
 
@@ -88,7 +90,7 @@ def run(
     freeze(leading_blocks(model.features, networks.frozen_blocks))
     rows = fit(
         model,
-        model.last_layers(),
+        model.new_layers(),
         TrainingImages(
             images,
             label_matrix(manifest, images),

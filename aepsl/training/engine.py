@@ -23,21 +23,21 @@ class SgdOptions:
     """Stochastic gradient descent, as Caffe does it for DeepLab."""
 
     learning_rate: float
-    last_layer_factor: float
+    new_layers_factor: float
     momentum: float
     weight_decay: float
 
 
-def sgd(model: nn.Module, last_layers: Iterable[nn.Module], options: SgdOptions) -> torch.optim.SGD:
-    """Return the optimizer of ``model``, whose ``last_layers`` learn faster by a factor."""
-    fast = {id(p): p for layer in last_layers for p in layer.parameters()}
+def sgd(model: nn.Module, new_layers: Iterable[nn.Module], options: SgdOptions) -> torch.optim.SGD:
+    """Return the optimizer of ``model``, whose ``new_layers`` learn faster by a factor."""
+    fast = {id(p): p for layer in new_layers for p in layer.parameters()}
     slow = [p for p in model.parameters() if id(p) not in fast and p.requires_grad]
     return torch.optim.SGD(
         [
             {"params": slow, "lr": options.learning_rate},
             {
                 "params": list(fast.values()),
-                "lr": options.learning_rate * options.last_layer_factor,
+                "lr": options.learning_rate * options.new_layers_factor,
             },
         ],
         momentum=options.momentum,
@@ -56,6 +56,22 @@ def freeze(layers: Iterable[nn.Module]) -> None:
         layer.requires_grad_(False)
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether ``device`` has units for bfloat16 (a GPU since Ampere, a CPU with AMX)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
+def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
+    """Return the context of a forward pass: ``float32``, ``bfloat16``, or ``auto``.
+
+    Weights and their updates stay float32; only the products of a step are rounded.
+    """
+    wanted = precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
 def train_one_epoch(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -64,6 +80,7 @@ def train_one_epoch(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     device: torch.device,
+    precision: str = "float32",
     seed: int,
     epoch: int,
 ) -> dict[str, float]:
@@ -78,7 +95,8 @@ def train_one_epoch(
     rate = optimizer.param_groups[0]["lr"]
     for step, batch in enumerate(batches):
         seed_torch(seed, epoch, step)
-        losses = loss_of(model, {name: value.to(device) for name, value in batch.items()})
+        with mixed_precision(precision, device):
+            losses = loss_of(model, {name: value.to(device) for name, value in batch.items()})
         optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
