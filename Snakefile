@@ -40,6 +40,7 @@ rule all:
     input:
         f"{run.results}/scores.json",
         f"{run.results}/report/index.html",
+        run.mask_folders(),
 
 
 include: "rules/dataset.smk"

@@ -24,7 +24,9 @@ VOC_CLASSES = (
 class Scenes(Section):
     """The generated dataset (``data.adapter: scenes``)."""
 
-    train_images: int = knob(90, "Training images.", unit="images", source="4 min on 2 cores", ge=2)
+    train_images: int = knob(
+        100, "Training images.", unit="images", source="4 min on 2 cores", ge=2
+    )
     val_images: int = knob(60, "Validation images.", unit="images", source="as above", ge=1)
     size: int = knob(193, "Side of an image, 8 k + 1.", unit="px", source="as above", ge=33)
     two_objects: float = knob(
@@ -233,7 +235,9 @@ class Prediction(Section):
     threshold: float = knob(
         0.1, "Class scores below p become 0.", unit="0..1", source="paper, sec. 3.2", ge=0, lt=1
     )
-    palette_png: bool = knob(False, "Write masks as palette PNGs too.", unit="-", source="VOC")
+    palette_png: bool = knob(
+        False, "Write the last masks as palette PNGs, too.", unit="-", source="VOC"
+    )
 
 
 class Crf(Section):

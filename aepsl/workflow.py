@@ -41,7 +41,11 @@ STAGES = {
     "labels": Stage(("labels.background_threshold",), ("regions", "saliency"), "assemble_labels"),
     "true_labels": Stage((), ("dataset",), "copy_true_labels"),
     "segmentation": Stage(("seed", "networks", "segmentation"), ("labels",), "train_segmentation"),
-    "predictions": Stage(("prediction", "crf.enabled"), ("segmentation",), "predict"),
+    "predictions": Stage(
+        ("prediction.scales", "prediction.flip", "prediction.threshold", "crf.enabled"),
+        ("segmentation",),
+        "predict",
+    ),
     "crf": Stage(("crf",), ("predictions",), "refine_predictions"),
 }
 """The DAG of the method; ``classifier`` at step t needs ``regions`` at t - 1 besides."""
@@ -200,6 +204,16 @@ class Workflow:
         target, _, step = wildcards.target.partition("-step")
         stage = "crf" if target == "predictions_crf" else target
         return self.store(stage, wildcards.name, int(step or 0))
+
+    def final_masks(self, wildcards: Any) -> list[str]:
+        """Return the store of a variant's last masks: after the CRF, if it is used."""
+        refined = self.refines and self.variants[wildcards.name].crf.enabled
+        return self.store("crf" if refined else "predictions", wildcards.name)
+
+    def mask_folders(self) -> list[str]:
+        """Return the folders of palette PNGs that are asked for."""
+        asked = [name for name, c in self.variants.items() if c.prediction.palette_png]
+        return [f"{self.results}/masks/{name}" for name in asked]
 
     def score_options(self, wildcards: Any) -> str:
         """Return the options that name a score for the table."""

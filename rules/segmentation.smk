@@ -1,6 +1,7 @@
 # In: the dataset manifest and a label store.
-# Out: segmentation/<name>/model.safetensors, predictions/<name>/, crf/<name>/.
-# Steps: train_segmentation -> predict -> refine_predictions; predict_shown, for the report.
+# Out: segmentation/<name>/model.safetensors, predictions/<name>/, crf/<name>/, masks/<name>/.
+# Steps: train_segmentation -> predict -> refine_predictions -> export_masks (on request);
+# predict_shown, for the report.
 
 
 rule train_segmentation:
@@ -116,3 +117,23 @@ rule refine_predictions:
         "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q}"
         ' --predictions "{input.predictions}" --output {output.store:q}'
         " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --log {log:q}"
+
+
+rule export_masks:
+    input:
+        run.final_masks,
+    output:
+        directory(f"{run.results}/masks/{{name}}"),
+    log:
+        f"{run.results}/logs/export_masks/{{name}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/export_masks/{{name}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        code=run.module_code("export_masks"),
+    shell:
+        'aepsl export-masks --masks "{input}" --output {output:q} --log {log:q}'

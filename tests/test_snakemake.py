@@ -88,11 +88,10 @@ def test_then_nothing_to_be_done(finished, snakemake):
     assert planned(snakemake, folder, "--config", 'runtime={"workers": 3, "device": "cpu"}') == {}
 
 
-def test_a_changed_delta_reruns_what_comes_after_the_first_cams(finished, snakemake):
-    folder, _ = finished
-    assert planned(snakemake, folder, "--config", 'mining={"delta": 0.4}') == {
+RERUNS = {
+    'mining={"delta": 0.4}': {
         "erase_regions": 2,
-        "train_classifier": 1,
+        "train_classifier": 1,  # the first step's stays
         "extract_cams": 1,
         "assemble_labels": 1,
         "train_segmentation": 2,
@@ -103,18 +102,22 @@ def test_a_changed_delta_reruns_what_comes_after_the_first_cams(finished, snakem
         "summarise": 1,
         "report": 1,
         "all": 1,
-    }
-
-
-def test_a_changed_kernel_reruns_the_crf_and_its_scores(finished, snakemake):
-    folder, _ = finished
-    assert planned(snakemake, folder, "--config", 'crf={"bilateral_xy": 60}') == {
+    },
+    'crf={"bilateral_xy": 60}': {
         "refine_predictions": 3,
         "score": 3,
         "summarise": 1,
         "report": 1,
         "all": 1,
-    }
+    },
+    'prediction={"palette_png": true}': {"export_masks": 3, "all": 1},
+}
+
+
+@pytest.mark.parametrize("change", RERUNS)
+def test_a_changed_knob_reruns_what_it_touches(finished, snakemake, change):
+    folder, _ = finished
+    assert planned(snakemake, folder, "--config", change) == RERUNS[change]
 
 
 def test_the_same_command_gives_the_same_bytes(finished, snakemake):

@@ -111,6 +111,17 @@ def refine_predictions(
 
 
 @commands.command()
+def export_masks(
+    masks: Predictions,
+    output: Annotated[Path, typer.Option(help="Folder to write.")],
+    log: Log = None,
+) -> None:
+    """Write masks as PNGs with PASCAL VOC's palette."""
+    configure(log)
+    stage("export_masks").run(masks=masks, output=output)
+
+
+@commands.command()
 def score(
     dataset: DatasetFile,
     store: Annotated[Paths, typer.Option(parser=parse_paths, help="Store to score.")],

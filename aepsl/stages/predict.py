@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aepsl.config import Prediction
 from aepsl.console import tracked
-from aepsl.data.images import read_image, write_mask
+from aepsl.data.images import read_image
 from aepsl.networks.heads import SegmentationNetwork
 from aepsl.sections import Slice
 from aepsl.segmentation.inference import decide, full_probabilities, grid_log_scores
@@ -39,11 +38,9 @@ def run(
     shards: int,
     machine: Machine,
 ) -> None:
-    """Write one part of a split's masks; with the CRF to follow, their scores at stride 8 too.
-
-    Palette PNGs, where asked for, go to the folder ``png`` beside the shard.
-    """
-    settings = config.section("prediction", Prediction)
+    """Write one part of a split's masks; with the CRF to follow, their scores at stride 8 too."""
+    scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
+    threshold = float(config["prediction.threshold"])
     torch.set_num_threads(machine.threads)
     manifest = read_manifest(dataset)
     images = shard_of(_asked_for(manifest.split(split), limit), shard=shard, shards=shards)
@@ -53,16 +50,12 @@ def run(
         "model": digest_of(model),
         "config": config.canonical(),
     }
-    if settings.palette_png:
-        (output.parent / "png").mkdir(parents=True, exist_ok=True)
     with writing_shard(output, kind="predictions", facts=facts) as writer:
         for image in tracked(images, total=len(images), what=f"predict {split}"):
             pixels = as_batch(read_image(Path(image.path)), machine.device)
-            cells = grid_log_scores(network, pixels, scales=settings.scales, flip=settings.flip)
+            cells = grid_log_scores(network, pixels, scales=scales, flip=flip)
             scores = cells.cpu().numpy().astype(np.float16)
             full = full_probabilities(scores, height=image.height, width=image.width)
-            mask = decide(full, threshold=settings.threshold)
+            mask = decide(full, threshold=threshold)
             arrays = {"mask": mask} | ({"scores": scores} if config["crf.enabled"] else {})
-            writer.add(image.id, Record(arrays, {"threshold": settings.threshold}))
-            if settings.palette_png:
-                write_mask(output.parent / "png" / f"{image.id}.png", mask)
+            writer.add(image.id, Record(arrays, {"threshold": threshold}))

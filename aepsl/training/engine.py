@@ -106,7 +106,7 @@ def train_one_epoch(
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) * size
         if not torch.isfinite(losses["loss"]):
-            raise FloatingPointError(f"the loss is {float(losses['loss'])}")
+            raise FloatingPointError(f"the loss is {losses['loss'].item()}")
     return {name: total / images for name, total in sums.items()} | {"learning_rate": rate}
 
 

@@ -1,0 +1,104 @@
+"""The command line as a person meets it: real processes, their messages and exit codes."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aepsl.console import tracked
+from aepsl.stores.records import Record, writing_shard
+
+
+def aepsl(*arguments):
+    return subprocess.run(["aepsl", *arguments], capture_output=True, text=True, check=False)
+
+
+def on_a_terminal(code):
+    """Run Python code whose standard error is a terminal; return what that showed."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=follower, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # Linux's way to say that the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait() == 0
+    return shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show-scores", "absent.json"], "absent.json"),
+        (["inspect", "absent.json"], "absent.json"),
+        (["inspect", __file__], "test_cli.py"),
+        (["no-such-stage"], "No such command"),
+        (["index-dataset", "--config", "{", "--output", "x"], "not JSON"),
+        (["index-dataset", "--config", "[]", "--output", "x"], "not a JSON object"),
+        (["index-dataset", "--config", '{"data": {"rot": 1}}', "--output", "x"], "mean root?"),
+    ],
+)
+def test_what_cannot_be_done_is_said_without_a_traceback(arguments, says):
+    result = aepsl(*arguments)
+    assert result.returncode in (1, 2)
+    assert says in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_help_names_every_stage():
+    shown = aepsl("--help").stdout
+    stages = "index-dataset train-classifier extract-cams erase-regions detect-saliency"
+    for stage in f"{stages} assemble-labels train-segmentation predict refine-predictions".split():
+        assert stage in shown
+
+
+COUNT = """
+import time
+from aepsl.console import tracked
+for _ in tracked(range(3), total=3, what="saliency"):
+    time.sleep(0.3)
+"""
+
+
+def test_a_terminal_shows_a_bar_with_an_estimate():
+    shown = on_a_terminal(COUNT)
+    assert "saliency" in shown
+    assert "33%" in shown
+    assert re.search(r"\d:\d\d:\d\d", shown)
+
+
+def test_a_log_gets_ten_plain_lines(caplog):
+    from aepsl.console import log
+
+    log.propagate = True
+    with caplog.at_level("INFO", logger="aepsl"):
+        assert list(tracked(range(25), total=25, what="saliency")) == list(range(25))
+    lines = [record.message for record in caplog.records]
+    assert len(lines) == 10
+    assert lines[-1] == "saliency: 25 of 25, 0 s left"
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_masks_are_exported_with_vocs_palette(tmp_path):
+    mask = np.array([[0, 1, 2], [20, 255, 0]], np.uint8)
+    with writing_shard(tmp_path / "0.h5", kind="predictions", facts={}) as writer:
+        writer.add("beach_01", Record({"mask": mask}))
+    result = aepsl("export-masks", "--masks", tmp_path / "0.json", "--output", tmp_path / "png")
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "png" / "beach_01.png") as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image), mask)
+        colours = np.asarray(image.convert("RGB"))
+    assert colours[0].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0]]

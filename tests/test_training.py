@@ -1,0 +1,97 @@
+import pytest
+import torch
+from torch import nn
+
+from aepsl.networks.heads import Classifier, SegmentationNetwork
+from aepsl.networks.vgg import LargeFovShape
+from aepsl.training.engine import (
+    SgdOptions,
+    mixed_precision,
+    multiplies_bfloat16,
+    sgd,
+    train_one_epoch,
+)
+from aepsl.training.schedules import poly_decay, step_decay
+
+CPU = torch.device("cpu")
+THIN = LargeFovShape(width=1 / 16, fc6_dilation=1)
+OPTIONS = SgdOptions(learning_rate=0.1, new_layers_factor=10, momentum=0.9, weight_decay=0)
+
+
+@pytest.mark.parametrize(
+    ("network", "heads"),
+    [(Classifier, {"classify"}), (SegmentationNetwork, {"classify", "segment"})],
+)
+def test_what_no_weights_are_loaded_for_learns_faster(network, heads):
+    model = network(classes=2, shape=THIN)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    slow, fast = sgd(model, model.new_layers(), OPTIONS).param_groups
+    assert (slow["lr"], fast["lr"]) == (0.1, 1.0)
+    assert all(names[id(p)].startswith("features.conv") for p in slow["params"])
+    assert {names[id(p)].split(".")[-2] for p in fast["params"]} == {"fc6", "fc7"} | heads
+
+
+def test_step_decay():
+    factors = [
+        step_decay(steps_per_epoch=2, every_epochs=3, factor=0.1)(n) for n in (0, 5, 6, 11, 12)
+    ]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_poly_decay():
+    factors = [poly_decay(total_steps=4, power=0.5)(step) for step in (0, 1, 3, 4, 5)]
+    assert factors == pytest.approx([1, 0.75**0.5, 0.5, 0, 0])
+
+
+def one_step(precision):
+    """Train a linear layer for one step of plain gradient descent at rate 1."""
+    model = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(model.weight, 1.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    means = train_one_epoch(
+        model,
+        [{"x": torch.tensor([[1.0, 1 / 1024]])}],
+        lambda model, batch: {"loss": model(batch["x"]).float().sum()},
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+        device=CPU,
+        precision=precision,
+        seed=0,
+        epoch=0,
+    )
+    return means["loss"], model.weight.detach()
+
+
+def test_bfloat16_rounds_the_products_and_keeps_the_weights():
+    loss, weight = one_step("float32")
+    assert loss == 1 + 1 / 1024
+    torch.testing.assert_close(weight, torch.tensor([[0.0, 1 - 1 / 1024]]), rtol=0, atol=0)
+    loss, weight = one_step("bfloat16")
+    assert loss == 1.0  # eight bits of mantissa
+    assert weight.dtype == torch.float32
+    torch.testing.assert_close(weight, torch.tensor([[0.0, 1 - 1 / 1024]]), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native})
+    assert multiplies_bfloat16(CPU) == native
+    with mixed_precision("auto", CPU):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if native else torch.float32)
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    with pytest.raises(FloatingPointError, match="nan"):
+        train_one_epoch(
+            model,
+            [{"x": torch.tensor([[float("nan")]])}],
+            lambda model, batch: {"loss": model(batch["x"]).sum()},
+            optimizer=optimizer,
+            schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+            device=CPU,
+            seed=0,
+            epoch=0,
+        )
