@@ -63,7 +63,7 @@ def test_from_clean_to_scores(finished):
     for row in scores:
         assert row["images"] == (10 if row["split"] == "train" else 6)
         assert 0 <= row["miou"] <= 1
-        assert list(row["iou"]) == ["background", "cyan", "red", "violet", "yellow", "green"]
+        assert list(row["iou"]) == ["background", "red", "green", "yellow", "blue", "violet"]
     with (folder / "results/mini/scores.csv").open(newline="") as file:
         assert [row["target"] for row in csv.DictReader(file)] == [r["target"] for r in scores]
     assert "mined regions, step 2" in result.stdout

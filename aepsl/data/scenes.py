@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-CLASS_NAMES = ("cyan", "red", "violet", "yellow", "green")
-"""Each class is named after the colour of its head."""
+CLASS_NAMES = ("red", "green", "yellow", "blue", "violet")
+"""Each class is named after the colour of its head, which is also its colour in VOC's palette."""
 
-HEAD_HUES = (90, 0, 135, 30, 60)
+HEAD_HUES = (0, 60, 30, 112, 146)
 """Hue of each class's head, in OpenCV's half degrees (0..179)."""
 
-BODY_HUES = (0, 36, 72, 108, 144)
+BODY_HUES = (72, 144, 108, 0, 36)
 """Middle hue of each class's body; no class has head and body alike."""
 
 HEAD_LENGTH = 0.125
