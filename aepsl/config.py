@@ -30,7 +30,7 @@ class Scenes(Section):
     val_images: int = knob(60, "Validation images.", unit="images", source="as above", ge=1)
     size: int = knob(193, "Side of an image, 8 k + 1.", unit="px", source="as above", ge=33)
     two_objects: float = knob(
-        0.4, "Share of images with two objects.", unit="share", source="chosen", ge=0, le=1
+        0.5, "Share of images with two objects.", unit="share", source="chosen", ge=0, le=1
     )
     hue_spread: float = knob(
         8.0, "Spread of a body's hue around its class's.", unit="2 degrees", source="chosen", ge=0

@@ -1,8 +1,9 @@
 """The generated dataset: scenes whose objects have a small telling part and a large weak body.
 
 A classifier first looks at the telling part only (a small checked head in its class's bright
-colour); the body, whose dull colour only hints at the class, is found once the head is erased.
-Smaller blobs of the bodies' colours, without a head, stand about as distractors. Masks are exact.
+colour); the body, whose colour hints at the class and fades away from the head, is found once the
+head is erased. Smaller blobs of the bodies' colours, without a head, stand about as distractors.
+Masks are exact.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ HEAD_HUES = (0, 60, 30, 112, 146)
 
 BODY_HUES = (72, 144, 108, 0, 36)
 """Middle hue of each class's body; no class has head and body alike."""
+
+DULL, VIVID = 30, 190
+"""Saturation of a body at its tail and at its head, 0..255: the further away, the less it tells."""
 
 HEAD_LENGTH = 0.125
 """Diameter of a head, in sides of the image."""
@@ -130,7 +134,9 @@ def _object(
     hint = rng.integers(len(BODY_HUES)) if rng.random() < options.stray_hue else kind
     hue = BODY_HUES[hint] + rng.normal(0, options.hue_spread)
     texture = 14 * _smooth_noise(rng, size, size // 4)[..., None]
-    _paint(canvas, body, _colour(hue, rng.uniform(110, 170), rng.uniform(120, 190)), texture)
+    dull, vivid = (_colour(hue, tone, 130) for tone in (DULL, VIVID))
+    share = ((1 + along) / 2).clip(0, 1)[..., None]
+    _paint(canvas, body, rng.uniform(0.8, 1.2) * (dull + share * (vivid - dull)), texture)
     head_pose = pose._replace(
         x=pose.x + 0.30 * length * np.cos(pose.angle),
         y=pose.y + 0.30 * length * np.sin(pose.angle),
@@ -179,7 +185,7 @@ def make_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
         mask[where] = 1 + kind
     for _ in range(options.distractors):
         hue = BODY_HUES[rng.integers(len(BODY_HUES))] + rng.normal(0, options.hue_spread)
-        colour = _colour(hue, rng.uniform(110, 170), rng.uniform(120, 190))
+        colour = _colour(hue, rng.uniform(50, 110), rng.uniform(100, 160))
         length = rng.uniform(0.1, 0.18) * size
         _blob(rng, canvas, mask > 0, length=length, colour=colour)
     for _ in range(options.clutter):
