@@ -86,3 +86,19 @@ def test_configs_say_how_to_run_them(path):
     comments = "\n".join(line for line in head if line.startswith("#"))
     assert "Command:" in comments
     assert yaml.safe_load(path.read_text())["run"] == path.stem
+
+
+def leaves(values, path=""):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+@pytest.mark.parametrize("name", ["voc-small", "photographs"])
+def test_photographs_inherit_no_number_from_the_scenes(name):
+    scenes = yaml.safe_load((ROOT / "config.yaml").read_text())
+    own = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
+    parse(Config, own, where=name)
+    assert set(leaves(scenes)) - set(leaves(own)) <= {"seed"}
