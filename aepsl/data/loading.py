@@ -14,10 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image
+from aepsl.masks import IGNORED
 from aepsl.randomness import generator, shuffled_batches
 from aepsl.stores.dataset import ImageEntry
-
-IGNORED = 255
 
 Painter = Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
 """From an image's id and pixels to the pixels to train on."""

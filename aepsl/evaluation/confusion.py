@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORED = 255
+from aepsl.masks import IGNORED
 
 
 def confusion_matrix(

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aepsl.masks import IGNORED
+
 BACKGROUND = 0
-IGNORED = 255
 
 
 class Assembled(NamedTuple):

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+from aepsl.masks import IGNORED
+
 Rgb = NDArray[np.uint8]
 
 
@@ -46,7 +48,7 @@ def grey(values: NDArray[np.floating]) -> Rgb:
 def coloured(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
     """Show a mask in a palette's colours, ignored pixels in white."""
     shown = palette[mask]
-    shown[mask == 255] = 255
+    shown[mask == IGNORED] = 255
     return shown
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-IGNORED = 255
+from aepsl.masks import IGNORED
 
 
 def resize_scores(scores: Tensor, *, height: int, width: int, stride: int) -> Tensor:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from aepsl.data.images import read_mask
 from aepsl.errors import AepslError
+from aepsl.masks import IGNORED
 from aepsl.stores.dataset import DatasetManifest, ImageEntry
-
-VOID = 255
 
 
 def true_mask(image: ImageEntry, manifest: DatasetManifest) -> NDArray[np.uint8]:
@@ -24,7 +23,7 @@ def true_mask(image: ImageEntry, manifest: DatasetManifest) -> NDArray[np.uint8]
     """
     assert image.mask is not None
     values = read_mask(Path(image.mask))
-    table = np.full(256, VOID, np.uint8)
+    table = np.full(256, IGNORED, np.uint8)
     table[0] = 0
     for number, value in enumerate(manifest.mask_values):
         table[value] = 1 + number
