@@ -33,10 +33,10 @@ class Scenes(Section):
         0.5, "Share of images with two objects.", unit="share", source="chosen", ge=0, le=1
     )
     hue_spread: float = knob(
-        8.0, "Spread of a body's hue around its class's.", unit="2 degrees", source="chosen", ge=0
+        4.0, "Spread of a body's hue around its class's.", unit="2 degrees", source="chosen", ge=0
     )
     stray_hue: float = knob(
-        0.1, "Share of bodies with another class's hue.", unit="share", source="chosen", ge=0, le=1
+        0.05, "Share of bodies with another class's hue.", unit="share", source="chosen", ge=0, le=1
     )
     distractors: int = knob(2, "Headless blobs an image.", unit="blobs", source="chosen", ge=0)
     clutter: int = knob(4, "Small grey blobs an image.", unit="blobs", source="chosen", ge=0)
