@@ -15,7 +15,7 @@ check: ## style, types, import law, rules
 test: ## minutes
 	pytest
 
-test-slow: ## long runs of the generated scenes
+test-slow: ## real runs that take longer
 	pytest -m slow
 
 test-data: ## needs the photographs: AEPSL_DATA=folder
