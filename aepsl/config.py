@@ -261,10 +261,16 @@ class Report(Section):
 
 
 class Runtime(Section):
-    """How the work is done; nothing here changes a result or makes anything run again."""
+    """How the work is done; nothing here makes anything run again."""
 
     shards: int = knob(1, "Parts of each per-image stage.", unit="jobs", source="-", ge=1)
-    threads: int = knob(2, "Threads of a training.", unit="threads", source="-", ge=1)
+    threads: int = knob(
+        2,
+        "Threads of a training; another number adds in another order, so last bits differ.",
+        unit="threads",
+        source="-",
+        ge=1,
+    )
     workers: int = knob(0, "Loader processes of a training.", unit="processes", source="-", ge=0)
     device: str = knob("auto", "auto, cpu or cuda.", unit="-", source="-")
 
