@@ -186,6 +186,13 @@ def test_index_describes_what_is_there(voc_folder, tmp_path):
     assert manifest.mean_pixel == tuple(np.rint(pixels.mean(axis=(0, 1, 2))).astype(int))
 
 
+def test_images_to_predict_need_no_labels(voc_folder, tmp_path):
+    voc_folder.write_labels([("a", "cat"), ("b", "dog cat")])
+    for per_class in (None, 1):
+        manifest = index(voc_folder, tmp_path / "m.json", limit_per_class=per_class)
+        assert [(i.id, i.labels) for i in manifest.split("eval")] == [("c", ())]
+
+
 def test_subset_and_limit(voc_folder, tmp_path):
     voc_folder.write_labels([("a", "cat dog"), ("b", "dog"), ("c", "dog")])
     manifest = index(voc_folder, tmp_path / "m.json", classes=["cat"])

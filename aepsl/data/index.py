@@ -36,16 +36,20 @@ class _Read:
 
 
 def check_labels(
-    ids: Sequence[str], source: LabelSource, selection: Selection
+    ids: Sequence[str], source: LabelSource, selection: Selection, *, needed: bool
 ) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
     """Return the labels of each image, reduced to the classes used, and what is wrong with them.
 
-    Images that show none of the classes used are left out; images without any label are a problem.
+    Images that show none of the classes used are left out. Images without any label are a problem
+    where labels are ``needed``: to learn from, not to predict.
     """
     kept: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
     for image_id in ids:
         labels = source.of(image_id)
+        if not labels and not needed:
+            kept[image_id] = ()
+            continue
         if not labels:
             hint = "give it at least one label, or take it out of the split"
             problems.append(Problem(f"image {image_id}", "has no labels", hint))
@@ -62,13 +66,16 @@ def check_labels(
 def limit(
     labels: Mapping[str, tuple[str, ...]], per_class: int | None
 ) -> dict[str, tuple[str, ...]]:
-    """Keep, in order, each image that shows a class of which fewer than ``per_class`` are kept."""
+    """Keep, in order, each image that shows a class of which fewer than ``per_class`` are kept.
+
+    Images without labels are kept.
+    """
     if per_class is None:
         return dict(labels)
     counts: dict[str, int] = {}
     kept = {}
     for image_id, names in labels.items():
-        if any(counts.get(name, 0) < per_class for name in names):
+        if not names or any(counts.get(name, 0) < per_class for name in names):
             kept[image_id] = names
             for name in names:
                 counts[name] = counts.get(name, 0) + 1
@@ -136,7 +143,7 @@ def index_dataset(
     problems: list[Problem] = []
     wanted: list[tuple[Path, Path, tuple[str, ...], str]] = []
     for split, ids in splits.items():
-        labels, wrong = check_labels(ids, source, selection)
+        labels, wrong = check_labels(ids, source, selection, needed=split == "train")
         problems += wrong
         for image_id, names in limit(labels, selection.limit_per_class).items():
             if image_id not in files:
