@@ -92,12 +92,9 @@ class Workflow:
         self.results = f"results/{self.config.run}"
         self._key = cache(self._effective)
 
-    @property
-    def refines(self) -> bool:
-        """Whether any variant's predictions go through the CRF."""
-        return find_spec("pydensecrf") is not None and any(
-            config.crf.enabled for config in self.variants.values()
-        )
+    def refines(self, variant: str) -> bool:
+        """Return whether the predictions of ``variant`` go through the CRF."""
+        return find_spec("pydensecrf") is not None and self.variants[variant].crf.enabled
 
     def slice_of(self, stage: str, variant: str) -> str:
         """Return the keys that ``stage`` reads under ``variant``, as canonical JSON."""
@@ -207,8 +204,8 @@ class Workflow:
 
     def final_masks(self, wildcards: Any) -> list[str]:
         """Return the store of a variant's last masks: after the CRF, if it is used."""
-        refined = self.refines and self.variants[wildcards.name].crf.enabled
-        return self.store("crf" if refined else "predictions", wildcards.name)
+        stage = "crf" if self.refines(wildcards.name) else "predictions"
+        return self.store(stage, wildcards.name)
 
     def mask_folders(self) -> list[str]:
         """Return the folders of palette PNGs that are asked for."""
@@ -261,7 +258,7 @@ class Workflow:
             files[f"{self.results}/scores/{self.owner('predictions', name)}/predictions.json"] = (
                 None
             )
-            if self.refines and config.crf.enabled:
+            if self.refines(name):
                 owner = self.owner("crf", name)
                 files[f"{self.results}/scores/{owner}/predictions_crf.json"] = None
         return list(files)

@@ -47,12 +47,12 @@ def check_labels(
     problems: list[Problem] = []
     for image_id in ids:
         labels = source.of(image_id)
-        if not labels and not needed:
-            kept[image_id] = ()
-            continue
         if not labels:
-            hint = "give it at least one label, or take it out of the split"
-            problems.append(Problem(f"image {image_id}", "has no labels", hint))
+            if needed:
+                hint = "give it at least one label, or take it out of the split"
+                problems.append(Problem(f"image {image_id}", "has no labels", hint))
+            else:
+                kept[image_id] = ()
             continue
         for name in set(labels) - set(selection.class_names):
             hint = f"one of {', '.join(selection.class_names)}; or set data.class_names"
