@@ -2,7 +2,7 @@
 BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: check test test-slow test-data schema picture lock
+.PHONY: check test test-slow test-data schema picture publish lock
 
 check: ## style, types, import law, rules
 	ruff check .
@@ -21,11 +21,14 @@ test-slow: ## real runs that take longer
 test-data: ## needs the photographs: AEPSL_DATA=folder
 	pytest -m real_data
 
-schema: ## config.schema.json from aepsl/config.py
+schema: ## config.schema.json from aepsl/config
 	aepsl schema --output config.schema.json
 
 picture: ## docs/rulegraph.png, needs graphviz
 	snakemake --rulegraph 2> /dev/null | tred 2> /dev/null | dot -Tpng -Gdpi=110 > docs/rulegraph.png
+
+publish: ## docs/results.md gets the tables of a run: RUN=scenes
+	python tools/publish.py $(RUN)
 
 lock: ## the lock files from what is installed
 	python tools/lock.py

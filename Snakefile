@@ -5,6 +5,7 @@ network, its predictions, scores.json and report/index.html.
 
 Steps: index -> [train classifier -> extract CAMs -> erase regions] x steps -> saliency -> labels
 -> train segmentation with PSL -> predict -> CRF -> score -> report.
+Targets: all (the default), ablations (the tables of config.yaml: ablations).
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from aepsl.errors import AepslError
-from aepsl.workflow import Workflow
+from aepsl.workflow.run import Workflow
 
 min_version("9.20")
 
@@ -22,7 +23,7 @@ configfile: "config.yaml"
 
 
 try:
-    run = Workflow(config)
+    run = Workflow(config, checkpoints)
 except AepslError as error:
     raise WorkflowError(str(error))
 
@@ -33,6 +34,7 @@ if run.missing:
 wildcard_constraints:
     name=r"[\w.-]+",
     step=r"[1-9]\d*",
+    round=r"\d+",
     shard=r"\d+",
 
 
@@ -48,6 +50,7 @@ include: "rules/mining.smk"
 include: "rules/labels.smk"
 include: "rules/segmentation.smk"
 include: "rules/evaluation.smk"
+include: "rules/ablations.smk"
 
 
 onsuccess:

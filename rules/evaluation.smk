@@ -1,6 +1,6 @@
 # In: stores of regions, labels and predictions, and the dataset manifest.
-# Out: scores.json, scores.csv, report/index.html.
-# Steps: score (each target) -> summarise -> report.
+# Out: scores.json, scores.csv, report/index.html; on request voc_test/<name>.tar.gz.
+# Steps: score (each target) -> summarise -> report; pack_voc_test.
 
 
 rule score:
@@ -19,16 +19,17 @@ rule score:
         mem_mb=1000,
         runtime=60,
     params:
+        cfg=run.evaluation,
         code=run.module_code("score"),
         options=run.score_options,
     shell:
-        'aepsl score --dataset {input.dataset:q} --store "{input.store}" {params.options}'
-        " --variant {wildcards.name} --output {output:q} --log {log:q}"
+        'aepsl score --config {params.cfg:q} --dataset {input.dataset:q} --store "{input.store}"'
+        " {params.options} --variant {wildcards.name} --output {output:q} --log {log:q}"
 
 
 rule summarise:
     input:
-        run.score_files(),
+        run.score_files,
     output:
         scores=f"{run.results}/scores.json",
         table=f"{run.results}/scores.csv",
@@ -50,7 +51,7 @@ rule summarise:
 
 rule report:
     input:
-        **run.report_inputs(),
+        unpack(run.report_inputs),
     output:
         page=f"{run.results}/report/index.html",
         pictures=directory(f"{run.results}/report/pictures"),
@@ -73,5 +74,29 @@ rule report:
         ' --cams "{input.cams}" --regions "{input.regions}" --saliency "{input.saliency}"'
         ' --labels "{input.labels}" --predictions "{input.shown}"'
         ' --classifier-curves "{input.curves}" --segmentation-curve {input.segmentation:q}'
+        ' --verdicts "{input.verdicts}"'
         " --name {params.name:q} --variant {params.variant:q} --seed {params.seed}"
         " --output {output.page:q} --log {log:q}"
+
+
+rule pack_voc_test:
+    input:
+        dataset=run.dataset,
+        masks=run.final_masks,
+    output:
+        f"{run.results}/voc_test/{{name}}.tar.gz",
+    log:
+        f"{run.results}/logs/pack_voc_test/{{name}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/pack_voc_test/{{name}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        cfg=run.evaluation,
+        code=run.module_code("pack_voc_test"),
+    shell:
+        "aepsl pack-voc-test --config {params.cfg:q} --dataset {input.dataset:q}"
+        ' --masks "{input.masks}" --output {output:q} --log {log:q}'

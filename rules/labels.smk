@@ -6,6 +6,7 @@
 rule detect_saliency:
     input:
         dataset=run.dataset,
+        detector=run.detector,
     output:
         store=f"{run.results}/saliency/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/saliency/{{name}}/{{shard}}.json",
@@ -33,7 +34,7 @@ rule assemble_labels:
     input:
         dataset=run.dataset,
         regions=run.last_regions,
-        saliency=run.inputs("saliency"),
+        saliency=run.saliency,
     output:
         store=f"{run.results}/labels/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/labels/{{name}}/{{shard}}.json",

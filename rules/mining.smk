@@ -1,6 +1,8 @@
 # In: the dataset manifest.
 # Out: regions/<name>/step<t>/, what Algorithm 1 has mined after step t.
 # Steps, for each t: train_classifier -> extract_cams -> erase_regions; step 0: start_mining.
+# With mining.steps: auto, judge_training says after each classifier whether it goes on; with
+# mining.area, calibrate_delta finds each step's delta.
 
 
 rule start_mining:
@@ -39,7 +41,7 @@ rule train_classifier:
     resources:
         workers=run.config.runtime.workers,
         device=run.config.runtime.device,
-        gpu=1,
+        gpu=run.gpu,
         mem_mb=8000,
         runtime=720,
     params:
@@ -52,10 +54,33 @@ rule train_classifier:
         " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
 
 
+checkpoint judge_training:
+    input:
+        dataset=run.dataset,
+        curve=run.classifier_curve,
+    output:
+        f"{run.results}/success/{{name}}/step{{step}}/verdict.json",
+    log:
+        f"{run.results}/logs/judge_training/{{name}}-step{{step}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/judge_training/{{name}}-step{{step}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        cfg=run.params("success"),
+        code=run.code("success"),
+    shell:
+        "aepsl judge-training --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --curve {input.curve:q} --step {wildcards.step} --output {output:q} --log {log:q}"
+
+
 rule extract_cams:
     input:
         dataset=run.dataset,
-        model=run.model("classifier"),
+        model=run.classifier,
         regions=run.inputs("regions", back=1),
     output:
         store=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
@@ -69,7 +94,7 @@ rule extract_cams:
     threads: run.config.runtime.threads
     resources:
         device=run.config.runtime.device,
-        gpu=1,
+        gpu=run.gpu,
         mem_mb=6000,
         runtime=120,
     params:
@@ -82,11 +107,34 @@ rule extract_cams:
         " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
 
 
+rule calibrate_delta:
+    input:
+        cams=run.inputs("cams"),
+    output:
+        f"{run.results}/calibration/{{name}}/step{{step}}/delta.json",
+    log:
+        f"{run.results}/logs/calibrate_delta/{{name}}-step{{step}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/calibrate_delta/{{name}}-step{{step}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        cfg=run.params("calibration"),
+        code=run.code("calibration"),
+    shell:
+        'aepsl calibrate-delta --config {params.cfg:q} --cams "{input.cams}"'
+        " --output {output:q} --log {log:q}"
+
+
 rule erase_regions:
     input:
         dataset=run.dataset,
         cams=run.inputs("cams"),
         regions=run.inputs("regions", back=1),
+        calibrated=run.calibration,
     output:
         store=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
         manifest=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.json",
@@ -105,5 +153,6 @@ rule erase_regions:
         code=run.code("regions"),
     shell:
         "aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q}"
-        ' --cams "{input.cams}" --regions "{input.regions}" --step {wildcards.step}'
-        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
+        ' --cams "{input.cams}" --regions "{input.regions}" --calibrated "{input.calibrated}"'
+        " --step {wildcards.step} --output {output.store:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --log {log:q}"

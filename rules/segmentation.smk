@@ -1,7 +1,7 @@
 # In: the dataset manifest and a label store.
-# Out: segmentation/<name>/model.safetensors, predictions/<name>/, crf/<name>/, masks/<name>/.
-# Steps: train_segmentation -> predict -> refine_predictions -> export_masks (on request);
-# predict_shown, for the report.
+# Out: segmentation/<name>/round<r>/, predictions/<name>/, crf/<name>/, masks/<name>/.
+# Steps: train_segmentation -> [relabel -> train_segmentation] x rounds (PSL++) -> predict
+# -> refine_predictions -> export_masks (on request); predict_shown, for the report.
 
 
 rule train_segmentation:
@@ -10,19 +10,19 @@ rule train_segmentation:
         labels=run.training_labels,
         weights=run.weights,
     output:
-        model=f"{run.results}/segmentation/{{name}}/model.safetensors",
-        curve=f"{run.results}/segmentation/{{name}}/curve.csv",
+        model=f"{run.results}/segmentation/{{name}}/round{{round}}/model.safetensors",
+        curve=f"{run.results}/segmentation/{{name}}/round{{round}}/curve.csv",
     log:
-        f"{run.results}/logs/train_segmentation/{{name}}.log",
+        f"{run.results}/logs/train_segmentation/{{name}}-round{{round}}.log",
     benchmark:
-        f"{run.results}/benchmarks/train_segmentation/{{name}}.tsv"
+        f"{run.results}/benchmarks/train_segmentation/{{name}}-round{{round}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
         workers=run.config.runtime.workers,
         device=run.config.runtime.device,
-        gpu=1,
+        gpu=run.gpu,
         mem_mb=8000,
         runtime=720,
     params:
@@ -34,10 +34,39 @@ rule train_segmentation:
         " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
 
 
+rule relabel:
+    input:
+        dataset=run.dataset,
+        model=run.earlier_network,
+    output:
+        store=f"{run.results}/relabelled/{{name}}/round{{round}}/{{shard}}.h5",
+        manifest=f"{run.results}/relabelled/{{name}}/round{{round}}/{{shard}}.json",
+    log:
+        f"{run.results}/logs/relabel/{{name}}-round{{round}}-{{shard}}.log",
+    benchmark:
+        f"{run.results}/benchmarks/relabel/{{name}}-round{{round}}-{{shard}}.tsv"
+    conda:
+        "../envs/aepsl.yaml"
+    threads: run.config.runtime.threads
+    resources:
+        device=run.config.runtime.device,
+        gpu=run.gpu,
+        mem_mb=6000,
+        runtime=120,
+    params:
+        shards=run.config.runtime.shards,
+        cfg=run.params("relabelled"),
+        code=run.code("relabelled"),
+    shell:
+        "aepsl relabel --config {params.cfg:q} --dataset {input.dataset:q}"
+        " --model {input.model:q} --output {output.store:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
+
+
 rule predict:
     input:
         dataset=run.dataset,
-        model=run.model("segmentation"),
+        model=run.final_network,
     output:
         store=f"{run.results}/predictions/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/predictions/{{name}}/{{shard}}.json",
@@ -50,7 +79,7 @@ rule predict:
     threads: run.config.runtime.threads
     resources:
         device=run.config.runtime.device,
-        gpu=1,
+        gpu=run.gpu,
         mem_mb=6000,
         runtime=120,
     params:
@@ -66,7 +95,7 @@ rule predict:
 rule predict_shown:
     input:
         dataset=run.dataset,
-        model=run.model("segmentation"),
+        model=run.final_network,
     output:
         store=f"{run.results}/shown/{{name}}/0.h5",
         manifest=f"{run.results}/shown/{{name}}/0.json",
@@ -79,7 +108,7 @@ rule predict_shown:
     threads: run.config.runtime.threads
     resources:
         device=run.config.runtime.device,
-        gpu=1,
+        gpu=run.gpu,
         mem_mb=6000,
         runtime=60,
     params:
@@ -95,7 +124,7 @@ rule predict_shown:
 rule refine_predictions:
     input:
         dataset=run.dataset,
-        predictions=run.inputs("predictions"),
+        predictions=run.predictions,
     output:
         store=f"{run.results}/crf/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/crf/{{name}}/{{shard}}.json",

@@ -5,9 +5,12 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from aepsl.config import Config, Data, Networks, Training
+from aepsl.config.data import Data
+from aepsl.config.networks import Networks, Training
+from aepsl.config.run import Config
+from aepsl.config.sections import parse
 from aepsl.errors import AepslError
-from aepsl.sections import parse
+from aepsl.workflow.variants import merged
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,14 +65,31 @@ def test_all_mistakes_are_reported_together():
 
 
 def test_strings_of_the_command_line_are_coerced():
-    config = parse(Config, {"mining": {"delta": "0.2"}, "segmentation": {"psl": "false"}}, where="")
+    config = parse(Config, {"mining": {"delta": "0.2"}, "prediction": {"flip": "false"}}, where="")
     assert config.mining.delta == 0.2
-    assert config.segmentation.psl is False
+    assert config.prediction.flip is False
 
 
 def test_the_configuration_is_frozen():
     with pytest.raises(ValidationError):
         Config().seed = 3
+
+
+@pytest.mark.parametrize(("value", "steps"), [("auto", "auto"), (2, 2), ("4", 4)])
+def test_steps_are_a_number_or_found(value, steps):
+    assert parse(Config, {"mining": {"steps": value}}, where="").mining.steps == steps
+
+
+@pytest.mark.parametrize("value", [0, -1, "many", None, 1.5, True])
+def test_steps_are_nothing_else(value):
+    with pytest.raises(AepslError, match="neither auto nor a number") as caught:
+        parse(Config, {"mining": {"steps": value}}, where="")
+    assert len(caught.value.problems) == 1
+
+
+def test_thresholds_are_of_classes_that_there_are():
+    with pytest.raises(AepslError, match="names no class: sofa; the classes are red, green"):
+        parse(Config, {"labels": {"class_thresholds": {"sofa": 0.1}}}, where="")
 
 
 def test_cross_checks():
@@ -96,9 +116,10 @@ def leaves(values, path=""):
             yield f"{path}{name}"
 
 
-@pytest.mark.parametrize("name", ["voc-small", "photographs"])
+@pytest.mark.parametrize("name", ["voc-small", "photographs", "voc2012"])
 def test_photographs_inherit_no_number_from_the_scenes(name):
     scenes = yaml.safe_load((ROOT / "config.yaml").read_text())
     own = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
-    parse(Config, own, where=name)
+    parse(Config, merged(scenes, own), where=name)
+    del scenes["ablations"]
     assert set(leaves(scenes)) - set(leaves(own)) <= {"seed"}

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aepsl.config.sections import Slice
 from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import generator, shuffled_batches
-from aepsl.sections import Slice
 from aepsl.stages import index_dataset
 from aepsl.stores.dataset import read_manifest
 

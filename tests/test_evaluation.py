@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from aepsl.evaluation.confusion import confusion_matrix, intersection_over_union, mean_iou
+from aepsl.evaluation.boundary import boundary_f, fill_void, outline
+from aepsl.evaluation.confusion import (
+    bootstrap_miou,
+    confusion_matrix,
+    coverage,
+    error_inside,
+    intersection_over_union,
+    mean_iou,
+    precision_and_recall,
+)
+from aepsl.evaluation.saliency import max_f, saliency_counts
 
 
 def test_confusion_literal():
@@ -60,3 +70,147 @@ def test_wrong_input_is_refused():
         confusion_matrix(np.zeros(3, np.uint8), np.zeros(4, np.uint8), classes=2)
     with pytest.raises(ValueError, match="answer holds 7"):
         confusion_matrix(np.zeros(3, np.uint8), np.full(3, 7, np.uint8), classes=2)
+
+
+def test_precision_recall_coverage_and_error_literally():
+    # rows: truth 0, 1; columns: answers 0, 1, none
+    matrix = np.array([[6, 2, 2], [1, 3, 1]])
+    precision, recall = precision_and_recall(matrix)
+    assert precision.tolist() == [6 / 7, 3 / 5]
+    assert recall.tolist() == [6 / 10, 3 / 5]
+    assert coverage(matrix) == 12 / 15
+    assert error_inside(matrix) == 3 / 12
+
+
+def test_nothing_answered_has_no_precision():
+    matrix = np.array([[0, 0, 4], [0, 0, 0]])
+    precision, recall = precision_and_recall(matrix)
+    assert np.isnan(precision).all()
+    assert recall[0] == 0
+    assert np.isnan(recall[1])
+    assert coverage(matrix) == 0
+    assert np.isnan(error_inside(matrix))
+
+
+@given(st.integers(0, 9999))
+def test_precision_and_recall_against_another_library(seed):
+    rng = np.random.default_rng(seed)
+    truth, answer = rng.integers(0, 4, (2, 60)).astype(np.uint8)
+    precision, recall = precision_and_recall(confusion_matrix(truth, answer, classes=4))
+    theirs = metrics.precision_recall_fscore_support(
+        truth, answer, labels=range(4), zero_division=np.nan
+    )
+    np.testing.assert_allclose(precision, theirs[0])
+    np.testing.assert_allclose(recall, theirs[1])
+
+
+def test_bootstrap_against_a_plain_loop():
+    rng = np.random.default_rng(5)
+    truth, answer = rng.integers(0, 3, (2, 12, 40)).astype(np.uint8)
+    matrices = np.stack(
+        [confusion_matrix(t, a, classes=3) for t, a in zip(truth, answer, strict=True)]
+    )
+    low, high = bootstrap_miou(matrices, resamples=4000, confidence=0.9, seed=1)
+    drawn = [mean_iou(matrices[rng.integers(12, size=12)].sum(axis=0)) for _ in range(4000)]
+    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.05, 0.95])), abs=0.005)
+    assert low < mean_iou(matrices.sum(axis=0)) < high
+    again = bootstrap_miou(matrices, resamples=4000, confidence=0.9, seed=1)
+    assert again == (low, high)
+
+
+def test_one_image_has_no_spread():
+    matrix = confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), classes=2)[None]
+    low, high = bootstrap_miou(matrix, resamples=50, confidence=0.95, seed=0)
+    assert low == high == pytest.approx(float(mean_iou(matrix[0])))
+
+
+def test_outline_literal():
+    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]], bool)
+    # the border of the image is no outline
+    assert outline(mask).astype(int).tolist() == [
+        [0, 0, 1, 0],
+        [0, 0, 1, 0],
+        [1, 1, 1, 0],
+        [0, 0, 0, 0],
+    ]
+
+
+def test_void_goes_to_the_nearest_class():
+    truth = np.array([[0, 0, 255, 255, 1, 1]], np.uint8)
+    assert fill_void(truth).tolist() == [[0, 0, 0, 1, 1, 1]]
+    everything = np.full((2, 2), 255, np.uint8)
+    assert fill_void(everything).tolist() == everything.tolist()
+
+
+def plain_boundary_f(truth, answer, reach):
+    """Slow, for two classes, without void."""
+
+    def lines(mask):
+        return [
+            (y, x)
+            for y, x in zip(*np.nonzero(mask), strict=True)
+            for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))
+            if 0 <= y + dy < mask.shape[0]
+            and 0 <= x + dx < mask.shape[1]
+            and not mask[y + dy, x + dx]
+        ]
+
+    values = []
+    for number in (0, 1):
+        mine, true = set(lines(answer == number)), set(lines(truth == number))
+        near = [
+            [min((np.hypot(a - c, b - d) for c, d in others), default=np.inf) for a, b in points]
+            for points, others in ((mine, true), (true, mine))
+        ]
+        precision, recall = (
+            sum(d <= reach for d in part) / len(part) if part else 0.0 for part in near
+        )
+        both = precision + recall
+        empty = not mine and not true
+        values.append(np.nan if empty else 2 * precision * recall / both if both else 0.0)
+    return values
+
+
+@given(st.integers(0, 9999), st.floats(0.02, 0.3))
+def test_boundary_f_against_a_plain_loop(seed, tolerance):
+    rng = np.random.default_rng(seed)
+    truth, answer = (rng.random((2, 7, 9)) < 0.5).astype(np.uint8)
+    ours = boundary_f(truth, answer, classes=2, tolerance=tolerance)
+    plain = plain_boundary_f(truth, answer, tolerance * np.hypot(7, 9))
+    np.testing.assert_allclose(ours, plain, atol=1e-6)
+
+
+def test_a_perfect_outline_has_an_f_of_one_and_an_absent_one_of_zero():
+    truth = np.zeros((20, 20), np.uint8)
+    truth[5:15, 5:15] = 2
+    assert np.nan_to_num(boundary_f(truth, truth, classes=4, tolerance=0.01)).tolist() == [
+        1,
+        0,
+        1,
+        0,
+    ]
+    missed = boundary_f(truth, np.zeros_like(truth), classes=4, tolerance=0.01)
+    assert missed[[0, 2]].tolist() == [0, 0]
+    assert np.isnan(missed[[1, 3]]).all()
+
+
+def test_saliency_against_another_library():
+    from py_sod_metrics import MAE, FmeasureV2
+    from py_sod_metrics.fmeasurev2 import FmeasureHandler
+
+    rng = np.random.default_rng(2)
+    mae = MAE()
+    theirs = FmeasureV2({"fm": FmeasureHandler(beta=0.3, with_adaptive=False, with_dynamic=True)})
+    counts = []
+    for _ in range(3):
+        truth = rng.random((30, 40)) < 0.4
+        grey = (255 * (0.5 * truth + 0.5 * rng.random((30, 40)))).astype(np.uint8)
+        grey[0, 0], grey[0, 1] = 0, 255  # the library stretches each map to 0..1
+        mae.step(grey, 255 * truth.astype(np.uint8))
+        theirs.step(grey, 255 * truth.astype(np.uint8))
+        counts.append(saliency_counts(grey / 255, truth))
+    error, precision, recall = (np.mean(part, axis=0) for part in zip(*counts, strict=True))
+    assert error == pytest.approx(float(mae.get_results()["mae"]), abs=1e-6)
+    # the library averages F over images, we average precision and recall first
+    curve = np.asarray(theirs.get_results()["fm"]["dynamic"])
+    assert max_f(precision, recall) == pytest.approx(float(curve.max()), abs=0.01)

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aepsl.labels.assemble import assemble_label, region_mask
+from aepsl.labels.assemble import assemble_label, background_threshold, region_mask
 
 
 def test_the_three_ignore_rules_literally():
@@ -48,3 +48,19 @@ def test_against_a_plain_loop(present, seed):
 def test_regions_alone_leave_the_rest_to_the_caller():
     regions = np.array([[[1, 0, 1]], [[0, 0, 1]]], bool)
     assert region_mask(regions, classes=[0, 4], unclaimed=0).tolist() == [[1, 0, 255]]
+
+
+def test_without_saliency_the_rest_is_background():
+    regions = np.array([[[1, 1, 0]], [[0, 1, 0]]], bool)
+    label = assemble_label(regions, None, classes=[3, 7], background_threshold=0.06)
+    assert label.mask.tolist() == [[4, 255, 0]]
+    assert label[1:] == (1, 0, 0)
+
+
+def test_an_image_takes_the_largest_of_its_classes_thresholds():
+    given = {"default": 0.06, "by_class": {"sofa": 0.12, "chair": 0.1, "boat": 0.03}}
+    assert background_threshold(["person"], **given) == 0.06
+    assert background_threshold(["chair", "sofa", "person"], **given) == 0.12
+    assert background_threshold(["boat"], **given) == 0.03
+    assert background_threshold(["boat", "person"], **given) == 0.06
+    assert background_threshold([], **given) == 0.06

@@ -6,11 +6,24 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from aepsl.mining.cam import class_activation_maps
-from aepsl.mining.erase import ERASE_RULES, erase, mine_region, unite
-from aepsl.mining.grid import interpolation_matrix, normalised, upsample_to_image
-from aepsl.mining.loss import squared_label_loss
-from aepsl.networks.heads import Classifier
-from aepsl.networks.vgg import LargeFovShape
+from aepsl.mining.erase import (
+    ERASE_RULES,
+    delta_for_area,
+    erase,
+    mine_region,
+    mined_share,
+    unite,
+)
+from aepsl.mining.grid import (
+    View,
+    interpolation_matrix,
+    merge_views,
+    normalised,
+    upsample_to_image,
+)
+from aepsl.mining.loss import label_recall, squared_label_loss
+from aepsl.mining.success import training_succeeds, uninformed_loss
+from aepsl.networks.heads import Classifier, NetworkShape
 
 
 def test_loss_literal():
@@ -57,10 +70,10 @@ def test_cam_literal():
 def test_cam_pools_to_the_classifiers_score():
     # The identity behind CAM: the mean of the unrectified map is the class score without bias.
     torch.manual_seed(0)
-    model = Classifier(classes=3, shape=LargeFovShape(width=1 / 16, fc6_dilation=1)).eval()
+    model = Classifier(classes=3, shape=NetworkShape(width=1 / 16, fc6_dilation=1)).eval()
     images = torch.rand(2, 3, 65, 49) * 255
     with torch.no_grad():
-        features = model.features(model.normalise(images))
+        features = model.features(images)
         maps = torch.einsum("nkhw,ck->nchw", features, model.classify.weight)
         scores = model(images) - model.classify.bias
         rectified = class_activation_maps(features, model.classify.weight)
@@ -148,3 +161,102 @@ def test_erase_paints_the_fill_and_leaves_the_photograph_alone():
     erased = erase(image, np.array([[True, False], [False, True]]), fill=(124, 116, 104))
     assert erased.tolist() == [[[124, 116, 104], [3, 4, 5]], [[6, 7, 8], [124, 116, 104]]]
     assert image.ravel().tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "resnet50"])
+def test_cam_is_another_librarys(backbone):
+    from torchcam.methods import CAM
+
+    torch.manual_seed(1)
+    width = 1 / 16 if backbone == "vgg16" else 1
+    shape = NetworkShape(backbone=backbone, width=width, fc6_dilation=1)
+    model = Classifier(classes=4, shape=shape).eval()
+    torch.nn.init.normal_(model.classify.weight)
+    images = torch.rand(1, 3, 65, 49) * 255
+    with torch.no_grad():
+        ours = class_activation_maps(model.features(images), model.classify.weight)[0]
+    assert (ours.amax(dim=(1, 2)) > 0).sum() >= 2
+
+    class Chain(torch.nn.Sequential):
+        """The same layers in the form that the library reads: pooling, then one linear layer."""
+
+    chain = Chain()
+    for name, layer in (
+        ("normalise", model.normalise),
+        ("backbone", model.backbone),
+        ("context", model.context),
+        ("pool", torch.nn.AdaptiveAvgPool2d(1)),
+        ("flatten", torch.nn.Flatten()),
+        ("classify", model.classify),
+    ):
+        chain.add_module(name, layer)
+    with CAM(chain, target_layer="context", fc_layer="classify") as extractor:
+        scores = chain(images)
+        for number in range(4):
+            theirs = extractor(number, scores, normalized=False)[0][0]
+            torch.testing.assert_close(ours[number], theirs.relu(), rtol=1e-4, atol=1e-4)
+
+
+def test_one_view_is_left_as_it_is():
+    maps = np.random.default_rng(0).random((2, 3, 4)).astype(np.float16)
+    merged = merge_views([View(maps, 16.0)], normalise_first=False)
+    assert merged.maps is maps
+    assert merged.stride == 16.0
+
+
+def test_views_are_merged_on_the_finest_grid():
+    coarse = View(np.array([[[0.0, 4.0]]]), 16.0)
+    fine = View(np.array([[[2.0, 2.0, 0.0]]]), 8.0)
+    # the coarse one, between its cells: 0, 2, 4
+    assert merge_views([coarse, fine], normalise_first=False).maps.tolist() == [[[1, 2, 2]]]
+    assert merge_views([coarse, fine], normalise_first=True).maps.tolist() == [[[0.5, 0.75, 0.5]]]
+    assert merge_views([coarse, fine], normalise_first=True).stride == 8.0
+
+
+@pytest.mark.parametrize("rule", sorted(ERASE_RULES))
+@pytest.mark.parametrize("area", [0.05, 0.2, 0.5])
+def test_rules_are_set_to_mine_the_same_area(rule, area):
+    rng = np.random.default_rng(3)
+    heatmaps = [rng.gamma(1, scale, (40, 50)) for scale in (1, 2, 5)]
+    delta = delta_for_area(heatmaps, rule=rule, area=area)
+    assert mined_share(heatmaps, rule=rule, delta=delta) == pytest.approx(area, abs=0.002)
+
+
+def test_no_maps_have_a_delta_all_the_same():
+    assert delta_for_area([], rule="absolute", area=0.1) == 0
+
+
+def test_recall_literal():
+    logits = torch.tensor([[3.0, 2.0, 1.0], [0.0, 5.0, 1.0]])
+    labels = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    # image 1: two labels, places one and two are classes 0 and 1: half found; image 2: found
+    assert label_recall(logits, labels).item() == 0.75
+
+
+def test_uninformed_loss_is_the_loss_of_equal_scores():
+    labels = (np.random.default_rng(0).random((50, 7)) < 0.3).astype(np.float32)
+    labels[:, 2] = 1
+    equal = squared_label_loss(torch.zeros(50, 7), torch.from_numpy(labels)).item()
+    assert uninformed_loss(labels) == pytest.approx(equal, rel=1e-5)
+
+
+def last_step(losses, recalls):
+    """Return how many steps a made-up curve gives under the criterion."""
+    for step, (loss, recall) in enumerate(zip(losses, recalls, strict=True), start=1):
+        verdict = training_succeeds(
+            loss=loss, recall=recall, uninformed=0.362, largest_loss=0.36, smallest_recall=0.5
+        )
+        if not verdict.success:
+            return step - 1, verdict.reason
+    return len(losses), ""
+
+
+def test_mining_stops_where_the_criterion_says():
+    # the paper's last-epoch losses: three steps, and the fourth is one too many
+    steps, reason = last_step([0.048, 0.087, 0.10, 0.16], [0.9] * 4)
+    assert steps == 3
+    assert reason == "loss 0.160 is 0.44 of an uninformed one, over 0.36"
+    steps, reason = last_step([0.05, 0.06], [0.8, 0.49])
+    assert steps == 1
+    assert reason == "recall 0.49 is under 0.5"
+    assert last_step([0.05, 0.05], [0.5, 0.5])[0] == 2

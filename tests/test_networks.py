@@ -5,38 +5,68 @@ import pytest
 import torch
 from torch import nn
 
-from aepsl.config import Networks
+from aepsl.config.networks import Networks
 from aepsl.errors import AepslError
-from aepsl.networks.heads import Classifier, SegmentationNetwork
-from aepsl.networks.pretrained import (
-    CONVENTIONS,
-    CONVOLUTIONS,
-    backbone_tensors,
-    leading_blocks,
-    load_backbone,
-)
-from aepsl.networks.vgg import LargeFovShape, largefov_features
-from aepsl.stages._networks import build
-from aepsl.stores.models import read_weights_file
+from aepsl.networks.contexts import LargeFov
+from aepsl.networks.heads import BACKBONES, Classifier, NetworkShape, SegmentationNetwork
+from aepsl.networks.pretrained import CONVENTIONS
+from aepsl.networks.vgg import CONVOLUTIONS
+from aepsl.stages._networks import build, restore
+from aepsl.stores.models import read_weights_file, save_model
 
-THIN = LargeFovShape(width=1 / 16, fc6_dilation=1)
+THIN = NetworkShape(width=1 / 16, fc6_dilation=1)
+RESNET = NetworkShape(backbone="resnet50", head="none")
+CPU = torch.device("cpu")
 
 
-def bgr_weights(shape=THIN):
+def layers_until(model, name):
+    layers = dict(model.backbone.layers.named_children())
+    return model.backbone.layers[: list(layers).index(name) + 1]
+
+
+def bgr_weights():
     """Weights as a Caffe user would hold them: conv1_1 sees blue first."""
     torch.manual_seed(1)
-    own = largefov_features(shape).state_dict()
-    return {name: torch.randn_like(t) * 0.1 for name, t in own.items() if name.startswith("conv")}
+    own = THIN.make_backbone().layers.state_dict()
+    return {name: torch.randn_like(t) * 0.1 for name, t in own.items()}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (9, 16), (33, 65), (37, 50)])
-def test_stride_is_eight(size):
-    features = largefov_features(THIN)(torch.rand(1, 3, *size))
-    assert features.shape == (1, 64, math.ceil(size[0] / 8), math.ceil(size[1] / 8))
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_cells_are_a_stride_apart(size, stride, backbone):
+    width = 1 / 16 if backbone == "vgg16" else 1
+    network = NetworkShape(backbone=backbone, stride=stride, width=width).make_backbone().eval()
+    with torch.no_grad():
+        features = network(torch.rand(1, 3, *size))
+    cells = [math.ceil(length / stride) for length in size]
+    assert features.shape == (1, network.channels, *cells)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_cell_k_lies_on_pixel_stride_times_k(backbone, stride):
+    """An image that is its own mirror image around a cell has features that are, too."""
+    width = 1 / 16 if backbone == "vgg16" else 1
+    torch.manual_seed(0)
+    network = NetworkShape(backbone=backbone, stride=stride, width=width).make_backbone().eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            with torch.no_grad():
+                layer.weight.add_(layer.weight.flip(3).clone())
+    half = torch.rand(1, 3, 33, 2 * stride)
+    image = torch.cat([half, torch.rand(1, 3, 33, 1), half.flip(3)], dim=3)
+    with torch.no_grad():
+        features = network(image)
+    scale = features.abs().max()
+    assert scale > 0
+    torch.testing.assert_close(features / scale, features.flip(3) / scale, rtol=1e-3, atol=1e-4)
 
 
 def test_the_layers_are_those_of_largefov():
-    features = dict(largefov_features(LargeFovShape()).named_children())
+    model = Classifier(classes=1, shape=NetworkShape())
+    assert isinstance(model.context, LargeFov)
+    features = dict([*model.backbone.layers.named_children(), *model.context.named_children()])
     assert features["fc6"].weight.shape == (1024, 512, 3, 3)
     assert features["fc6"].dilation == (12, 12)
     assert features["fc7"].weight.shape == (1024, 1024, 1, 1)
@@ -63,11 +93,10 @@ def plain_bgr_forward(weights, rgb):
 def test_bgr_weights_give_the_activations_of_a_bgr_forward():
     weights = bgr_weights()
     convention = CONVENTIONS["caffe_bgr"]
-    model = Classifier(classes=2, shape=THIN, mean=convention.mean, scale=convention.scale)
-    load_backbone(model.features, backbone_tensors(weights, bgr=True))
+    model = Classifier(classes=2, shape=THIN, convention=convention)
+    model.backbone.load(weights, bgr=True)
     images = torch.rand(2, 3, 40, 48) * 255
-    layers = list(dict(model.features.named_children()))
-    upto = model.features[: layers.index("pool3") + 1]
+    upto = layers_until(model, "pool3")
     with torch.no_grad():
         ours = upto(model.normalise(images))
     torch.testing.assert_close(ours, plain_bgr_forward(weights, images), rtol=1e-4, atol=1e-4)
@@ -77,10 +106,9 @@ def test_bgr_weights_give_the_activations_of_a_bgr_forward():
 def test_the_shared_weights_give_the_activations_of_a_bgr_forward(shared_data):
     path = shared_data / "weights" / "vgg16_imagenet_conv_caffe_bgr.npz"
     networks = Networks(weights=str(path), weights_input="caffe_bgr")
-    model, _ = build(Classifier, classes=2, networks=networks)
+    model, _ = build(Classifier, classes=2, networks=networks, head="largefov")
     images = torch.rand(1, 3, 64, 80) * 255
-    layers = list(dict(model.features.named_children()))
-    upto = model.features[: layers.index("pool3") + 1]
+    upto = layers_until(model, "pool3")
     with torch.no_grad():
         ours = upto(model.normalise(images))
         theirs = plain_bgr_forward(read_weights_file(path), images)
@@ -94,35 +122,131 @@ def test_torchvisions_names_are_understood(batch_norm):
 
     theirs = (vgg16_bn if batch_norm else vgg16)(weights=None).features.eval()
     state = {f"features.{name}": tensor for name, tensor in theirs.state_dict().items()}
-    features = largefov_features(LargeFovShape(batch_norm=batch_norm)).eval()
-    load_backbone(features, backbone_tensors(state, bgr=False))
-    upto = features[: list(dict(features.named_children())).index("conv1_2_relu") + 1]
+    model = Classifier(classes=1, shape=NetworkShape(batch_norm=batch_norm)).eval()
+    model.backbone.load(state, bgr=False)
     image = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
         expected = theirs[: 6 if batch_norm else 4](image)
-        torch.testing.assert_close(upto(image), expected)
+        torch.testing.assert_close(layers_until(model, "conv1_2_relu")(image), expected)
+
+
+@pytest.mark.parametrize("fixed_norm", [False, True])
+def test_resnet_is_torchvisions(fixed_norm):
+    from torchvision.models import resnet50
+
+    torch.manual_seed(0)
+    theirs = resnet50(weights=None, replace_stride_with_dilation=[False, True, True]).eval()
+    for layer in theirs.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.running_mean, -0.1, 0.1)
+    shape = NetworkShape(backbone="resnet50", head="none", fixed_norm=fixed_norm)
+    model = Classifier(classes=3, shape=shape)
+    model.backbone.load(theirs.state_dict(), bgr=False)
+    model.train(fixed_norm)  # with fixed statistics, training and evaluation see the same
+    image = torch.rand(1, 3, 40, 48)
+    with torch.no_grad():
+        x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(image))))
+        expected = theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(x))))
+        torch.testing.assert_close(model.backbone(image), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_blue_first_is_turned_for_resnet():
+    state = RESNET.make_backbone().layers.state_dict()
+    ours = RESNET.make_backbone()
+    ours.load(state, bgr=True)
+    assert ours.layers.conv1.weight.equal(state["conv1.weight"].flip(1))
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "vgg.npz"
+
+    def classifier(**options):
+        networks = Networks(weights=str(path), **options)
+        return build(Classifier, classes=2, networks=networks, head="largefov")
+
     np.savez(path, **{name: tensor.numpy() for name, tensor in bgr_weights().items()})
     with pytest.raises(AepslError, match="conv1_1"):
-        build(Classifier, classes=2, networks=Networks(weights=str(path), width=0.25))
-    model, facts = build(Classifier, classes=2, networks=Networks(weights=str(path), width=1 / 16))
-    assert facts["scale"] == CONVENTIONS["torchvision"].scale
+        classifier(width=0.25)
+    with pytest.raises(AepslError, match=r"the network has conv1\.weight"):
+        classifier(backbone="resnet50")
+    model, facts = classifier(width=1 / 16)
+    assert facts["input"]["scale"] == CONVENTIONS["torchvision"].scale
     np.savez(path, conv1_1=np.zeros(3))
     with pytest.raises(AepslError, match="no weights for conv1_1"):
-        build(Classifier, classes=2, networks=Networks(weights=str(path)))
+        classifier()
     assert isinstance(model, Classifier)
 
 
-def test_leading_blocks():
-    layers = leading_blocks(largefov_features(THIN), 2)
-    assert len([layer for layer in layers if isinstance(layer, nn.Conv2d)]) == 4
-    assert leading_blocks(largefov_features(THIN), 0) == []
+@pytest.mark.parametrize(("backbone", "convolutions"), [("vgg16", 4), ("resnet50", 11)])
+def test_frozen_blocks_do_not_learn(backbone, convolutions):
+    # ResNet-50's stem has one convolution, its first stage 3 x 3 + 1
+    width = 1 / 16 if backbone == "vgg16" else 1
+    networks = Networks(backbone=backbone, width=width, frozen_blocks=2)
+    model, _ = build(Classifier, classes=2, networks=networks, head="largefov")
+    layers = [m for m in model.backbone.modules() if isinstance(m, nn.Conv2d)]
+    frozen = [layer for layer in layers if not layer.weight.requires_grad]
+    assert frozen == layers[:convolutions]
 
 
-def test_segmentation_network_has_two_branches_on_shared_features():
-    out = SegmentationNetwork(classes=3, shape=THIN)(torch.rand(2, 3, 33, 41) * 255)
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("head", ["largefov", "aspp"])
+def test_segmentation_networks_share_one_interface(tmp_path, backbone, head):
+    width = 1 / 16 if backbone == "vgg16" else 1
+    networks = Networks(backbone=backbone, width=width)
+    model, facts = build(SegmentationNetwork, classes=3, networks=networks, head=head)
+    images = torch.rand(2, 3, 33, 41) * 255
+    out = model(images)
     assert out.pixels.shape == (2, 4, 5, 6)
     assert out.image.shape == (2, 3)
+    (out.pixels.mean() + out.image.mean()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    path = tmp_path / "model.safetensors"
+    save_model(path, model.state_dict(), facts | {"class_names": ["a", "b", "c"]})
+    again, _ = restore(SegmentationNetwork, path, device=CPU)
+    with torch.no_grad():
+        torch.testing.assert_close(again(images).pixels, model.eval()(images).pixels)
+
+
+def test_deeplabv3_is_torchvisions():
+    """The head but its last layer, and that layer, are DeepLabHead's (output stride 16)."""
+    from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+
+    torch.manual_seed(0)
+    theirs = DeepLabHead(2048, 4, atrous_rates=(6, 12, 18)).eval()
+    shape = NetworkShape(backbone="resnet50", head="aspp", stride=16)
+    ours = SegmentationNetwork(classes=3, shape=shape).eval()
+    context = {n: t for n, t in theirs.state_dict().items() if not n.startswith("4.")}
+    ours.context.load_state_dict(context)
+    ours.segment.load_state_dict(
+        {n[2:]: t for n, t in theirs.state_dict().items() if n[:2] == "4."}
+    )
+    features = torch.rand(1, 2048, 5, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.segment(ours.context(features)), theirs(features))
+
+
+@pytest.mark.parametrize("names", [("classifier.0", "classifier.3"), ("fc6", "fc7")])
+def test_imagenets_fc6_and_fc7_are_subsampled(names):
+    model = SegmentationNetwork(classes=2, shape=NetworkShape())
+    tensors = {n: torch.zeros_like(t) for n, t in model.backbone.layers.state_dict().items()}
+    shape = (4096, 512 * 7 * 7) if names[0] == "classifier.0" else (4096, 512, 7, 7)
+    channel = torch.arange(4096.0)
+    sixth = (channel[:, None, None] * 100 + torch.arange(49.0).view(1, 1, 49)).expand(4096, 512, 49)
+    seventh = channel[:, None] * 5000 + channel
+    tensors |= {f"{names[0]}.weight": sixth.reshape(shape), f"{names[0]}.bias": channel}
+    tensors |= {f"{names[1]}.weight": seventh, f"{names[1]}.bias": channel + 1}
+    model.load(tensors, bgr=False)
+    fc6, fc7 = model.context.fc6, model.context.fc7
+    # channel 3 of ours is 12 of VGG's; places 0, 3, 6 of each row of seven
+    expected = [[1200, 1203, 1206], [1221, 1224, 1227], [1242, 1245, 1248]]
+    assert fc6.weight[3, 77].tolist() == expected
+    assert fc6.bias[3] == 12
+    assert fc7.weight[2, 5, 0, 0] == 8 * 5000 + 20
+    assert fc7.bias[2] == 9
+    assert model.new_layers() == [model.segment, model.classify]
+
+
+def test_without_fc6_the_context_is_new():
+    model = SegmentationNetwork(classes=2, shape=THIN)
+    model.load(bgr_weights(), bgr=True)
+    assert model.new_layers() == [model.context, model.segment, model.classify]

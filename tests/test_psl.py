@@ -4,9 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aepsl.networks.heads import SegmentationNetwork
-from aepsl.networks.vgg import LargeFovShape
-from aepsl.segmentation.inference import decide, full_probabilities, grid_log_scores
+from aepsl.networks.heads import NetworkShape, SegmentationNetwork
+from aepsl.segmentation.inference import decide, full_probabilities, grid_scores, relabel
 from aepsl.segmentation.psl import (
     auxiliary_masks,
     prohibitive_loss,
@@ -91,17 +90,17 @@ def test_threshold_p_literal():
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return SegmentationNetwork(classes=2, shape=LargeFovShape(width=1 / 16, fc6_dilation=1)).eval()
+    return SegmentationNetwork(classes=2, shape=NetworkShape(width=1 / 16, fc6_dilation=1)).eval()
 
 
 @pytest.mark.parametrize("size", [(65, 49), (60, 50), (8, 9), (1, 1)])
 def test_kept_scores_give_the_mask_of_the_full_scores(network, size):
     image = torch.rand(1, 3, *size) * 255
-    kept = grid_log_scores(network, image, scales=[1.0], flip=False).numpy()
+    kept = grid_scores(network, image, scales=[1.0], flip=False).log_pixels.numpy()
     with torch.inference_mode():
         scores = network(image).pixels
     full = resize_scores(scores, height=size[0], width=size[1], stride=8).softmax(dim=1)[0].numpy()
-    ours = full_probabilities(kept, height=size[0], width=size[1])
+    ours = full_probabilities(kept, height=size[0], width=size[1], stride=8)
     np.testing.assert_allclose(ours, full, atol=1e-5)
 
 
@@ -109,8 +108,8 @@ def test_flipping_a_symmetric_network_changes_nothing(network):
     # An image that is its own mirror image, whose cells lie on pixels 0, 8, ..., 64.
     half = torch.rand(1, 3, 33, 33) * 255
     image = torch.cat([half, half[..., :-1].flip(3)], dim=3)
-    plain = grid_log_scores(network, image, scales=[1.0], flip=False)
-    both = grid_log_scores(network, image, scales=[1.0], flip=True)
+    plain = grid_scores(network, image, scales=[1.0], flip=False).log_pixels
+    both = grid_scores(network, image, scales=[1.0], flip=True).log_pixels
     expected = (plain.exp() + plain.exp().flip(2)) / 2
     torch.testing.assert_close(both.exp(), expected, rtol=1e-4, atol=1e-6)
 
@@ -118,9 +117,10 @@ def test_flipping_a_symmetric_network_changes_nothing(network):
 @pytest.mark.parametrize("flip", [False, True])
 def test_scales_keep_the_cells(network, flip):
     image = torch.rand(1, 3, 50, 61) * 255
-    scores = grid_log_scores(network, image, scales=[0.5, 1.0, 1.5], flip=flip)
-    assert scores.shape == (3, 7, 8)
-    assert torch.isfinite(scores).all()
+    scores = grid_scores(network, image, scales=[0.5, 1.0, 1.5], flip=flip)
+    assert scores.log_pixels.shape == (3, 7, 8)
+    assert torch.isfinite(scores.log_pixels).all()
+    assert scores.image.sum().item() == pytest.approx(1)
 
 
 def test_batched_is_single(network):
@@ -129,3 +129,36 @@ def test_batched_is_single(network):
         together = network(images).pixels
         alone = torch.cat([network(image[None]).pixels for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
+
+
+@given(st.integers(0, 9999))
+def test_v_of_one_is_no_weighting(seed):
+    rng = np.random.default_rng(seed)
+    log_probabilities = torch.tensor(rng.normal(0, 2, (2, 4, 3, 5))).log_softmax(dim=1)
+    ones = torch.ones(2, 3, dtype=torch.float64)
+    plain = log_probabilities.argmax(dim=1)
+    assert auxiliary_masks(log_probabilities, ones).equal(plain)
+    masks = torch.tensor(rng.choice([0, 1, 2, 3, 255], size=(2, 3, 5)))
+    unweighted = segmentation_loss(log_probabilities, masks) + segmentation_loss(
+        log_probabilities, plain
+    )
+    assert prohibitive_loss(log_probabilities, masks, ones).item() == unweighted.item()
+
+
+@given(st.integers(0, 9999))
+def test_true_labels_never_mark_an_absent_class(seed):
+    rng = np.random.default_rng(seed)
+    logits = torch.tensor(rng.normal(0, 5, (3, 5, 4, 4)))
+    labels = torch.tensor((rng.random((3, 4)) < 0.4).astype(float))
+    masks = auxiliary_masks(logits.log_softmax(dim=1), labels)
+    for mask, present in zip(masks, labels, strict=True):
+        assert set(mask.unique().tolist()) <= {0, *(1 + present.nonzero().ravel()).tolist()}
+
+
+def test_relabelling_literal():
+    probabilities = np.array([[[0.3, 0.2]], [[0.4, 0.1]], [[0.3, 0.7]]])
+    same = {"height": 1, "width": 2, "stride": 1}
+    logs = np.log(probabilities)
+    assert relabel(logs, np.array([1.0, 1.0]), **same).tolist() == [[1, 2]]
+    # v halves class 1 (0.2 < 0.3) and prohibits class 2
+    assert relabel(logs, np.array([0.5, 0.0]), **same).tolist() == [[0, 0]]

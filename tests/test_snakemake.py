@@ -14,7 +14,7 @@ MINI = Path(__file__).parent / "mini.yaml"
 
 def planned(run, folder, *arguments):
     """Return how many jobs of each rule a dry run plans."""
-    result = run(folder, "-n", "--configfile", "mini.yaml", *arguments)
+    result = run(folder, "-n", *arguments, "--configfile", "mini.yaml")
     if "Nothing to be done" in result.stdout + result.stderr:
         return {}
     table = result.stdout.split("Job stats:")[1].split("total")[0]
@@ -39,6 +39,7 @@ def finished(tmp_path_factory):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     shutil.copy(MINI, folder / "mini.yaml")
+    shutil.copy(MINI.with_name("two_tables.yaml"), folder)
     result = run_snakemake(folder, "--configfile", "mini.yaml")
     return folder, result
 
@@ -138,6 +139,91 @@ def test_a_wrong_key_is_refused_before_anything_runs(finished, snakemake):
     assert "mining.dleta: unknown key" in text
     assert "did you mean delta?" in text
     assert "Traceback" not in text
+
+
+ALL_TABLES = {
+    # Of 3 seeds: AE steps 1-4 of 4 classifiers, and one more for each of 5 other ways to erase.
+    "train_classifier": 3 * (4 + 5) - 2,
+    "extract_cams": 3 * (4 + 5) - 2,
+    "calibrate_delta": 3 * 3 * 2,
+    "erase_regions": 3 * (4 + 5 * 2) - 2,
+    # 1-4 steps, 5 other ways to erase, no saliency, two thresholds; one of them is there.
+    "assemble_labels": 3 * (4 + 5 + 1 + 2) - 1,
+    # 1-4 steps without PSL, four with it, true masks, no saliency; two of seed 0 are there.
+    "train_segmentation": 3 * (4 + 4 + 1 + 1) - 2,
+    "relabel": 3 * 2,
+    "predict": 3 * (4 + 4 + 1 + 1) - 2,
+    # Regions, labels, masks of two PSL++, predictions, and saliency once; five are there.
+    "score": 3 * (4 + 5 + 12 + 2 + 10) + 1 - 5,
+    "tabulate": 6,
+    "collect_tables": 1,
+    "ablations": 1,
+}
+
+
+def test_ablations_run_each_shared_stage_once(finished, snakemake):
+    folder, _ = finished
+    assert planned(snakemake, folder, "ablations") == ALL_TABLES
+
+
+def test_two_tables_from_a_finished_run(finished, snakemake):
+    folder, _ = finished
+    snakemake(folder, "ablations", "--configfile", "mini.yaml", "two_tables.yaml")
+    made = folder / "results/mini/ablations"
+    page = (made / "tables.md").read_text()
+    assert "`snakemake --cores N ablations --configfile configs/mini.yaml`" in page
+    assert "| PSL++" in page
+    assert "predictions: val, 6 images" in page
+    assert "seeds 0, 1" in page
+    with (made / "psl.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["seed"] for row in rows} == {"0", "1"}
+    assert len(rows) == 2 * 2 * 2 + 2  # PSL++ also scores its masks
+    for row in rows:
+        if (row["row"], row["seed"], row["column"]) == ("psl", "0", "predictions.miou"):
+            score = json.loads((folder / "results/mini/scores/main/predictions.json").read_text())
+            assert float(row["value"]) == score["miou"]
+    for picture in ("psl.png", "bounds.png", "losses.png"):
+        assert (made / picture).stat().st_size > 5000
+
+
+CURVE = "epoch,loss,recall,learning_rate\n1,0.4,0.2,0.1\n2,{loss},{recall},0.1\n"
+
+
+def test_auto_stops_where_a_made_up_curve_says(finished, snakemake, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished[0], folder)
+    steps = folder / "results/mini/classifier/main"
+    (steps / "step1/curve.csv").write_text(CURVE.format(loss=0.01, recall=0.9))
+    (steps / "step2/curve.csv").write_text(CURVE.format(loss=0.01, recall=0.3))
+    auto = ("--config", 'mining={"steps": "auto", "max_steps": 3}')
+    result = snakemake(folder, "--configfile", "mini.yaml", *auto)
+    verdicts = [
+        json.loads((folder / f"results/mini/success/main/step{step}/verdict.json").read_text())
+        for step in (1, 2)
+    ]
+    assert [verdict["success"] for verdict in verdicts] == [True, False]
+    assert verdicts[1]["reason"] == "recall 0.30 is under 0.5"
+    page = (folder / "results/mini/report/index.html").read_text()
+    assert "recall 0.30 is under 0.5" in page
+    assert "CAM 1" in page
+    assert "CAM 2" not in page
+    assert "mined regions, step 1" in result.stdout
+    assert "mined regions, step 2" not in result.stdout
+
+
+@pytest.mark.slow
+def test_resnet_and_deeplabv3_go_the_same_way(finished, snakemake, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    (folder / "resnet.yaml").write_text(
+        "networks: { backbone: resnet50, stride: 16, width: 1 }\n"
+        "mining: { head: none, cam_scales: [1, 1.5], cam_flip: true }\n"
+        "segmentation: { head: aspp, relabel_rounds: 1 }\n"
+    )
+    result = snakemake(folder, "--configfile", "mini.yaml", "resnet.yaml")
+    assert "pseudo-labels, relabelled" in result.stdout
+    assert "predictions, CRF" in result.stdout
 
 
 @pytest.mark.slow

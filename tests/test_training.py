@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from aepsl.networks.heads import Classifier, SegmentationNetwork
-from aepsl.networks.vgg import LargeFovShape
+from aepsl.networks.heads import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.training.engine import (
     SgdOptions,
     mixed_precision,
@@ -14,7 +13,7 @@ from aepsl.training.engine import (
 from aepsl.training.schedules import poly_decay, step_decay
 
 CPU = torch.device("cpu")
-THIN = LargeFovShape(width=1 / 16, fc6_dilation=1)
+THIN = NetworkShape(width=1 / 16, fc6_dilation=1)
 OPTIONS = SgdOptions(learning_rate=0.1, new_layers_factor=10, momentum=0.9, weight_decay=0)
 
 
@@ -27,7 +26,7 @@ def test_what_no_weights_are_loaded_for_learns_faster(network, heads):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     slow, fast = sgd(model, model.new_layers(), OPTIONS).param_groups
     assert (slow["lr"], fast["lr"]) == (0.1, 1.0)
-    assert all(names[id(p)].startswith("features.conv") for p in slow["params"])
+    assert all(names[id(p)].startswith("backbone.layers.conv") for p in slow["params"])
     assert {names[id(p)].split(".")[-2] for p in fast["params"]} == {"fc6", "fc7"} | heads
 
 

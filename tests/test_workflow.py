@@ -4,14 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from aepsl import codedigest
-from aepsl.codedigest import code_digest, import_closure
 from aepsl.errors import AepslError
-from aepsl.workflow import STAGES, Workflow
+from aepsl.workflow import codedigest
+from aepsl.workflow.codedigest import code_digest, import_closure
+from aepsl.workflow.run import Workflow
+from aepsl.workflow.stages import STAGES, keys_of, value_of
 
 VARIANTS = {
     "main": {},
-    "no-psl": {"segmentation": {"psl": False}},
+    "no-psl": {"segmentation": {"psl": "none"}},
     "deep": {"mining": {"steps": 5}},
     "wide": {"mining": {"delta": 0.3}},
     "truth": {"labels": {"source": "truth"}},
@@ -25,18 +26,19 @@ def run():
 
 
 def test_equal_stages_are_shared(run):
-    owners = {name: run.owner("classifier", name, 1) for name in VARIANTS}
+    owner = run.variants.owner
+    owners = {name: owner("classifier", name, 1) for name in VARIANTS}
     assert owners == {name: "again" if name == "again" else "main" for name in VARIANTS}
     # Another delta erases other regions after the same first classifier.
-    assert run.owner("cams", "wide", 1) == "main"
-    assert run.owner("regions", "wide", 1) == "wide"
-    assert run.owner("classifier", "wide", 2) == "wide"
+    assert owner("cams", "wide", 1) == "main"
+    assert owner("regions", "wide", 1) == "wide"
+    assert owner("classifier", "wide", 2) == "wide"
     # Five steps go through the same first three.
-    assert run.owner("regions", "deep", 3) == "main"
-    assert run.owner("labels", "deep") == "deep"
-    assert run.owner("labels", "no-psl") == "main"
-    assert run.owner("segmentation", "no-psl") == "no-psl"
-    assert run.owner("saliency", "again") == run.owner("dataset", "again") == "main"
+    assert owner("regions", "deep", 3) == "main"
+    assert owner("labels", "deep") == "deep"
+    assert owner("labels", "no-psl") == "main"
+    assert owner("segmentation", "no-psl") == "no-psl"
+    assert owner("saliency", "again") == owner("dataset", "again") == "main"
 
 
 def test_the_number_of_scores_is_what_sharing_demands(run):
@@ -49,10 +51,9 @@ def test_the_number_of_scores_is_what_sharing_demands(run):
 
 
 def test_true_masks_are_reached_by_name_only(run):
-    wildcards = SimpleNamespace(name="truth")
-    assert "true_labels" in run.training_labels(wildcards)[0]
-    for name in set(VARIANTS) - {"truth"}:
-        assert "true_labels" not in run.training_labels(SimpleNamespace(name=name))[0]
+    for name in VARIANTS:
+        labels = run.training_labels(SimpleNamespace(name=name, round=0))
+        assert ("true_labels" in labels[0]) == (name == "truth")
 
 
 def test_step_zero_is_the_same_for_all(run):
@@ -62,19 +63,19 @@ def test_step_zero_is_the_same_for_all(run):
 def test_params_are_canonical_and_narrow(run):
     params = run.params("regions")(SimpleNamespace(name="wide"))
     assert params == '{"mining.delta": 0.3, "mining.erase_rule": "fraction_of_max"}'
-    assert "runtime" not in "".join(run.slice_of(stage, "main") for stage in STAGES)
+    assert "runtime" not in "".join(run.variants.slice_of(stage, "main") for stage in STAGES)
 
 
 def test_key_order_does_not_matter():
     one = Workflow({"mining": {"delta": 0.3, "steps": 2}, "seed": 1})
     two = Workflow({"seed": 1, "mining": {"steps": 2, "delta": 0.3}})
-    assert one.slice_of("regions", "main") == two.slice_of("regions", "main")
+    assert one.variants.slice_of("regions", "main") == two.variants.slice_of("regions", "main")
 
 
 def test_swapped_values_are_noticed():
     one = Workflow({"crf": {"bilateral_weight": 4, "gaussian_weight": 3}})
     two = Workflow({"crf": {"bilateral_weight": 3, "gaussian_weight": 4}})
-    assert one.slice_of("crf", "main") != two.slice_of("crf", "main")
+    assert one.variants.slice_of("crf", "main") != two.variants.slice_of("crf", "main")
 
 
 def test_a_wrong_variant_is_refused_by_name():
@@ -113,8 +114,190 @@ def test_only_code_changes_a_digest(monkeypatch, tmp_path):
 
 
 def test_without_pydensecrf_the_rest_is_planned(monkeypatch):
-    monkeypatch.setattr("aepsl.workflow.find_spec", lambda name: None)
+    monkeypatch.setattr("aepsl.workflow.results.find_spec", lambda name: None)
     run = Workflow({})
     assert "C++ compiler" in run.missing
     assert not any("crf" in name for name in run.score_files())
-    assert json.loads(run.slice_of("predictions", "main"))["crf.enabled"] is True
+    assert json.loads(run.variants.slice_of("predictions", "main"))["crf.enabled"] is True
+
+
+def owners(stage, overrides, at=0):
+    run = Workflow({"variants": overrides})
+    return [run.variants.owner(stage, name, at) for name in run.names[1:]]
+
+
+def test_rounds_share_what_comes_before_them():
+    rounds = {f"r{n}": {"segmentation": {"relabel_rounds": n}} for n in (0, 1, 2)}
+    assert owners("segmentation", rounds, 0) == ["main"] * 3
+    assert owners("relabelled", rounds, 1) == ["main"] * 3  # main's network labels them
+    assert owners("segmentation", rounds, 1) == ["main"] * 3
+    assert owners("predictions", rounds) == ["main", "r1", "r2"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "overrides"),
+    [
+        ("segmentation", [{"segmentation": {"psl": "none", "psl_after": n}} for n in (1, 2)]),
+        ("saliency", [{"saliency": {"method": "none", "superpixels": n}} for n in (50, 60)]),
+        ("saliency", [{"saliency": {"network": {"size": n}}} for n in (64, 96)]),
+        (
+            "labels",
+            [
+                {"saliency": {"method": "none"}, "labels": {"background_threshold": n}}
+                for n in (0.1, 0.2)
+            ],
+        ),
+        ("regions", [{"mining": {"area": 0.1, "delta": n}} for n in (0.1, 0.2)]),
+        ("cams", [{"mining": {"cam_merge": n}} for n in ("mean", "normalised_mean")]),
+    ],
+)
+def test_a_knob_that_another_choice_makes_idle_splits_nothing(stage, overrides):
+    names = owners(stage, dict(zip("ab", overrides, strict=True)), 1)
+    assert len(set(names)) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "overrides"),
+    [
+        ("saliency", [{"saliency": {"superpixels": n}} for n in (50, 60)]),
+        ("regions", [{"mining": {"area": n}} for n in (0.1, 0.2)]),
+        (
+            "regions",
+            [{"mining": {"area": 0.1, "erase_rule": n}} for n in ("absolute", "top_fraction")],
+        ),
+        (
+            "cams",
+            [{"mining": {"cam_flip": True, "cam_merge": n}} for n in ("mean", "normalised_mean")],
+        ),
+        ("cams", [{"mining": {"cam_scales": [1, n]}} for n in (0.5, 2)]),
+        ("labels", [{"labels": {"class_thresholds": {"red": n}}} for n in (0.1, 0.2)]),
+        ("labels", [{"mining": {"steps": "auto", "success": {"loss": n}}} for n in (0.1, 0.2)]),
+        ("labels", [{"mining": {"steps": n}} for n in ("auto", 3)]),
+        ("segmentation", [{"segmentation": {"psl": n}} for n in ("scores", "labels")]),
+        ("segmentation", [{"segmentation": {"head": n}} for n in ("largefov", "aspp")]),
+    ],
+)
+def test_a_knob_that_matters_splits_its_stage(stage, overrides):
+    names = owners(stage, dict(zip("ab", overrides, strict=True)), 1)
+    assert len(set(names)) == 2
+
+
+def test_every_key_of_a_stage_exists():
+    run = Workflow({})
+    for stage, about in STAGES.items():
+        assert set(keys_of(stage, run.config)) <= set(about.keys)
+        for key in about.keys:
+            value_of(run.config, key)
+
+
+class Judged:
+    """Snakemake's checkpoints, as far as a run asks them."""
+
+    def __init__(self, folder, verdicts):
+        self.folder, self.verdicts, self.asked = folder, verdicts, []
+        self.judge_training = self
+
+    def get(self, name, step):
+        self.asked.append((name, step))
+        path = self.folder / f"{name}-{step}.json"
+        path.write_text(json.dumps({"success": self.verdicts[step - 1]}))
+        return SimpleNamespace(output=[str(path)])
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "steps"), [([True, True, False], 2), ([True] * 8, 8), ([True, False, True], 1)]
+)
+def test_auto_counts_the_steps_that_succeeded(tmp_path, verdicts, steps):
+    judged = Judged(tmp_path, verdicts)
+    run = Workflow({"mining": {"steps": "auto", "max_steps": 8}}, judged)
+    assert run.steps("main") == steps
+    assert judged.asked == [("main", step) for step in range(1, min(steps + 1, 8) + 1)]
+    assert run.last_regions(SimpleNamespace(name="main"))[0].split("/")[-2] == f"step{steps}"
+    assert len(run.verdicts("main")) == min(steps + 1, 8)
+
+
+def test_a_fixed_number_of_steps_asks_no_checkpoint():
+    run = Workflow({"mining": {"steps": 2}}, None)
+    assert run.steps("main") == 2
+    assert run.verdicts("main") == []
+
+
+TABLES = {
+    "seeds": [0, 7],
+    "tables": {
+        "steps": {
+            "title": "Steps",
+            "columns": ["classifier.loss", "labels.miou", "predictions.miou"],
+            "rows": {
+                "one": {"label": "1", "override": {"mining": {"steps": 1}}},
+                "three": {"label": "3", "override": {"mining": {"steps": 3}}, "paper": 50.9},
+                "gone": None,
+            },
+        },
+        "bounds": {
+            "title": "Bounds",
+            "columns": ["labels.miou", "predictions.miou"],
+            "reference": "full",
+            "rows": {
+                "weak": {"label": "weak"},
+                "full": {"label": "full", "override": {"labels": {"source": "truth"}}},
+            },
+        },
+        "gone": None,
+    },
+}
+
+
+def test_tables_are_made_of_shared_files():
+    run = Workflow({"ablations": TABLES})
+    assert run.tables() == ["steps", "bounds"]
+    steps = run.table_inputs(SimpleNamespace(table="steps"))
+    scenes = "results/scenes"
+    # three steps with seed 0 are main's
+    assert f"{scenes}/scores/main/predictions.json" in steps
+    assert f"{scenes}/classifier/main/step1/curve.csv" in steps
+    assert f"{scenes}/classifier/steps-one-seed7/step1/curve.csv" in steps
+    assert len(steps) == 2 * 2 * 3
+    bounds = run.table_inputs(SimpleNamespace(table="bounds"))
+    # true masks are no pseudo-labels to score, and AE-PSL with seed 7 is the row of three steps
+    assert [path.removeprefix(f"{scenes}/scores/") for path in bounds] == [
+        "main/labels.json",
+        "main/predictions.json",
+        "steps-three-seed7/labels.json",
+        "steps-three-seed7/predictions.json",
+        "bounds-full-seed0/predictions.json",
+        "bounds-full-seed7/predictions.json",
+    ]
+
+
+def test_a_specification_says_what_its_rows_are():
+    run = Workflow({"ablations": TABLES})
+    spec = json.loads(run.table_specification(SimpleNamespace(table="steps")))
+    assert [row["label"] for row in spec["rows"]] == ["1", "3"]
+    assert [row["paper"] for row in spec["rows"]] == [None, 50.9]
+    assert spec["rows"][1]["scores"]["0"]["labels"] == "results/scenes/scores/main/labels.json"
+
+
+def test_the_runs_own_target_knows_nothing_of_tables():
+    plain, with_tables = Workflow({}), Workflow({"ablations": TABLES})
+    assert plain.score_files() == with_tables.score_files()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss_curves": "steps.five"}, "loss_curves names steps.five, which is no row"),
+        ({"tables": {"x": {"title": "X", "rows": {}, "reference": "y"}}}, "which is no row"),
+        (
+            {
+                "tables": {
+                    "x": {"title": "X", "rows": {"y": {"label": "Y", "override": {"sede": 1}}}}
+                }
+            },
+            "variant x-y-seed0: sede: unknown key",
+        ),
+    ],
+)
+def test_wrong_tables_are_refused(change, message):
+    with pytest.raises(AepslError, match=message):
+        Workflow({"ablations": change})

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from aepsl import __version__
-from aepsl.cli import mining, people, segmentation
+from aepsl.cli import evaluation, mining, people, segmentation
 from aepsl.console import log
 from aepsl.errors import AepslError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (mining, segmentation, people):
+for part in (mining, segmentation, evaluation, people):
     app.registered_commands += part.commands.registered_commands
 
 

@@ -15,6 +15,7 @@ from aepsl.cli.options import (
     Log,
     Model,
     Output,
+    Paths,
     Regions,
     SaliencyStore,
     Settings,
@@ -24,6 +25,7 @@ from aepsl.cli.options import (
     Threads,
     Workers,
     machine_of,
+    parse_paths,
     stage,
 )
 from aepsl.console import configure
@@ -138,6 +140,9 @@ def erase_regions(
     regions: Regions,
     step: Step,
     output: Output,
+    calibrated: Annotated[
+        Paths | None, typer.Option(parser=parse_paths, help="File with the step's delta.")
+    ] = None,
     shard: Shard = 0,
     shards: Shards = 1,
     log: Log = None,
@@ -149,11 +154,33 @@ def erase_regions(
         dataset=dataset,
         cams=cams,
         regions=regions,
+        calibrated=calibrated[0] if calibrated else None,
         step=step,
         output=output,
         shard=shard,
         shards=shards,
     )
+
+
+@commands.command()
+def calibrate_delta(config: Settings, cams: Cams, output: Output, log: Log = None) -> None:
+    """Find the delta with which a step mines a given area."""
+    configure(log)
+    stage("calibrate_delta").run(config, cams=cams, output=output)
+
+
+@commands.command()
+def judge_training(
+    config: Settings,
+    dataset: DatasetFile,
+    curve: Curve,
+    step: Step,
+    output: Output,
+    log: Log = None,
+) -> None:
+    """Say whether a step's classifier has learnt its task."""
+    configure(log)
+    stage("judge_training").run(config, dataset=dataset, curve=curve, step=step, output=output)
 
 
 @commands.command()

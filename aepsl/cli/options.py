@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aepsl.sections import Slice
+from aepsl.config.sections import Slice
 
 
 class Paths(list[Path]):

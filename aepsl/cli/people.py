@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from aepsl.cli.options import (
-    Output,
-    stage,
-)
-from aepsl.config import Config
+from aepsl.cli.options import Log, Output, stage
+from aepsl.config.run import Config
+from aepsl.console import configure
 from aepsl.stores.atomic import write_json
 
 commands = typer.Typer()
@@ -33,6 +31,17 @@ def inspect(
 ) -> None:
     """Show what a store holds and how it was made."""
     stage("inspect_store").run(store, image=image)
+
+
+@commands.command()
+def fetch_voc(
+    folder: Annotated[Path, typer.Argument(help="Where VOCdevkit will lie.")],
+    sbd: Annotated[bool, typer.Option(help="Also SBD: train_aug's list and masks.")] = False,
+    log: Log = None,
+) -> None:
+    """Download PASCAL VOC 2012 and check it: 2 GB, with SBD 3.5 GB."""
+    configure(log)
+    stage("fetch_voc").run(folder, sbd=sbd)
 
 
 @commands.command()

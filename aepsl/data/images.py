@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -103,11 +104,18 @@ def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
     return palette.astype(np.uint8)
 
 
-def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
-    """Write a mask as a PNG with VOC's palette."""
+def encode_mask(mask: NDArray[np.uint8]) -> bytes:
+    """Return a mask as a PNG with VOC's palette."""
     image = Image.fromarray(mask)
     image.putpalette(voc_palette().ravel().tolist())
-    image.save(path, format="PNG")
+    content = io.BytesIO()
+    image.save(content, format="PNG")
+    return content.getvalue()
+
+
+def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Write a mask as a PNG with VOC's palette."""
+    path.write_bytes(encode_mask(mask))
 
 
 def read_grey(path: Path) -> NDArray[np.float32]:

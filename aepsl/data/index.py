@@ -122,6 +122,7 @@ def index_dataset(
     split_names: Mapping[str, str],
     source: LabelSource,
     selection: Selection,
+    mask_folder: str = "SegmentationClass",
     threads: int = 1,
     progress: Callable[[Iterable[_Read], int], Iterable[_Read]] = lambda reads, total: reads,
 ) -> DatasetManifest:
@@ -134,6 +135,7 @@ def index_dataset(
         split_names: what the dataset calls them.
         source: image labels.
         selection: which classes and how many images.
+        mask_folder: where, inside the root, true masks lie, if there are any.
         threads: how many images are decoded at a time.
         progress: wraps the reading, to show how far it is.
 
@@ -150,7 +152,7 @@ def index_dataset(
                 hint = "put it into JPEGImages, or take it out of the split"
                 problems.append(Problem(f"image {image_id}", "the image is not there", hint))
                 continue
-            mask = root / "SegmentationClass" / f"{image_id}.png"
+            mask = root / mask_folder / f"{image_id}.png"
             wanted.append((files[image_id], mask, names, split))
     problems += source.problems
     with ThreadPoolExecutor(threads) as pool:

@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aepsl.config.data import SCENE_CLASSES
+
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-
-CLASS_NAMES = ("red", "green", "yellow", "blue", "violet")
-"""Each class is named after the colour of its head, which is also its colour in VOC's palette."""
 
 HEAD_HUES = (0, 60, 30, 112, 146)
 """Hue of each class's head, in OpenCV's half degrees (0..179)."""
@@ -54,7 +53,7 @@ class Scene(NamedTuple):
     mask: NDArray[np.uint8]
     """(size, size): 0 background, 1 + class."""
     labels: tuple[str, ...]
-    """Names of the classes shown, in the order of ``CLASS_NAMES``."""
+    """Names of the classes shown, in the order of ``SCENE_CLASSES``."""
 
 
 class _Pose(NamedTuple):
@@ -177,7 +176,7 @@ def make_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
     size = options.size
     canvas = _background(rng, size)
     count = 2 if rng.random() < options.two_objects else 1
-    kinds = rng.choice(len(CLASS_NAMES), size=count, replace=False)
+    kinds = rng.choice(len(SCENE_CLASSES), size=count, replace=False)
     mask = np.zeros((size, size), np.uint8)
     for place, kind in enumerate(kinds):
         pose = _pose(rng, size, place=place, places=count)
@@ -193,5 +192,5 @@ def make_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
         length = rng.uniform(0.04, 0.1) * size
         _blob(rng, canvas, mask > 0, length=length, colour=colour)
     canvas += rng.normal(0, 4, canvas.shape)
-    labels = tuple(name for k, name in enumerate(CLASS_NAMES) if (mask == 1 + k).any())
+    labels = tuple(name for k, name in enumerate(SCENE_CLASSES) if (mask == 1 + k).any())
     return Scene(canvas.clip(0, 255).astype(np.uint8), mask, labels)

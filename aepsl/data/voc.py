@@ -24,7 +24,10 @@ def check_folder(root: Path) -> None:
     if not (root / "JPEGImages").is_dir():
         what = "there is no folder JPEGImages in it" if root.is_dir() else "no such folder"
         raise AepslError.of(
-            root, what, "set data.root to a folder in VOC's layout (see README, 'Your photographs')"
+            root,
+            what,
+            "set data.root to a folder in VOC's layout (README: 'Your photographs');"
+            " aepsl fetch-voc fetches PASCAL VOC",
         )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.masks import IGNORED
+
+Counts = NDArray[np.int64] | NDArray[np.float64]
 
 
 def confusion_matrix(
@@ -37,21 +41,67 @@ def confusion_matrix(
     return np.bincount(flat, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
 
-def intersection_over_union(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+def intersection_over_union(matrix: Counts) -> NDArray[np.float64]:
     """Return the IoU of each class, NaN where a class is neither true nor answered anywhere.
 
     A pixel without an answer is a miss for its true class and a false alarm for none: leaving
     pixels out never earns anything.
 
     Args:
-        matrix: (classes, classes + 1), as :func:`confusion_matrix` counts.
+        matrix: (..., classes, classes + 1), as :func:`confusion_matrix` counts.
     """
-    hits = np.diagonal(matrix).astype(np.float64)
-    union = matrix.sum(axis=1) + matrix[:, :-1].sum(axis=0) - hits
-    return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
+    union = matrix.sum(axis=-1) + matrix[..., :-1].sum(axis=-2) - hits
+    return _share(hits, union)
 
 
-def mean_iou(matrix: NDArray[np.int64]) -> float:
-    """Return the mean IoU over the classes that occur; NaN if none does."""
+def mean_iou(matrix: Counts) -> NDArray[np.float64]:
+    """Return the mean IoU over the classes that occur; NaN if none does. Shapes as above."""
     values = intersection_over_union(matrix)
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+    return _share(np.nansum(values, axis=-1), np.isfinite(values).sum(axis=-1))
+
+
+def precision_and_recall(matrix: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each class's share of answers that are right, and of truth that is found.
+
+    NaN where there is no answer, or no truth. Shapes as above.
+    """
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
+    return _share(hits, matrix[..., :-1].sum(axis=-2)), _share(hits, matrix.sum(axis=-1))
+
+
+def coverage(matrix: Counts) -> float:
+    """Return the share of the pixels that have an answer; NaN if there are no pixels."""
+    return float(_share(matrix[:, :-1].sum(), matrix.sum()))
+
+
+def error_inside(matrix: Counts) -> float:
+    """Return the share of the answers that is wrong; NaN if there are no answers."""
+    answered = matrix[:, :-1].sum()
+    return float(_share(answered - np.trace(matrix), answered))
+
+
+def _share(part: Any, whole: Any) -> NDArray[np.float64]:
+    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def bootstrap_miou(
+    matrices: NDArray[np.int64], *, resamples: int, confidence: float, seed: int
+) -> tuple[float, float]:
+    """Return the interval of the mIoU when other images had been drawn (percentile bootstrap).
+
+    Args:
+        matrices: (images, classes, classes + 1), the confusion matrix of each image.
+        resamples: how many sets of as many images are drawn, with replacement.
+        confidence: of the interval, 0..1.
+        seed: of the drawing.
+    """
+    images = len(matrices)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    drawn = counts.astype(np.float64) @ matrices.reshape(images, -1).astype(np.float64)
+    values = mean_iou(drawn.reshape(resamples, *matrices.shape[1:]))
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(values, [tail, 1 - tail])
+    return float(low), float(high)

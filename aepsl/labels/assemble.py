@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,9 +44,23 @@ def region_mask(
     return mask
 
 
+def background_threshold(
+    classes: Sequence[str], *, default: float, by_class: Mapping[str, float]
+) -> float:
+    """Return the saliency below which pixels of an image are background.
+
+    Objects indoors stand before clutter, so some classes need another threshold than the rest. An
+    image that shows several takes the largest: it is the scene that is indoors.
+
+    >>> background_threshold(["person", "sofa"], default=0.06, by_class={"sofa": 0.12})
+    0.12
+    """
+    return max((by_class.get(name, default) for name in classes), default=default)
+
+
 def assemble_label(
     regions: NDArray[np.bool_],
-    saliency: NDArray[np.floating],
+    saliency: NDArray[np.floating] | None,
     *,
     classes: Sequence[int],
     background_threshold: float,
@@ -55,7 +69,7 @@ def assemble_label(
 
     Args:
         regions: (present, height, width), the mined region of each present class.
-        saliency: (height, width), 0..1.
+        saliency: (height, width), 0..1; None if all that is not mined is background.
         classes: the number of each present class, from 0, background not counted.
         background_threshold: saliency below it is background (paper: 0.06).
 
@@ -63,7 +77,7 @@ def assemble_label(
         The mask with its ignored pixels counted by reason; the three reasons exclude each other.
     """
     claims = regions.sum(axis=0)
-    background = saliency < background_threshold
+    background = claims == 0 if saliency is None else saliency < background_threshold
     mask = region_mask(regions, classes=classes, unclaimed=IGNORED)
     mask[(claims == 0) & background] = BACKGROUND
     low_saliency = (claims == 1) & background

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,33 @@ def mine_region(heatmap: Map, *, rule: str, delta: float) -> tuple[Mask, float]:
     """
     threshold = ERASE_RULES[rule](heatmap, delta=delta)
     return (heatmap > threshold) & (heatmap > 0), threshold
+
+
+def mined_share(heatmaps: Sequence[Map], *, rule: str, delta: float) -> float:
+    """Return the mean share of a map's cells that the rule mines with ``delta``."""
+    shares = [mine_region(heatmap, rule=rule, delta=delta)[0].mean() for heatmap in heatmaps]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def delta_for_area(heatmaps: Sequence[Map], *, rule: str, area: float) -> float:
+    """Return the delta with which ``rule`` mines the share ``area`` of the maps' cells on average.
+
+    So rules can be compared that read delta in different ways. Found by bisection, to 1e-4 of the
+    range; if even the loosest delta mines less, the loosest is returned.
+
+    Args:
+        heatmaps: (height, width) maps, one an image and present class.
+        rule: a key of ``ERASE_RULES``.
+        area: 0..1.
+    """
+    top = max((float(heatmap.max(initial=0.0)) for heatmap in heatmaps), default=0.0)
+    low, high = 0.0, top if rule == "absolute" else 1.0
+    for _ in range(14):
+        middle = (low + high) / 2
+        too_much = mined_share(heatmaps, rule=rule, delta=middle) > area
+        # A larger delta mines more by rank, and less by value.
+        low, high = (low, middle) if too_much == (rule == "top_fraction") else (middle, high)
+    return (low + high) / 2
 
 
 def unite(earlier: Mask, mined: Mask) -> Mask:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,3 +39,35 @@ def normalised(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     """Scale each map of (classes, h, w) to a maximum of 1; a map without activation stays 0."""
     peak = maps.reshape(len(maps), -1).max(axis=1, initial=0.0)[:, None, None].astype(np.float32)
     return np.divide(maps, peak, out=np.zeros(maps.shape, np.float32), where=peak > 0)
+
+
+class View(NamedTuple):
+    """The maps of one look at an image: at some scale, mirrored or not."""
+
+    maps: NDArray[np.floating]
+    """(classes, h, w)."""
+    stride: float
+    """Pixels of the unscaled image from one cell to the next."""
+
+
+def merge_views(views: Sequence[View], *, normalise_first: bool) -> View:
+    """Average the maps of several looks at one image, on the finest of their grids.
+
+    A single view is returned as it is. Averaging class scores weighs a look by how sure it is;
+    with ``normalise_first`` each look has the same weight, one that saw nothing but noise, too.
+
+    Args:
+        views: maps of the same classes.
+        normalise_first: scale each map to a maximum of 1 before the average, not after it.
+    """
+    finest = min(views, key=lambda view: view.stride)
+    if len(views) == 1:
+        return finest
+    height, width = finest.maps.shape[1:]
+    total = np.zeros(finest.maps.shape, np.float32)
+    for maps, stride in views:
+        rows = interpolation_matrix(height, maps.shape[1], stride / finest.stride)
+        columns = interpolation_matrix(width, maps.shape[2], stride / finest.stride)
+        seen = rows @ maps.astype(np.float32) @ columns.T
+        total += normalised(seen) if normalise_first else seen
+    return View(total / np.float32(len(views)), finest.stride)

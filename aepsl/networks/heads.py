@@ -2,15 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from aepsl.networks.pretrained import CONVENTIONS, Triple
-from aepsl.networks.vgg import LargeFovShape, Normalise, fully_connected, largefov_features
+from aepsl.networks.backbones import Backbone, BackboneShape
+from aepsl.networks.contexts import FC_CHANNELS, Aspp, LargeFov, NoContext
+from aepsl.networks.layers import Normalise
+from aepsl.networks.pretrained import CONVENTIONS, InputConvention
+from aepsl.networks.resnet import ResNet50
+from aepsl.networks.vgg import Vgg16, scaled
+
+BACKBONES: dict[str, type[Backbone]] = {"vgg16": Vgg16, "resnet50": ResNet50}
 
 PLAIN = CONVENTIONS["torchvision"]
 """What random weights are given: mean and spread of ImageNet's pixels."""
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The choices that fix a network's parameters: equal shapes take each other's weights."""
+
+    backbone: str = "vgg16"
+    head: str = "largefov"
+    stride: int = 8
+    width: float = 1.0
+    fc6_dilation: int = 12
+    batch_norm: bool = False
+    fixed_norm: bool = False
+    dropout: float = 0.5
+
+    def make_backbone(self) -> Backbone:
+        """Return the backbone, with random weights."""
+        shape = BackboneShape(self.stride, self.width, self.batch_norm, self.fixed_norm)
+        return BACKBONES[self.backbone](shape)
+
+    def make_context(self, inputs: int) -> LargeFov | Aspp | NoContext:
+        """Return what follows a backbone of ``inputs`` channels."""
+        match self.head:
+            case "largefov":
+                return LargeFov(
+                    inputs,
+                    scaled(FC_CHANNELS, self.width),
+                    dilation=self.fc6_dilation,
+                    batch_norm=self.batch_norm,
+                    dropout=self.dropout,
+                )
+            case "aspp":
+                return Aspp(inputs, stride=self.stride)
+            case _:
+                return NoContext(inputs)
+
+
+class _Network(nn.Module):
+    """Normalisation, backbone, context: what both networks share."""
+
+    def __init__(self, shape: NetworkShape, convention: InputConvention) -> None:
+        super().__init__()
+        self.stride = shape.stride
+        self.normalise = Normalise(convention.mean, convention.scale)
+        self.backbone = shape.make_backbone()
+        self.context = shape.make_context(self.backbone.channels)
+        self.context_loaded = False
+
+    def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:
+        """Copy pretrained tensors into the backbone, and into fc6 and fc7 if they are there.
+
+        Raises:
+            ValueError: if one of the backbone's is missing or has another shape.
+        """
+        self.backbone.load(tensors, bgr=bgr)
+        if isinstance(self.context, LargeFov):
+            self.context_loaded = self.context.load(tensors)
+
+    def _with_context(self, *heads: nn.Module) -> list[nn.Module]:
+        return list(heads) if self.context_loaded else [self.context, *heads]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the heads see of (n, 3, h, w) RGB images in 0..255, at the stride."""
+        return self.context(self.backbone(self.normalise(images)))
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -20,33 +92,26 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-class Classifier(nn.Module):
-    """LargeFOV features, global average pooling on fc7, one linear layer (paper, section 3.1)."""
+class Classifier(_Network):
+    """Features, global average pooling, one linear layer (paper, section 3.1)."""
 
     def __init__(
-        self,
-        *,
-        classes: int,
-        shape: LargeFovShape,
-        mean: Triple = PLAIN.mean,
-        scale: Triple = PLAIN.scale,
+        self, *, classes: int, shape: NetworkShape, convention: InputConvention = PLAIN
     ) -> None:
-        super().__init__()
-        self.normalise = Normalise(mean, scale)
-        self.features = largefov_features(shape)
-        self.classify = _linear(shape.feature_channels, classes)
+        super().__init__(shape, convention)
+        self.classify = _linear(self.context.channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the (n, classes) scores of (n, 3, h, w) RGB images in 0..255."""
-        return self.classify(self.features(self.normalise(images)).mean(dim=(2, 3)))
+        """Return the (n, classes) scores, float32, of (n, 3, h, w) RGB images in 0..255."""
+        return self.classify(self.features(images).mean(dim=(2, 3))).float()
 
     def new_layers(self) -> list[nn.Module]:
-        """Return the layers that pretrained weights never reach, which learn faster."""
-        return [*fully_connected(self.features), self.classify]
+        """Return the layers that no weights were loaded for, which learn faster."""
+        return self._with_context(self.classify)
 
 
 class Segmentation(NamedTuple):
-    """What the segmentation network says of a batch."""
+    """What the segmentation network says of a batch, float32."""
 
     pixels: Tensor
     """(n, 1 + classes, h, w) scores at the network's stride, background first."""
@@ -54,31 +119,25 @@ class Segmentation(NamedTuple):
     """(n, classes) scores of the classification branch."""
 
 
-class SegmentationNetwork(nn.Module):
-    """LargeFOV with a classification branch on its shared features (paper, Fig. 3b)."""
+class SegmentationNetwork(_Network):
+    """Pixel scores, and a classification branch on the same features (paper, Fig. 3b)."""
 
     def __init__(
-        self,
-        *,
-        classes: int,
-        shape: LargeFovShape,
-        mean: Triple = PLAIN.mean,
-        scale: Triple = PLAIN.scale,
+        self, *, classes: int, shape: NetworkShape, convention: InputConvention = PLAIN
     ) -> None:
-        super().__init__()
-        self.normalise = Normalise(mean, scale)
-        self.features = largefov_features(shape)
-        self.segment = nn.Conv2d(shape.feature_channels, 1 + classes, 1)
+        super().__init__(shape, convention)
+        self.segment = nn.Conv2d(self.context.channels, 1 + classes, 1)
         nn.init.normal_(self.segment.weight, std=0.01)
         assert self.segment.bias is not None
         nn.init.zeros_(self.segment.bias)
-        self.classify = _linear(shape.feature_channels, classes)
+        self.classify = _linear(self.context.channels, classes)
 
     def forward(self, images: Tensor) -> Segmentation:
         """Return pixel and image scores of (n, 3, h, w) RGB images in 0..255."""
-        features = self.features(self.normalise(images))
-        return Segmentation(self.segment(features), self.classify(features.mean(dim=(2, 3))))
+        features = self.features(images)
+        pixels, image = self.segment(features), self.classify(features.mean(dim=(2, 3)))
+        return Segmentation(pixels.float(), image.float())
 
     def new_layers(self) -> list[nn.Module]:
-        """Return the layers that pretrained weights never reach, which learn faster."""
-        return [*fully_connected(self.features), self.segment, self.classify]
+        """Return the layers that no weights were loaded for, which learn faster."""
+        return self._with_context(self.segment, self.classify)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,37 +13,49 @@ from torch import Tensor
 from torch.nn import functional
 
 from aepsl.networks.heads import SegmentationNetwork
-from aepsl.networks.vgg import STRIDE
-from aepsl.segmentation.psl import resize_scores
+from aepsl.networks.layers import mirror
+from aepsl.segmentation.psl import auxiliary_masks, image_scores, resize_scores
 
 
-def grid_size(height: int, width: int) -> tuple[int, int]:
+class GridScores(NamedTuple):
+    """What a network says of one image, averaged over its views."""
+
+    log_pixels: Tensor
+    """(1 + classes, cells, cells), log-probabilities on the image's cells, background first."""
+    image: Tensor
+    """(classes,), v in 0..1."""
+
+
+def grid_size(height: int, width: int, *, stride: int) -> tuple[int, int]:
     """Return how many cells the network's output has for an image."""
-    return math.ceil(height / STRIDE), math.ceil(width / STRIDE)
+    return math.ceil(height / stride), math.ceil(width / stride)
 
 
-def _probabilities(network: SegmentationNetwork, images: Tensor, *, scale: float) -> Tensor:
-    """Return class probabilities on the cells of the unscaled image."""
+def _probabilities(
+    network: SegmentationNetwork, images: Tensor, *, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Return class probabilities on the cells of the unscaled image, and v."""
     height, width = images.shape[2:]
     if scale == 1:
-        return network(images).pixels.softmax(dim=1)
+        out = network(images)
+        return out.pixels.softmax(dim=1), image_scores(out.image)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    scaled = functional.interpolate(images, size, mode="bilinear", align_corners=False)
-    scores = network(scaled).pixels
+    out = network(functional.interpolate(images, size, mode="bilinear", align_corners=False))
     full = functional.interpolate(
-        resize_scores(scores, height=size[0], width=size[1], stride=STRIDE),
+        resize_scores(out.pixels, height=size[0], width=size[1], stride=network.stride),
         (height, width),
         mode="bilinear",
         align_corners=False,
     )
-    return full.softmax(dim=1)[:, :, ::STRIDE, ::STRIDE]
+    step = network.stride
+    return full.softmax(dim=1)[:, :, ::step, ::step], image_scores(out.image)
 
 
 @torch.inference_mode()
-def grid_log_scores(
+def grid_scores(
     network: SegmentationNetwork, image: Tensor, *, scales: Sequence[float], flip: bool
-) -> Tensor:
-    """Return the log-probabilities of each class on the image's cells, averaged over the views.
+) -> GridScores:
+    """Return the probabilities of each class on the image's cells, averaged over the views.
 
     A mask at full resolution follows from these alone: interpolating log-probabilities and
     normalising gives what interpolating the scores gives, for they differ by the same amount in
@@ -53,31 +66,50 @@ def grid_log_scores(
         image: (1, 3, height, width) RGB, 0..255.
         scales: factors of the image's size.
         flip: whether the mirrored image speaks too.
-
-    Returns:
-        (1 + classes, ceil(height / 8), ceil(width / 8)).
     """
     views = [_probabilities(network, image, scale=scale) for scale in scales]
     if flip:
-        # Cells lie on pixels 0, 8, ...: a mirrored image is padded so that its cells do too.
-        width = image.shape[3]
-        padding = (1 - width) % STRIDE
-        mirrored = functional.pad(image, (0, padding, 0, 0), mode="replicate").flip(3)
-        views += [
-            _probabilities(network, mirrored, scale=scale).flip(3)[..., : grid_size(1, width)[1]]
-            for scale in scales
-        ]
-    return torch.stack(views).mean(dim=0)[0].clamp(min=1e-8).log()
+        mirrored = mirror(image, stride=network.stride)
+        columns = grid_size(*image.shape[2:], stride=network.stride)[1]
+        for scale in scales:
+            pixels, v = _probabilities(network, mirrored, scale=scale)
+            views.append((pixels.flip(3)[..., :columns], v))
+    pixels = torch.stack([pixels for pixels, _ in views]).mean(dim=0)[0]
+    return GridScores(
+        pixels.clamp(min=1e-8).log(), torch.stack([v for _, v in views]).mean(dim=0)[0]
+    )
+
+
+def relabel(
+    log_scores: NDArray[np.floating],
+    weights: NDArray[np.floating],
+    *,
+    height: int,
+    width: int,
+    stride: int,
+) -> NDArray[np.uint8]:
+    """Return ``argmax_c [1, v] (x) f``, the mask that a trained network gives its own image.
+
+    Args:
+        log_scores: (1 + classes, cells, cells), log-probabilities at ``stride``.
+        weights: (classes,), v in 0..1; 0 for a class prohibits it.
+        height: of the image, pixels.
+        width: of the image, pixels.
+        stride: pixels from one cell to the next.
+    """
+    scores = torch.from_numpy(log_scores.astype(np.float32))[None]
+    full = resize_scores(scores, height=height, width=width, stride=stride).log_softmax(dim=1)
+    v = torch.from_numpy(weights.astype(np.float32))[None]
+    return auxiliary_masks(full, v)[0].numpy().astype(np.uint8)
 
 
 def full_probabilities(
-    log_scores: NDArray[np.floating], *, height: int, width: int
+    log_scores: NDArray[np.floating], *, height: int, width: int, stride: int
 ) -> NDArray[np.float32]:
     """Return (classes, height, width) probabilities from log-probabilities on the cells."""
     scores = torch.from_numpy(log_scores.astype(np.float32))[None]
-    return (
-        resize_scores(scores, height=height, width=width, stride=STRIDE).softmax(dim=1)[0].numpy()
-    )
+    full = resize_scores(scores, height=height, width=width, stride=stride)
+    return full.softmax(dim=1)[0].numpy()
 
 
 def decide(probabilities: NDArray[np.floating], *, threshold: float) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,17 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aepsl.config import Networks
+from aepsl.config.networks import Networks
 from aepsl.errors import AepslError
-from aepsl.networks.heads import Classifier, SegmentationNetwork
-from aepsl.networks.pretrained import (
-    CONVENTIONS,
-    TORCHVISION_INPUT,
-    backbone_tensors,
-    load_backbone,
+from aepsl.networks.heads import (
+    BACKBONES,
+    PLAIN,
+    Classifier,
+    NetworkShape,
+    SegmentationNetwork,
 )
-from aepsl.networks.vgg import LargeFovShape
-from aepsl.stores.models import load_model, read_weights_file, torchvision_weights
+from aepsl.networks.pretrained import CONVENTIONS, InputConvention
+from aepsl.stores.models import Tensors, load_model, read_weights_file, torchvision_weights
+from aepsl.training.engine import freeze
 
 N = TypeVar("N", Classifier, SegmentationNetwork)
 
@@ -42,40 +44,52 @@ def pick_device(name: str) -> torch.device:
         raise AepslError.of("runtime.device", f"no device {name!r}", "cpu, cuda or auto") from None
 
 
-def shape_of(networks: Networks) -> LargeFovShape:
-    """Return the shape that the configuration asks for."""
-    return LargeFovShape(
+def _shape(networks: Networks, *, head: str) -> NetworkShape:
+    pretrained = networks.weights != "random"
+    return NetworkShape(
+        backbone=networks.backbone,
+        head=head,
+        stride=networks.stride,
         width=networks.width,
         fc6_dilation=networks.fc6_dilation,
         batch_norm=networks.batch_norm,
+        fixed_norm=pretrained,
         dropout=networks.dropout,
     )
 
 
-def build(network: type[N], *, classes: int, networks: Networks) -> tuple[N, dict[str, Any]]:
+def _weights(networks: Networks, known: Mapping[str, str]) -> tuple[Tensors, InputConvention]:
+    """Return the tensors of pretrained weights, and what they expect of their input."""
+    name = networks.weights
+    if name in known:
+        return torchvision_weights(networks.backbone, name), CONVENTIONS[known[name]]
+    return read_weights_file(Path(name)), CONVENTIONS[networks.weights_input]
+
+
+def build(
+    network: type[N], *, classes: int, networks: Networks, head: str
+) -> tuple[N, dict[str, Any]]:
     """Return a fresh network with its pretrained backbone, and what is needed to build it again.
+
+    Its first ``networks.frozen_blocks`` blocks do not learn.
 
     Raises:
         AepslError: if the weights cannot be read or do not fit.
     """
-    name = networks.weights
-    known = TORCHVISION_INPUT.get(name, networks.weights_input)
-    convention = CONVENTIONS["torchvision" if name == "random" else known]
-    shape = shape_of(networks)
-    model = network(classes=classes, shape=shape, mean=convention.mean, scale=convention.scale)
-    facts = {"shape": asdict(shape), "mean": convention.mean, "scale": convention.scale}
-    if name != "random":
-        tensors = (
-            torchvision_weights(name)
-            if name in TORCHVISION_INPUT
-            else read_weights_file(Path(name))
-        )
+    shape, convention, tensors = _shape(networks, head=head), PLAIN, None
+    if networks.weights != "random":
+        tensors, convention = _weights(networks, BACKBONES[networks.backbone].weights)
+    model = network(classes=classes, shape=shape, convention=convention)
+    if tensors is not None:
         try:
-            load_backbone(model.features, backbone_tensors(tensors, bgr=convention.bgr))
+            model.load(tensors, bgr=convention.bgr)
         except ValueError as error:
-            hint = "networks.width must be 1 and networks.batch_norm as in the file"
-            raise AepslError.of(name, f"weights that do not fit: {error}", hint) from None
-    return model, facts
+            hint = "networks.width must be 1, networks.backbone and batch_norm as in the file"
+            what = f"weights that do not fit: {error}"
+            raise AepslError.of(networks.weights, what, hint) from None
+    for block in model.backbone.blocks()[: networks.frozen_blocks]:
+        freeze(block)
+    return model, {"shape": asdict(shape), "input": convention._asdict()}
 
 
 def restore(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
@@ -85,11 +99,11 @@ def restore(network: type[N], path: Path, *, device: torch.device) -> tuple[N, d
         AepslError: if the file is no such model.
     """
     tensors, facts = load_model(path)
+    stored = facts["input"]
     model = network(
         classes=len(facts["class_names"]),
-        shape=LargeFovShape(**facts["shape"]),
-        mean=tuple(facts["mean"]),
-        scale=tuple(facts["scale"]),
+        shape=NetworkShape(**facts["shape"]),
+        convention=InputConvention(tuple(stored["mean"]), tuple(stored["scale"]), stored["bgr"]),
     )
     model.load_state_dict(tensors)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

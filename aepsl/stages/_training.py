@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from aepsl.config import Training
+from aepsl.config.networks import Training
 from aepsl.console import log, tracked
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import shuffled_batches
 from aepsl.stores.atomic import write_text
-from aepsl.stores.dataset import DatasetManifest, ImageEntry
+from aepsl.stores.dataset import DatasetManifest
 from aepsl.stores.models import save_model
 from aepsl.training.engine import LossOf, SgdOptions, rate_schedule, sgd, train_one_epoch
 from aepsl.training.schedules import Schedule
@@ -33,14 +31,6 @@ class Machine:
     device: torch.device
     threads: int
     workers: int
-
-
-def label_matrix(dataset: DatasetManifest, images: Sequence[ImageEntry]) -> NDArray[np.float32]:
-    """Return the (n, classes) labels of the images, 0 or 1."""
-    labels = np.zeros((len(images), len(dataset.class_names)), np.float32)
-    for row, image in zip(labels, images, strict=True):
-        row[dataset.label_numbers(image)] = 1
-    return labels
 
 
 def augmentation_of(train: Training, dataset: DatasetManifest) -> Augmentation:

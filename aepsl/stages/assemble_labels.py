@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from aepsl.config.labels import Labels
+from aepsl.config.sections import Slice
 from aepsl.console import tracked
-from aepsl.labels.assemble import assemble_label
-from aepsl.sections import Slice
+from aepsl.labels.assemble import assemble_label, background_threshold
 from aepsl.stores.dataset import read_manifest, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
 
@@ -22,19 +23,28 @@ def run(
     shard: int,
     shards: int,
 ) -> None:
-    """Write S_i = F_i union B_i of one part of the training images, and why pixels are ignored."""
+    """Write S_i = F_i union B_i of one part of the training images, and why pixels are ignored.
+
+    Without ``saliency``, what is not mined is background.
+    """
     manifest = read_manifest(dataset)
     images = shard_of(manifest.split("train"), shard=shard, shards=shards)
-    mined, maps = Store(regions, kind="regions"), Store(saliency, kind="saliency")
+    mined = Store(regions, kind="regions")
+    maps = Store(saliency, kind="saliency") if saliency else None
+    settings = config.section("labels", Labels)
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
     with writing_shard(output, kind="labels", facts=facts) as writer:
         for image in tracked(images, total=len(images), what="labels"):
             record = mined[image.id]
             label = assemble_label(
                 record.arrays["union"].astype(bool),
-                maps[image.id].arrays["saliency"],
+                maps[image.id].arrays["saliency"] if maps else None,
                 classes=record.facts["classes"],
-                background_threshold=config["labels.background_threshold"],
+                background_threshold=background_threshold(
+                    image.labels,
+                    default=settings.background_threshold,
+                    by_class=settings.class_thresholds,
+                ),
             )
             reasons = {
                 "ignored_conflict": label.conflict,

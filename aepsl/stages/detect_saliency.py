@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import Saliency
+from aepsl.config.labels import Saliency
+from aepsl.config.sections import Slice
+from aepsl.console import tracked
 from aepsl.data.images import read_grey, read_image
 from aepsl.errors import AepslError
+from aepsl.machine import find_gpus
+from aepsl.saliency.network import DetectorOptions, SaliencyNetwork
 from aepsl.saliency.robust_background import robust_background_saliency
-from aepsl.sections import Slice
 from aepsl.stages._parallel import mapped
 from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
 from aepsl.stores.records import Record, writing_shard
@@ -31,23 +35,52 @@ def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
     return saliency.clip(0, 1)
 
 
-def _saliency(image: ImageEntry, settings: Saliency) -> NDArray[np.float16]:
-    if settings.method == "precomputed":
-        assert settings.folder is not None
-        return _precomputed(image, Path(settings.folder)).astype(np.float16)
-    pixels = read_image(Path(image.path))
-    return robust_background_saliency(pixels, superpixels=settings.superpixels).astype(np.float16)
+def _network(settings: Saliency, *, threads: int) -> SaliencyNetwork:
+    about = settings.network
+    assert about.file is not None
+    options = DetectorOptions(**about.model_dump(exclude={"file"}))
+    try:
+        gpu = bool(find_gpus())
+        return SaliencyNetwork(Path(about.file), options, threads=threads, gpu=gpu)
+    except ValueError as error:
+        hint = "set saliency.network as the network's author says"
+        raise AepslError.of(about.file, str(error), hint) from None
+
+
+def _computed(image: ImageEntry, superpixels: int) -> NDArray[np.float32]:
+    return robust_background_saliency(read_image(Path(image.path)), superpixels=superpixels)
+
+
+def _maps(
+    images: Sequence[ImageEntry], settings: Saliency, *, threads: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the saliency of each image; a network has the threads to itself."""
+    match settings.method:
+        case "network":
+            network = _network(settings, threads=threads)
+            shown = tracked(images, total=len(images), what="saliency")
+            yield from (network(read_image(Path(image.path))) for image in shown)
+            return
+        case "precomputed":
+            assert settings.folder is not None
+            work = partial(_precomputed, folder=Path(settings.folder))
+        case _:
+            work = partial(_computed, superpixels=settings.superpixels)
+    yield from mapped(work, images, threads=threads, what="saliency")
 
 
 def run(
     config: Slice, *, dataset: Path, output: Path, shard: int, shards: int, threads: int
 ) -> None:
-    """Write the saliency of one part of the training images, 0..1, at image size."""
+    """Write the saliency of one part of the training images, 0..1, at image size.
+
+    Raises:
+        AepslError: if a map is absent, or the network cannot be read.
+    """
     settings = config.section("saliency", Saliency)
     manifest = read_manifest(dataset)
     images = shard_of(manifest.split("train"), shard=shard, shards=shards)
-    maps = mapped(partial(_saliency, settings=settings), images, threads=threads, what="saliency")
     facts = {"config": config.canonical()}
     with writing_shard(output, kind="saliency", facts=facts) as writer:
-        for image, saliency in zip(images, maps, strict=True):
-            writer.add(image.id, Record({"saliency": saliency}))
+        for image, saliency in zip(images, _maps(images, settings, threads=threads), strict=True):
+            writer.add(image.id, Record({"saliency": saliency.astype(np.float16)}))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.mining.erase import mine_region, unite
 from aepsl.mining.grid import upsample_to_image
-from aepsl.sections import Slice
+from aepsl.stores.atomic import read_json
 from aepsl.stores.dataset import read_manifest, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
 
@@ -21,12 +22,17 @@ def run(
     dataset: Path,
     cams: Sequence[Path],
     regions: Sequence[Path],
+    calibrated: Path | None,
     step: int,
     output: Path,
     shard: int,
     shards: int,
 ) -> None:
-    """Write F_{i,t} (``region``) and F_i (``union``) of one part of the training images."""
+    """Write F_{i,t} (``region``) and F_i (``union``) of one part of the training images.
+
+    Delta is the one in ``calibrated``, if there is such a file.
+    """
+    delta = read_json(calibrated)["delta"] if calibrated else config["mining.delta"]
     manifest = read_manifest(dataset)
     images = shard_of(manifest.split("train"), shard=shard, shards=shards)
     cam_store, earlier = Store(cams, kind="cams"), Store(regions, kind="regions")
@@ -39,7 +45,7 @@ def run(
                 cam.arrays["cam"], height=image.height, width=image.width, stride=stride
             )
             mined = [
-                mine_region(heatmap, rule=config["mining.erase_rule"], delta=config["mining.delta"])
+                mine_region(heatmap, rule=config["mining.erase_rule"], delta=delta)
                 for heatmap in maps
             ]
             region = np.stack([mask for mask, _ in mined])

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from aepsl.config.mining import Mining
+from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import read_image
 from aepsl.mining.cam import class_activation_maps
+from aepsl.mining.grid import View, merge_views
 from aepsl.networks.heads import Classifier
-from aepsl.networks.vgg import STRIDE
-from aepsl.sections import Slice
+from aepsl.networks.layers import mirror
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stages.train_classifier import EraseMined
@@ -31,6 +34,31 @@ def _scaled(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=smooth).astype(np.uint8)
 
 
+def _maps(network: Classifier, images: Tensor, classes: Sequence[int]) -> NDArray[np.float32]:
+    """Return the (classes, h, w) maps of a batch of one."""
+    maps = class_activation_maps(network.features(images), network.classify.weight)
+    return maps[0, list(classes)].float().cpu().numpy()
+
+
+def _views(
+    network: Classifier,
+    image: NDArray[np.uint8],
+    classes: Sequence[int],
+    *,
+    mining: Mining,
+    device: torch.device,
+) -> Iterator[View]:
+    """Yield the maps of each scale, and of the mirrored image."""
+    for scale in mining.cam_scales:
+        batch = as_batch(_scaled(image, scale), device)
+        maps = _maps(network, batch, classes)
+        stride = network.stride / scale
+        yield View(maps, stride)
+        if mining.cam_flip:
+            mirrored = _maps(network, mirror(batch, stride=network.stride), classes)
+            yield View(mirrored[..., ::-1][..., : maps.shape[2]], stride)
+
+
 @torch.inference_mode()
 def run(
     config: Slice,
@@ -44,11 +72,11 @@ def run(
     shards: int,
     machine: Machine,
 ) -> None:
-    """Write CAM(I_{i,t}, M_t, c) of one part of the training images, float16, at stride 8.
+    """Write CAM(I_{i,t}, M_t, c) of one part of the training images, float16, on cells.
 
-    Where the image is scaled first, the stride on the photograph is 8 over the scale.
+    The stride that is stored is in pixels of the photograph: the network's over the largest scale.
     """
-    scale = float(config["mining.cam_scale"])
+    mining = config.section("mining", Mining)
     torch.set_num_threads(machine.threads)
     manifest = read_manifest(dataset)
     network, _ = restore(Classifier, model, device=machine.device)
@@ -58,16 +86,16 @@ def run(
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
         "step": step,
-        "stride": STRIDE / scale,
+        "stride": network.stride / max(mining.cam_scales),
         "config": config.canonical(),
     }
     with writing_shard(output, kind="cams", facts=store_facts) as writer:
         for image in tracked(images, total=len(images), what=f"CAM, step {step}"):
-            pixels = _scaled(paint(image.id, read_image(Path(image.path))), scale)
-            features = network.features(network.normalise(as_batch(pixels, machine.device)))
-            maps = class_activation_maps(features, network.classify.weight)[0].cpu().numpy()
+            pixels = paint(image.id, read_image(Path(image.path)))
             classes = manifest.label_numbers(image)
-            present = maps[classes].astype(np.float16)
+            views = list(_views(network, pixels, classes, mining=mining, device=machine.device))
+            merged = merge_views(views, normalise_first=mining.cam_merge == "normalised_mean")
+            present = merged.maps.astype(np.float16)
             peaks = present.reshape(len(classes), -1).max(axis=1).astype(np.float32)
             record = Record({"cam": present}, {"classes": classes, "maximum": peaks})
             writer.add(image.id, record)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from aepsl.config import Scenes
+from aepsl.config.data import Scenes
+from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import write_mask
 from aepsl.data.scenes import SceneOptions, make_scene
 from aepsl.randomness import generator
-from aepsl.sections import Slice
 
 
 def run(config: Slice, *, output: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aepsl.config import Data
+from aepsl.config.data import SCENE_CLASSES, Data
+from aepsl.config.sections import Slice
 from aepsl.console import log, tracked
-from aepsl.data import scenes
 from aepsl.data.index import Selection, index_dataset
 from aepsl.data.voc import check_folder, image_files, labels_from_csv, labels_from_xml, read_split
-from aepsl.sections import Slice
 from aepsl.stores.dataset import write_manifest
 
 
@@ -29,7 +28,7 @@ def run(config: Slice, *, scenes_folder: Path | None, output: Path, threads: int
                 "eval_split": "val",
                 "labels": "csv",
                 "labels_csv": str(scenes_folder / "labels.csv"),
-                "class_names": scenes.CLASS_NAMES,
+                "class_names": SCENE_CLASSES,
             }
         )
     assert data.root is not None
@@ -42,7 +41,6 @@ def run(config: Slice, *, scenes_folder: Path | None, output: Path, threads: int
     else:
         source = labels_from_xml(root)
     names = {"train": data.train_split, "eval": data.eval_split}
-    used = set(data.classes or data.class_names)
     manifest = index_dataset(
         root,
         files=files,
@@ -51,9 +49,10 @@ def run(config: Slice, *, scenes_folder: Path | None, output: Path, threads: int
         source=source,
         selection=Selection(
             class_names=data.class_names,
-            classes=tuple(name for name in data.class_names if name in used),
+            classes=data.used_classes,
             limit_per_class=data.limit_per_class,
         ),
+        mask_folder=data.mask_folder,
         threads=threads,
         progress=lambda reads, total: tracked(reads, total=total, what="index"),
     )

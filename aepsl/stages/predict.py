@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import read_image
 from aepsl.networks.heads import SegmentationNetwork
-from aepsl.sections import Slice
-from aepsl.segmentation.inference import decide, full_probabilities, grid_log_scores
+from aepsl.segmentation.inference import decide, full_probabilities, grid_scores
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stores.atomic import digest_of
@@ -38,7 +38,7 @@ def run(
     shards: int,
     machine: Machine,
 ) -> None:
-    """Write one part of a split's masks; with the CRF to follow, their scores at stride 8 too."""
+    """Write one part of a split's masks; with the CRF to follow, the scores of the cells, too."""
     scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
     threshold = float(config["prediction.threshold"])
     torch.set_num_threads(machine.threads)
@@ -48,14 +48,17 @@ def run(
     facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
+        "stride": network.stride,
         "config": config.canonical(),
     }
     with writing_shard(output, kind="predictions", facts=facts) as writer:
         for image in tracked(images, total=len(images), what=f"predict {split}"):
             pixels = as_batch(read_image(Path(image.path)), machine.device)
-            cells = grid_log_scores(network, pixels, scales=scales, flip=flip)
+            cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels
             scores = cells.cpu().numpy().astype(np.float16)
-            full = full_probabilities(scores, height=image.height, width=image.width)
+            full = full_probabilities(
+                scores, height=image.height, width=image.width, stride=network.stride
+            )
             mask = decide(full, threshold=threshold)
             arrays = {"mask": mask} | ({"scores": scores} if config["crf.enabled"] else {})
             writer.add(image.id, Record(arrays, {"threshold": threshold}))

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import Crf
+from aepsl.config.sections import Slice
+from aepsl.config.segmentation import Crf
 from aepsl.data.images import read_image
 from aepsl.errors import AepslError
-from aepsl.sections import Slice
 from aepsl.segmentation.crf import CrfOptions, refine
 from aepsl.segmentation.inference import full_probabilities
 from aepsl.stages._parallel import mapped
@@ -23,7 +23,12 @@ from aepsl.stores.records import Record, Store, writing_shard
 
 def _refined(image: ImageEntry, *, scores: Store, options: CrfOptions) -> NDArray[np.uint8]:
     record = scores[image.id]
-    full = full_probabilities(record.arrays["scores"], height=image.height, width=image.width)
+    full = full_probabilities(
+        record.arrays["scores"],
+        height=image.height,
+        width=image.width,
+        stride=int(scores.facts()["stride"]),
+    )
     threshold = float(record.facts["threshold"])
     return refine(read_image(Path(image.path)), full, threshold=threshold, options=options)
 

@@ -18,7 +18,7 @@ from aepsl.mining.grid import normalised, upsample_to_image
 from aepsl.report import figures
 from aepsl.report.page import render
 from aepsl.stages._truth import true_mask
-from aepsl.stages.summarise import describe
+from aepsl.stages.summarise import class_mean, describe
 from aepsl.stores.atomic import read_json, write_text
 from aepsl.stores.dataset import DatasetManifest, ImageEntry, read_manifest
 from aepsl.stores.records import Store
@@ -35,7 +35,7 @@ class Sources:
 
     cams: Sequence[Store]
     regions: Sequence[Store]
-    saliency: Store
+    saliency: Store | None
     labels: Store
     predictions: Store
 
@@ -60,7 +60,8 @@ def _pictures(image: ImageEntry, manifest: DatasetManifest, sources: Sources) ->
     palette = voc_palette()
     yield "photograph", read_image(Path(image.path))
     yield from _steps(image, manifest, sources)
-    yield "saliency", figures.grey(sources.saliency[image.id].arrays["saliency"].astype("f4"))
+    if sources.saliency:
+        yield "saliency", figures.grey(sources.saliency[image.id].arrays["saliency"].astype("f4"))
     for caption, store in (("label", sources.labels), ("prediction", sources.predictions)):
         yield caption, figures.coloured(store[image.id].arrays["mask"], palette)
     if image.mask:
@@ -72,17 +73,28 @@ def _losses(path: Path) -> list[float]:
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
 def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    rows = read_json(scores)
-    for row in rows:
-        percent = [row["miou"], *row["iou"].values()]
-        shown = ["–" if value is None else f"{100 * value:.1f}" for value in percent]
-        row |= {
+    """Return the classes, and every score as it is shown."""
+    rows = [
+        {name: row[name] for name in ("variant", "split", "images", "seed")}
+        | {
             "what": describe(row),
+            "miou": _percent(row["miou"]),
+            "interval": " – ".join(map(_percent, row["miou_interval"])),
+            "boundary_f": _percent(class_mean(row["boundary_f"])),
+            "coverage": _percent(row["coverage"]),
+            "error": _percent(row["error"]),
+            "iou": [_percent(value) for value in row["iou"].values()],
+            "precision": [_percent(value) for value in row["precision"].values()],
+            "recall": [_percent(value) for value in row["recall"].values()],
             "names": list(row["iou"]),
-            "miou": shown[0],
-            "iou": shown[1:],
         }
+        for row in read_json(scores)
+    ]
     return rows[0]["names"] if rows else [], rows
 
 
@@ -131,6 +143,7 @@ def run(
     predictions: Sequence[Path],
     classifier_curves: Sequence[Path],
     segmentation_curve: Path,
+    verdicts: Sequence[Path],
     name: str,
     variant: str,
     seed: int,
@@ -144,7 +157,7 @@ def run(
     sources = Sources(
         cams=[Store(paths, kind="cams") for paths in _by_folder(cams)],
         regions=[Store(paths, kind="regions") for paths in _by_folder(regions)],
-        saliency=Store(saliency, kind="saliency"),
+        saliency=Store(saliency, kind="saliency") if saliency else None,
         labels=Store(labels, kind="labels"),
         predictions=Store(predictions, kind="predictions"),
     )
@@ -164,6 +177,7 @@ def run(
         "train_split": manifest.splits["train"],
         "eval_split": manifest.splits["eval"],
         "class_names": manifest.class_names,
+        "verdicts": [read_json(path) for path in verdicts],
         "scores": rows,
         "iou_names": iou_names,
         "curves": ["classifier.png", "segmentation.png"],

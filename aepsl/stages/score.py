@@ -1,41 +1,124 @@
-"""Score one kind of masks against the true ones."""
+"""Score one kind of masks, or saliency, against the true masks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aepsl.config.run import Evaluation
+from aepsl.config.sections import Slice
 from aepsl.console import tracked
-from aepsl.evaluation.confusion import confusion_matrix, intersection_over_union, mean_iou
+from aepsl.evaluation.boundary import boundary_f
+from aepsl.evaluation.confusion import (
+    bootstrap_miou,
+    confusion_matrix,
+    coverage,
+    error_inside,
+    intersection_over_union,
+    mean_iou,
+    precision_and_recall,
+)
+from aepsl.evaluation.saliency import max_f, saliency_counts
 from aepsl.labels.assemble import BACKGROUND, region_mask
+from aepsl.masks import IGNORED
 from aepsl.stages._truth import true_mask
 from aepsl.stores.atomic import write_json
-from aepsl.stores.dataset import read_manifest
+from aepsl.stores.dataset import DatasetManifest, ImageEntry, read_manifest
 from aepsl.stores.records import Record, Store
 
 KINDS = {
+    "saliency": "saliency",
     "regions": "regions",
     "labels": "labels",
+    "relabelled": "labels",
     "predictions": "predictions",
     "predictions_crf": "predictions",
 }
 """What is scored, and what kind of store holds it."""
 
+OF_TRAINING = ("saliency", "regions", "labels", "relabelled")
+"""What is scored on the training split; the rest is scored on the evaluation split."""
 
-def _regions_as_mask(record: Record) -> NDArray[np.uint8]:
-    """Return mined regions as a mask: what no class claims is background."""
+
+def _mask(record: Record, target: str) -> NDArray[np.uint8]:
+    """Return what is scored as a mask; of regions, what no class claims is background."""
+    if target != "regions":
+        return record.arrays["mask"]
     regions = record.arrays["union"].astype(bool)
     return region_mask(regions, classes=record.facts["classes"], unclaimed=BACKGROUND)
 
 
-def _stored_mask(record: Record) -> NDArray[np.uint8]:
-    return record.arrays["mask"]
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _of_masks(
+    images: Sequence[ImageEntry],
+    manifest: DatasetManifest,
+    records: Store,
+    *,
+    target: str,
+    settings: Evaluation,
+) -> dict[str, Any]:
+    names = ("background", *manifest.class_names)
+    matrices = np.zeros((len(images), len(names), len(names) + 1), np.int64)
+    outlines = np.full((len(images), len(names)), np.nan)
+    shown = tracked(images, total=len(images), what=f"score {target}")
+    for number, image in enumerate(shown):
+        truth, answer = true_mask(image, manifest), _mask(records[image.id], target)
+        matrices[number] = confusion_matrix(truth, answer, classes=len(names))
+        outlines[number] = boundary_f(
+            truth, answer, classes=len(names), tolerance=settings.boundary_tolerance
+        )
+    matrix = matrices.sum(axis=0)
+    interval = (np.nan, np.nan)
+    if images:
+        interval = bootstrap_miou(
+            matrices, resamples=settings.resamples, confidence=settings.confidence, seed=0
+        )
+    met = np.ma.masked_invalid(outlines).mean(axis=0).filled(np.nan)
+    precision, recall = precision_and_recall(matrix)
+    by_class = {
+        "iou": intersection_over_union(matrix),
+        "precision": precision,
+        "recall": recall,
+        "boundary_f": met,
+    }
+    return {
+        "miou": _number(float(mean_iou(matrix))),
+        "miou_interval": [_number(value) for value in interval],
+        "coverage": _number(coverage(matrix)),
+        "error": _number(error_inside(matrix)),
+        "confusion": matrix.tolist(),
+    } | {
+        measure: dict(zip(names, map(_number, values), strict=True))
+        for measure, values in by_class.items()
+    }
+
+
+def _of_saliency(
+    images: Sequence[ImageEntry], manifest: DatasetManifest, records: Store
+) -> dict[str, Any]:
+    """Return how well saliency finds the pixels of any class; void pixels are left out."""
+    counts = []
+    for image in tracked(images, total=len(images), what="score saliency"):
+        truth = true_mask(image, manifest)
+        known = truth != IGNORED
+        salient = (truth > 0)[known]
+        if salient.any():
+            counts.append(saliency_counts(records[image.id].arrays["saliency"][known], salient))
+    if not counts:
+        return {"mae": None, "max_f": None}
+    error, precision, recall = (np.mean(values, axis=0) for values in zip(*counts, strict=True))
+    return {"mae": float(error), "max_f": max_f(precision, recall)}
 
 
 def run(
+    config: Slice,
     *,
     dataset: Path,
     store: Sequence[Path],
@@ -45,35 +128,19 @@ def run(
     step: int | None,
     output: Path,
 ) -> None:
-    """Write the confusion matrix, IoU of each class and mIoU of one target.
+    """Write the measures of one target.
 
-    Regions and labels are scored on the training split, predictions on the evaluation split.
-    Images without a true mask are left out; with none, mIoU is null.
+    Images without a true mask are left out; with none, every measure is null.
     """
     manifest = read_manifest(dataset)
-    split = "train" if target in ("regions", "labels") else "eval"
+    split = "train" if target in OF_TRAINING else "eval"
     images = [image for image in manifest.split(split) if image.mask]
     records = Store(store, kind=KINDS[target])
-    mask_of: Callable[[Record], NDArray[np.uint8]] = (
-        _regions_as_mask if target == "regions" else _stored_mask
-    )
-    names = ("background", *manifest.class_names)
-    matrix = np.zeros((len(names), len(names) + 1), np.int64)
-    for image in tracked(images, total=len(images), what=f"score {target}"):
-        truth = true_mask(image, manifest)
-        matrix += confusion_matrix(truth, mask_of(records[image.id]), classes=len(names))
-    values = [
-        None if np.isnan(value) else float(value) for value in intersection_over_union(matrix)
-    ]
-    score = {
-        "target": target,
-        "variant": variant,
-        "step": step,
-        "split": manifest.splits[split],
-        "images": len(images),
-        "seed": seed,
-        "miou": mean_iou(matrix) if images else None,
-        "iou": dict(zip(names, values, strict=True)),
-        "confusion": matrix.tolist(),
-    }
-    write_json(output, score)
+    if target == "saliency":
+        measures = _of_saliency(images, manifest, records)
+    else:
+        settings = config.section("evaluation", Evaluation)
+        measures = _of_masks(images, manifest, records, target=target, settings=settings)
+    about = {"target": target, "variant": variant, "step": step, "seed": seed}
+    about |= {"split": manifest.splits[split], "images": len(images)}
+    write_json(output, about | measures)

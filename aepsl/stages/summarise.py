@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,18 @@ def run(scores: Sequence[Path], *, output: Path, table: Path) -> None:
     write_json(output, rows)
 
 
+def class_mean(by_class: Mapping[str, float | None]) -> float | None:
+    """Return the mean over the objects' classes that have a value; None if none has."""
+    found = [v for name, v in by_class.items() if name != "background" and v is not None]
+    return sum(found) / len(found) if found else None
+
+
 def describe(row: dict[str, Any]) -> str:
     """Return what was scored, in words."""
     words = {
         "regions": f"mined regions, step {row['step']}",
         "labels": "pseudo-labels",
+        "relabelled": "pseudo-labels, relabelled",
         "predictions": "predictions",
         "predictions_crf": "predictions, CRF",
     }

@@ -9,25 +9,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import ClassifierTraining, Networks
+from aepsl.config.mining import ClassifierTraining
+from aepsl.config.networks import Networks
+from aepsl.config.sections import Slice
 from aepsl.data.loading import TrainingImages
 from aepsl.mining.erase import erase
-from aepsl.mining.loss import squared_label_loss
+from aepsl.mining.loss import label_recall, squared_label_loss
 from aepsl.networks.heads import Classifier
-from aepsl.networks.pretrained import leading_blocks
-from aepsl.sections import Slice
 from aepsl.stages._networks import build
 from aepsl.stages._training import (
     Machine,
     augmentation_of,
     fit,
-    label_matrix,
     steps_per_epoch,
     store,
 )
 from aepsl.stores.dataset import read_manifest
 from aepsl.stores.records import Store
-from aepsl.training.engine import Batch, Losses, freeze, seed_torch
+from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import step_decay
 
 
@@ -47,7 +46,8 @@ class EraseMined:
 
 
 def _loss_of(model: Classifier, batch: Batch) -> Losses:
-    return {"loss": squared_label_loss(model(batch["image"].float()).float(), batch["labels"])}
+    logits, labels = model(batch["image"].float()), batch["labels"]
+    return {"loss": squared_label_loss(logits, labels), "recall": label_recall(logits, labels)}
 
 
 def run(
@@ -66,14 +66,14 @@ def run(
     images = manifest.split("train")
     networks = config.section("networks", Networks)
     seed_torch(seed, "classifier", step)
-    model, facts = build(Classifier, classes=len(manifest.class_names), networks=networks)
-    freeze(leading_blocks(model.features, networks.frozen_blocks))
+    classes, head = len(manifest.class_names), str(config["mining.head"])
+    model, facts = build(Classifier, classes=classes, networks=networks, head=head)
     rows = fit(
         model,
         model.new_layers(),
         TrainingImages(
             images,
-            label_matrix(manifest, images),
+            manifest.label_matrix(images),
             augmentation=augmentation_of(train, manifest),
             seed=seed,
             paint=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config import Networks, Segmentation
+from aepsl.config.networks import Networks
+from aepsl.config.sections import Slice
+from aepsl.config.segmentation import Segmentation
 from aepsl.data.loading import TrainingImages
 from aepsl.mining.loss import squared_label_loss
 from aepsl.networks.heads import SegmentationNetwork
-from aepsl.networks.pretrained import leading_blocks
-from aepsl.networks.vgg import STRIDE
-from aepsl.sections import Slice
 from aepsl.segmentation.psl import (
     image_scores,
     prohibitive_loss,
@@ -27,13 +26,12 @@ from aepsl.stages._training import (
     Machine,
     augmentation_of,
     fit,
-    label_matrix,
     steps_per_epoch,
     store,
 )
 from aepsl.stores.dataset import read_manifest
 from aepsl.stores.records import Store
-from aepsl.training.engine import Batch, Losses, freeze, seed_torch
+from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import poly_decay
 
 
@@ -52,21 +50,25 @@ class StoredMasks:
 class SegmentationLosses:
     """The loss of the whole network: both branches, one of them with PSL or without."""
 
-    psl: bool
+    psl: str
+    stride: int
 
     def __call__(self, model: SegmentationNetwork, batch: Batch) -> Losses:
         """Return ``loss``, and its parts ``pixels`` and ``image``."""
         out = model(batch["image"].float())
-        masks = batch["mask"].long()
-        size = {"height": masks.shape[1], "width": masks.shape[2]}
-        log_probabilities = resize_scores(out.pixels.float(), stride=STRIDE, **size).log_softmax(
-            dim=1
+        masks, labels = batch["mask"].long(), batch["labels"]
+        full = resize_scores(
+            out.pixels, height=masks.shape[1], width=masks.shape[2], stride=self.stride
         )
-        if self.psl:
-            pixels = prohibitive_loss(log_probabilities, masks, image_scores(out.image.float()))
-        else:
-            pixels = segmentation_loss(log_probabilities, masks)
-        image = squared_label_loss(out.image.float(), batch["labels"])
+        log_probabilities = full.log_softmax(dim=1)
+        match self.psl:
+            case "scores":
+                pixels = prohibitive_loss(log_probabilities, masks, image_scores(out.image))
+            case "labels":
+                pixels = prohibitive_loss(log_probabilities, masks, labels)
+            case _:
+                pixels = segmentation_loss(log_probabilities, masks)
+        image = squared_label_loss(out.image, labels)
         return {"loss": pixels + image, "pixels": pixels, "image": image}
 
 
@@ -79,26 +81,34 @@ def run(
     curve: Path,
     machine: Machine,
 ) -> None:
-    """Train the network that is kept; write it and its curve."""
+    """Train the network that is kept; write it and its curve.
+
+    Every round starts from the same weights and sees the images in the same order: what differs is
+    the masks.
+    """
     seed, settings = int(config["seed"]), config.section("segmentation", Segmentation)
     train = settings.train
     manifest = read_manifest(dataset)
     images = manifest.split("train")
     networks = config.section("networks", Networks)
     seed_torch(seed, "segmentation")
-    model, facts = build(SegmentationNetwork, classes=len(manifest.class_names), networks=networks)
-    freeze(leading_blocks(model.features, networks.frozen_blocks))
+    classes = len(manifest.class_names)
+    model, facts = build(
+        SegmentationNetwork, classes=classes, networks=networks, head=settings.head
+    )
     rows = fit(
         model,
         model.new_layers(),
         TrainingImages(
             images,
-            label_matrix(manifest, images),
+            manifest.label_matrix(images),
             augmentation=augmentation_of(train, manifest),
             seed=seed,
             masks=StoredMasks(Store(labels, kind="labels")),
         ),
-        lambda epoch: SegmentationLosses(psl=settings.psl and epoch >= settings.psl_after),
+        lambda epoch: SegmentationLosses(
+            psl=settings.psl if epoch >= settings.psl_after else "none", stride=networks.stride
+        ),
         train=train,
         schedule=poly_decay(
             total_steps=train.epochs * steps_per_epoch(images, train), power=train.poly_power

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import read_json, write_json
 
@@ -49,6 +52,13 @@ class DatasetManifest:
     def label_numbers(self, image: ImageEntry) -> list[int]:
         """Return the numbers of the image's classes, from 0, ascending."""
         return sorted(self.class_names.index(name) for name in image.labels)
+
+    def label_matrix(self, images: Sequence[ImageEntry]) -> NDArray[np.float32]:
+        """Return the (n, classes) labels of ``images``, 0 or 1."""
+        labels = np.zeros((len(images), len(self.class_names)), np.float32)
+        for row, image in zip(labels, images, strict=True):
+            row[self.label_numbers(image)] = 1
+        return labels
 
 
 def shard_of(images: Sequence[ImageEntry], *, shard: int, shards: int) -> Sequence[ImageEntry]:

@@ -84,16 +84,16 @@ def read_weights_file(path: Path) -> Tensors:
         ) from None
 
 
-def torchvision_weights(name: str) -> Tensors:
-    """Return VGG-16's tensors of torchvision's weights ``name``, downloaded on first use.
+def torchvision_weights(backbone: str, name: str) -> Tensors:
+    """Return the tensors of torchvision's weights ``name``, downloaded on first use and checked.
 
     Raises:
         AepslError: if they cannot be downloaded.
     """
-    from torchvision.models import VGG16_Weights
+    from torchvision.models import get_model_weights
 
     try:
-        return dict(VGG16_Weights[name].get_state_dict(progress=False, check_hash=True))
-    except OSError as error:
+        return dict(get_model_weights(backbone)[name].get_state_dict(check_hash=True))
+    except (OSError, RuntimeError) as error:
         hint = "download it once elsewhere and give networks.weights the file"
         raise AepslError.of(name, f"could not be downloaded ({error})", hint) from None

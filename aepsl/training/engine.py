@@ -14,7 +14,7 @@ from aepsl.training.schedules import Schedule
 
 Batch = Mapping[str, Tensor]
 Losses = Mapping[str, Tensor]
-"""Named losses of one batch; the one called ``loss`` is minimised."""
+"""Named losses and other measures of one batch; the one called ``loss`` is minimised."""
 LossOf = Callable[[Any, Batch], Losses]
 
 
@@ -84,7 +84,7 @@ def train_one_epoch(
     seed: int,
     epoch: int,
 ) -> dict[str, float]:
-    """Train on each batch once; return the mean of each loss over the images, and the rate.
+    """Train on each batch once; return the mean of each measure over the images, and the rate.
 
     Dropout is drawn from (seed, epoch, step). Raises ``FloatingPointError`` when the loss is no
     longer a number.

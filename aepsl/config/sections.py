@@ -67,8 +67,13 @@ class Slice(dict[str, Any]):
     """The keys of the configuration that one stage reads, by dotted name."""
 
     def section(self, name: str, model: type[S]) -> S:
-        """Return the section ``name``, checked."""
-        return parse(model, self[name], where=f"--config {name}")
+        """Return the section ``name``, checked; keys that the stage is not given keep defaults."""
+        values: dict[str, Any] = dict(self.get(name, {}))
+        for key, value in self.items():
+            section, _, rest = key.partition(f"{name}.")
+            if not section and rest:
+                values[rest] = value
+        return parse(model, values, where=f"--config {name}")
 
     def canonical(self) -> str:
         """Return the slice as JSON with sorted keys, for the stores to record."""

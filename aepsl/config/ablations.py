@@ -1,0 +1,71 @@
+"""The tables of ``snakemake ablations``: which rows they have, and what each row overrides."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from aepsl.config.sections import Section, knob
+
+
+class Row(Section):
+    """One row: what it overrides, and the paper's figure for it."""
+
+    label: str = knob(..., "What the row is called.", unit="-", source="-")
+    override: dict[str, Any] = knob({}, "Keys that differ from the run's.", unit="-", source="-")
+    paper: float | None = knob(None, "The paper's mIoU.", unit="percent", source="paper")
+    paper_source: Literal["quoted", "read off a figure", "recalled"] = knob(
+        "recalled", "How sure that figure is.", unit="-", source="-"
+    )
+
+
+class Table(Section):
+    """Rows, and the measures in its columns."""
+
+    title: str = knob(..., "What the table shows.", unit="-", source="-")
+    note: str = knob("", "What a reader must know.", unit="-", source="-")
+    columns: tuple[str, ...] = knob(
+        ("labels.miou", "predictions.miou"),
+        "What is scored, a dot, a measure.",
+        unit="-",
+        source="-",
+    )
+    reference: str | None = knob(
+        None, "The row that each is divided by, in a column of its own.", unit="-", source="-"
+    )
+    rows: dict[str, Row | None] = knob(
+        ..., "Rows by name; null leaves one out.", unit="-", source="-"
+    )
+
+    @model_validator(mode="after")
+    def _reference_is_a_row(self) -> Table:
+        if self.reference is not None and self.rows.get(self.reference) is None:
+            raise ValueError(f"reference names {self.reference}, which is no row")
+        return self
+
+
+class Ablations(Section):
+    """What ``snakemake ablations`` makes: every row of every table, once a seed."""
+
+    seeds: tuple[int, ...] = knob(
+        (0, 1, 2), "Seeds of every row.", unit="-", source="chosen", min_length=1
+    )
+    tables: dict[str, Table | None] = knob(
+        {}, "Tables by name; null leaves one out.", unit="-", source="-"
+    )
+    loss_curves: str | None = knob(
+        None,
+        "Table, a dot, row: the losses of its classifiers are plotted (as Fig. 5a).",
+        unit="-",
+        source="-",
+    )
+
+    @model_validator(mode="after")
+    def _loss_curves_of_a_row(self) -> Ablations:
+        if self.loss_curves is not None:
+            name, _, row = self.loss_curves.partition(".")
+            table = self.tables.get(name)
+            if table is None or table.rows.get(row) is None:
+                raise ValueError(f"loss_curves names {self.loss_curves}, which is no row")
+        return self

@@ -1,0 +1,95 @@
+"""Everything that a run is made from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from aepsl.config.ablations import Ablations
+from aepsl.config.data import Data
+from aepsl.config.labels import Labels, Saliency
+from aepsl.config.mining import Mining
+from aepsl.config.networks import Networks
+from aepsl.config.sections import Section, knob
+from aepsl.config.segmentation import Crf, Prediction, Segmentation
+
+
+class Evaluation(Section):
+    """How answers are scored."""
+
+    boundary_tolerance: float = knob(
+        0.0075,
+        "How far off an outline may lie.",
+        unit="share of the diagonal",
+        source="Csurka et al. 2013",
+        gt=0,
+    )
+    resamples: int = knob(
+        1000, "Sets of images drawn for intervals.", unit="sets", source="usual", ge=10
+    )
+    confidence: float = knob(0.95, "Of the intervals.", unit="share", source="usual", gt=0, lt=1)
+    voc_competition: Literal["comp5", "comp6"] = knob(
+        "comp6",
+        "Folder in the test server's archive: comp6 if anything but VOC was learnt from.",
+        unit="-",
+        source="VOC; ImageNet's weights count",
+    )
+
+
+class Report(Section):
+    """The page of pictures."""
+
+    images: int = knob(10, "Images shown.", unit="images", source="-", ge=0)
+
+
+class Runtime(Section):
+    """How the work is done; nothing here makes anything run again."""
+
+    shards: int = knob(1, "Parts of each per-image stage.", unit="jobs", source="-", ge=1)
+    threads: int = knob(
+        2,
+        "Threads of a training; another number adds in another order, so last bits differ.",
+        unit="threads",
+        source="-",
+        ge=1,
+    )
+    workers: int = knob(0, "Loader processes of a training.", unit="processes", source="-", ge=0)
+    device: str = knob(
+        "auto",
+        "cpu, cuda, or auto: a GPU if the machine that plans the jobs has one; on a cluster: cuda.",
+        unit="-",
+        source="-",
+    )
+
+
+class Config(Section):
+    """Everything that a run is made from."""
+
+    run: str = knob(
+        "scenes", "Name of the folder in results/.", unit="-", source="-", pattern=r"^[\w.-]+$"
+    )
+    seed: int = knob(0, "Seed of all training.", unit="-", source="-", ge=0)
+    data: Data = Data()
+    networks: Networks = Networks()
+    mining: Mining = Mining()
+    saliency: Saliency = Saliency()
+    labels: Labels = Labels()
+    segmentation: Segmentation = Segmentation()
+    prediction: Prediction = Prediction()
+    crf: Crf = Crf()
+    report: Report = Report()
+    evaluation: Evaluation = Evaluation()
+    runtime: Runtime = Runtime()
+    ablations: Ablations = Ablations()
+    variants: dict[str, dict[str, Any]] = knob(
+        {}, "Named overrides of the keys above; main has none.", unit="-", source="-"
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_of_classes(self) -> Config:
+        unknown = sorted(set(self.labels.class_thresholds) - set(self.data.used_classes))
+        if unknown:
+            names = f"{', '.join(unknown)}; the classes are {', '.join(self.data.used_classes)}"
+            raise ValueError(f"labels.class_thresholds names no class: {names}")
+        return self

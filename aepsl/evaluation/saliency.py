@@ -1,0 +1,46 @@
+"""Judging saliency maps: mean absolute error and F measure (Achanta et al., CVPR 2009)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BETA_SQUARED = 0.3
+"""Weight of precision over recall in the F measure of saliency (Achanta et al.)."""
+
+LEVELS = 256
+"""Thresholds that are tried."""
+
+
+class SaliencyCounts(NamedTuple):
+    """What is summed over images."""
+
+    absolute_error: float
+    """Mean over the image's pixels."""
+    precision: NDArray[np.float64]
+    """(256,), at each threshold, from 0 to 1."""
+    recall: NDArray[np.float64]
+
+
+def saliency_counts(saliency: NDArray[np.floating], salient: NDArray[np.bool_]) -> SaliencyCounts:
+    """Return the error, and precision and recall at each threshold, of one image.
+
+    Args:
+        saliency: (height, width), 0..1.
+        salient: (height, width), the true objects; at least one pixel.
+    """
+    error = float(np.abs(saliency.astype(np.float64) - salient).mean())
+    levels = np.round(saliency.astype(np.float64) * (LEVELS - 1)).astype(int).clip(0, LEVELS - 1)
+    hits = np.bincount(levels[salient], minlength=LEVELS)[::-1].cumsum()[::-1]
+    claimed = np.bincount(levels.ravel(), minlength=LEVELS)[::-1].cumsum()[::-1]
+    precision = np.divide(hits, claimed, out=np.zeros(LEVELS), where=claimed > 0)
+    return SaliencyCounts(error, precision, hits / max(int(salient.sum()), 1))
+
+
+def max_f(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
+    """Return the largest F over the thresholds, of precision and recall averaged over images."""
+    weighted = BETA_SQUARED * precision + recall
+    both = (1 + BETA_SQUARED) * precision * recall
+    return float(np.divide(both, weighted, out=np.zeros_like(both), where=weighted > 0).max())

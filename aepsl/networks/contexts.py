@@ -1,0 +1,101 @@
+"""What lies between a backbone's features and a head: how far a place sees around itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.segmentation.deeplabv3 import ASPP
+
+from aepsl.networks.layers import convolution
+
+FC_CHANNELS = 1024
+"""Channels of fc6 and fc7 in LargeFOV."""
+
+VGG_FC_CHANNELS = 4096
+"""Channels of fc6 and fc7 in VGG-16."""
+
+ASPP_CHANNELS = 256
+"""Channels of DeepLabV3's head."""
+
+ASPP_RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
+"""Dilations of DeepLabV3's three wide branches (Chen et al., 2017), in cells, by stride."""
+
+
+class LargeFov(nn.Sequential):
+    """fc6, a wide fully convolutional layer, and fc7 (DeepLab-LargeFOV, Chen et al., 2015)."""
+
+    def __init__(
+        self, inputs: int, channels: int, *, dilation: int, batch_norm: bool, dropout: float
+    ) -> None:
+        layers: list[tuple[str, nn.Module]] = []
+        for name, kernel, spread in (("fc6", 3, dilation), ("fc7", 1, 1)):
+            layers += convolution(
+                name, inputs, channels, kernel=kernel, dilation=spread, batch_norm=batch_norm
+            )
+            if not batch_norm:
+                # VGG's features reach thousands: He's variance would saturate the softmax at once.
+                weight: Any = layers[-2][1].weight
+                nn.init.normal_(weight, std=0.01)
+            layers.append((f"{name}_dropout", nn.Dropout(dropout)))
+            inputs = channels
+        super().__init__(OrderedDict(layers))
+        self.channels = channels
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Copy VGG-16's fc6 and fc7, subsampled as DeepLab does; return whether they are there.
+
+        Every fourth of the 4096 channels is kept, and of fc6's 7x7 places the outer ones and the
+        middle: with dilation 12 at stride 8 they lie as far apart as the 7x7 at stride 32.
+
+        Args:
+            tensors: named as in torchvision (``classifier.0.weight``) or Caffe (``fc6.weight``).
+        """
+        sixth = _first(tensors, "classifier.0", "fc6")
+        seventh = _first(tensors, "classifier.3", "fc7")
+        conv6: Any = self.get_submodule("fc6")
+        conv7: Any = self.get_submodule("fc7")
+        shape = tuple(conv6.weight.shape)
+        if sixth is None or seventh is None or shape[:2] != (FC_CHANNELS, 512):
+            return False
+        step = VGG_FC_CHANNELS // FC_CHANNELS
+        places = sixth[0].view(VGG_FC_CHANNELS, 512, 7, 7)
+        conv6.weight.copy_(places[::step, :, ::3, ::3])
+        conv6.bias.copy_(sixth[1][::step])
+        channels = seventh[0].view(VGG_FC_CHANNELS, VGG_FC_CHANNELS, 1, 1)
+        conv7.weight.copy_(channels[::step, ::step])
+        conv7.bias.copy_(seventh[1][::step])
+        return True
+
+
+def _first(tensors: Mapping[str, Tensor], *names: str) -> tuple[Tensor, Tensor] | None:
+    for name in names:
+        if f"{name}.weight" in tensors:
+            return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+    return None
+
+
+class Aspp(nn.Sequential):
+    """Atrous spatial pyramid pooling and a 3x3 convolution: DeepLabV3's head but its last layer."""
+
+    def __init__(self, inputs: int, *, stride: int) -> None:
+        channels = ASPP_CHANNELS
+        super().__init__(
+            ASPP(inputs, ASPP_RATES[stride], channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
+        self.channels = channels
+
+
+class NoContext(nn.Identity):
+    """The backbone's features as they are."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.channels = inputs

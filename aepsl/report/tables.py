@@ -1,0 +1,114 @@
+"""Tables of ablations: a number a row and column, its spread over seeds, the paper's beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+TARGETS = {
+    "classifier": "last step",
+    "saliency": "saliency",
+    "regions": "regions",
+    "labels": "labels",
+    "relabelled": "relabelled",
+    "predictions": "predictions",
+    "predictions_crf": "after CRF",
+}
+MEASURES = {
+    "loss": "loss",
+    "recall": "recall",
+    "precision": "precision",
+    "miou": "mIoU",
+    "boundary_f": "boundary F",
+    "coverage": "covered",
+    "error": "wrong inside",
+    "mae": "MAE",
+    "max_f": "max F",
+}
+PLAIN = ("classifier.loss", "saliency.mae")
+"""Columns that are not shown in percent."""
+
+
+def column_title(column: str) -> str:
+    """Return the title of a column such as ``labels.miou``."""
+    target, _, measure = column.partition(".")
+    unit = "" if column in PLAIN else ", %"
+    return f"{TARGETS.get(target, target)}: {MEASURES.get(measure, measure)}{unit}"
+
+
+def shown(column: str, values: pd.Series) -> str:
+    """Return a mean with its standard deviation over seeds, or a dash."""
+    values = values.dropna()
+    if values.empty:
+        return "–"
+    scale, digits = (1, 3) if column in PLAIN else (100, 1)
+    spread = f" ± {scale * values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{scale * values.mean():.{digits}f}{spread}"
+
+
+def _interval(rows: pd.DataFrame) -> str:
+    low, high = rows["low"].dropna(), rows["high"].dropna()
+    return "" if low.empty else f" [{100 * low.mean():.1f}, {100 * high.mean():.1f}]"
+
+
+def _paper(row: Mapping[str, Any]) -> str:
+    return "–" if row["paper"] is None else f"{row['paper']:.1f} ({row['paper_source']})"
+
+
+def _ratio(data: pd.DataFrame, row: str, reference: str, column: str) -> str:
+    of = data[data["column"] == column].set_index(["row", "seed"])["value"]
+    ratios = (of.get(row, pd.Series(dtype=float)) / of.get(reference, float("nan"))).dropna()
+    if ratios.empty:
+        return "–"
+    spread = f" ± {ratios.std(ddof=1):.2f}" if len(ratios) > 1 else ""
+    return f"{ratios.mean():.2f}{spread}"
+
+
+def _images(data: pd.DataFrame) -> str:
+    counts = data.dropna(subset=["images"])[["target", "split", "images"]].drop_duplicates()
+    return "; ".join(
+        f"{', '.join(TARGETS[t] for t in part['target'])}: {split}, {int(images)} images"
+        for (split, images), part in counts.groupby(["split", "images"], sort=False)
+    )
+
+
+def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
+    """Return a table as Markdown, with what it was measured on.
+
+    Args:
+        specification: ``title``, ``note``, ``columns``, ``reference``, and ``rows`` with ``name``,
+            ``label``, ``paper`` and ``paper_source``.
+        data: one line a row, seed and column: ``row``, ``seed``, ``column``, ``target``, ``split``,
+            ``images``, ``value``, ``low``, ``high``.
+    """
+    columns, reference = specification["columns"], specification["reference"]
+    main = columns[-1]
+    lines = []
+    for row in specification["rows"]:
+        mine = data[data["row"] == row["name"]]
+        cells = {"": row["label"].replace("|", "\\|")}
+        for column in columns:
+            part = mine[mine["column"] == column]
+            interval = _interval(part) if column == main else ""
+            cells[column_title(column)] = shown(column, part["value"]) + interval
+        if reference:
+            cells["of full supervision" if reference == "full" else f"of {reference}"] = _ratio(
+                data, row["name"], reference, main
+            )
+        if any(other["paper"] is not None for other in specification["rows"]):
+            cells["paper, mIoU %"] = _paper(row)
+        lines.append(cells)
+    table = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
+    seeds = ", ".join(str(seed) for seed in sorted(data["seed"].unique()))
+    note = f"Mean ± standard deviation over seeds {seeds}."
+    if data["low"].notna().any():
+        note += " In brackets: 95 % interval by bootstrap over images, mean of the seeds."
+    remarks = [f"{note} {_images(data)}.", specification["note"]]
+    return "\n\n".join([f"### {specification['title']}", table, *filter(None, remarks)]) + "\n"
+
+
+def page(title: str, command: str, texts: Sequence[str]) -> str:
+    """Return all tables of a run on one page."""
+    return "\n".join([f"## {title}\n\n`{command}`\n", *texts])

@@ -1,0 +1,27 @@
+"""Find the delta with which a step mines a given area, so that erase rules can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aepsl.config.sections import Slice
+from aepsl.console import log
+from aepsl.mining.erase import delta_for_area, mined_share
+from aepsl.stores.atomic import write_json
+from aepsl.stores.records import Store
+
+
+def run(config: Slice, *, cams: Sequence[Path], output: Path) -> None:
+    """Write the delta of one step over all training images, and the share that it mines."""
+    rule, area = config["mining.erase_rule"], float(config["mining.area"])
+    store = Store(cams, kind="cams")
+    heatmaps = [
+        heatmap for name in store.ids() for heatmap in store[name].arrays["cam"].astype(np.float32)
+    ]
+    delta = delta_for_area(heatmaps, rule=rule, area=area)
+    reached = mined_share(heatmaps, rule=rule, delta=delta)
+    log.info("%s: delta %.4f mines %.4f of the pixels, %.4f wanted", rule, delta, reached, area)
+    write_json(output, {"rule": rule, "delta": delta, "area": reached})

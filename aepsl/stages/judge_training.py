@@ -1,0 +1,41 @@
+"""Whether a step's classifier has learnt its task, so that mining goes on."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from aepsl.config.mining import Success
+from aepsl.config.sections import Slice
+from aepsl.console import log
+from aepsl.errors import AepslError
+from aepsl.mining.success import training_succeeds, uninformed_loss
+from aepsl.stores.atomic import write_json
+from aepsl.stores.dataset import read_manifest
+
+
+def run(config: Slice, *, dataset: Path, curve: Path, step: int, output: Path) -> None:
+    """Write the verdict on the training of step ``step``, with its reason.
+
+    Raises:
+        AepslError: if the very first training has failed: there is nothing to go on with.
+    """
+    limits = config.section("mining.success", Success)
+    manifest = read_manifest(dataset)
+    uninformed = uninformed_loss(manifest.label_matrix(manifest.split("train")))
+    with curve.open(newline="", encoding="utf-8") as file:
+        last = list(csv.DictReader(file))[-1]
+    loss, recall = float(last["loss"]), float(last["recall"])
+    verdict = training_succeeds(
+        loss=loss,
+        recall=recall,
+        uninformed=uninformed,
+        largest_loss=limits.loss,
+        smallest_recall=limits.recall,
+    )
+    log.info("step %d: %s: %s", step, "success" if verdict.success else "stop", verdict.reason)
+    if step == 1 and not verdict.success:
+        hint = "train longer or faster (mining.train), or allow more (mining.success)"
+        raise AepslError.of(str(curve), f"the first classifier fails: {verdict.reason}", hint)
+    facts = {"step": step, "loss": loss, "recall": recall, "uninformed_loss": uninformed}
+    write_json(output, verdict._asdict() | facts)

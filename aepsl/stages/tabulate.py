@@ -1,0 +1,67 @@
+"""One table of ablations: as CSV, as Markdown, as a picture of its spread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from aepsl.report.figures import plot_spread
+from aepsl.report.tables import PLAIN, column_title, markdown
+from aepsl.stages.summarise import class_mean
+from aepsl.stores.atomic import read_json, replacing, write_text
+
+
+def _measures(path: Path) -> dict[str, Any]:
+    """Return what a score file, or the last epoch of a training curve, says."""
+    if path.suffix == ".csv":
+        return dict(pd.read_csv(path).iloc[-1])
+    return dict(read_json(path))
+
+
+def _value(measures: Mapping[str, Any], measure: str) -> float:
+    """Return a measure; of one by class, the mean over the objects' classes."""
+    value = measures[measure]
+    if isinstance(value, Mapping):
+        value = class_mean(value)
+    return float("nan") if value is None else float(value)
+
+
+def _lines(specification: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for row in specification["rows"]:
+        for seed, scores in row["scores"].items():
+            for column in specification["columns"]:
+                target, _, measure = column.partition(".")
+                if scores[target] is None:
+                    continue
+                measures = _measures(Path(scores[target]))
+                low, high = measures.get("miou_interval", (None, None))
+                yield {
+                    "row": row["name"],
+                    "label": row["label"],
+                    "seed": int(seed),
+                    "column": column,
+                    "target": target,
+                    "split": measures.get("split"),
+                    "images": measures.get("images"),
+                    "value": _value(measures, measure),
+                    "low": low if measure == "miou" else None,
+                    "high": high if measure == "miou" else None,
+                }
+
+
+def run(*, specification: str, output: Path, text: Path, plot: Path) -> None:
+    """Write the table that ``specification`` (JSON) describes."""
+    table = json.loads(specification)
+    data = pd.DataFrame(list(_lines(table)))
+    write_text(output, data.to_csv(index=False, lineterminator="\n"))
+    write_text(text, markdown(table, data))
+    rows: dict[str, dict[str, list[float]]] = {row["label"]: {} for row in table["rows"]}
+    for (label, column), part in data.groupby(["label", "column"], sort=False):
+        scale = 1 if column in PLAIN else 100
+        rows[label][column_title(column)] = (scale * part["value"]).tolist()
+    with replacing(plot) as temporary:
+        plot_spread(rows, temporary, title=table["title"])

@@ -1,0 +1,107 @@
+"""Where the results of a run lie, and which variants share them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from aepsl.config.run import Config
+from aepsl.config.sections import parse
+from aepsl.machine import find_gpus
+from aepsl.workflow import ablations
+from aepsl.workflow.stages import STAGES
+from aepsl.workflow.variants import Variants
+
+
+class Results:
+    """A checked configuration with its variants, and a place for each result."""
+
+    main = "main"
+    """The variant without overrides, which the report shows."""
+
+    def __init__(self, config: Mapping[str, Any], checkpoints: Any = None) -> None:
+        """Check ``config`` and every variant of it.
+
+        Args:
+            config: Snakemake's configuration.
+            checkpoints: Snakemake's, for a number of steps that the run itself finds.
+
+        Raises:
+            AepslError: listing every unknown key and wrong value.
+        """
+        self.config = parse(Config, config, where="config")
+        plain = {key: value for key, value in config.items() if key != "variants"}
+        self.names = [self.main, *self.config.variants]
+        self.variants = Variants(
+            plain,
+            {self.main: {}} | self.config.variants | ablations.overrides(self.config.ablations),
+        )
+        self.results = f"results/{self.config.run}"
+        self._checkpoints = checkpoints
+
+    # What is there
+
+    @property
+    def gpu(self) -> int:
+        """GPUs that a job with a network asks for."""
+        device = self.config.runtime.device
+        return int(device != "cpu" and (device != "auto" or bool(find_gpus())))
+
+    @property
+    def missing(self) -> str | None:
+        """Return what cannot be done for want of pydensecrf, if anything."""
+        if find_spec("pydensecrf") or not any(self.variants[n].crf.enabled for n in self.names):
+            return None
+        return (
+            "pydensecrf is not installed: predictions are not refined by the CRF.\n"
+            "Hint: install a C++ compiler, then requirements-crf.lock; or set crf.enabled: false."
+        )
+
+    def refines(self, variant: str) -> bool:
+        """Return whether the predictions of ``variant`` go through the CRF."""
+        return find_spec("pydensecrf") is not None and self.variants[variant].crf.enabled
+
+    def steps(self, variant: str) -> int:
+        """Return how many erasing steps a variant has; ``auto`` waits until the run has found it.
+
+        Training of step t + 1 failing means that t is the last; its regions are never made.
+        """
+        mining = self.variants[variant].mining
+        if mining.steps != "auto":
+            return mining.steps
+        for step in range(1, mining.max_steps + 1):
+            owner = self.variants.owner("success", variant, step)
+            judged = self._checkpoints.judge_training.get(name=owner, step=step)
+            if not json.loads(Path(judged.output[0]).read_text())["success"]:
+                return step - 1
+        return mining.max_steps
+
+    def verdicts(self, variant: str) -> list[str]:
+        """Return the verdicts on the training of each step, if the number of steps is found."""
+        mining = self.variants[variant].mining
+        if mining.steps != "auto":
+            return []
+        judged = range(1, min(self.steps(variant) + 1, mining.max_steps) + 1)
+        return [f"{self.folder('success', variant, step)}/verdict.json" for step in judged]
+
+    # Where it lies
+
+    def folder(self, stage: str, variant: str, at: int = 0) -> str:
+        """Return where the result of ``stage`` lies."""
+        place = f"{self.results}/{stage}/{self.variants.owner(stage, variant, at)}"
+        counted = STAGES[stage].counted
+        return f"{place}/{counted}{at}" if counted else place
+
+    def store(self, stage: str, variant: str, at: int = 0) -> list[str]:
+        """Return the manifests of a store's shards; the shards lie beside them."""
+        if stage == "regions" and at == 0:
+            return [f"{self.results}/regions/step0/0.json"]
+        folder = self.folder(stage, variant, at)
+        return [f"{folder}/{shard}.json" for shard in range(self.config.runtime.shards)]
+
+    def model(self, stage: str, variant: str, at: int) -> str:
+        """Return the model that ``stage`` trains."""
+        return f"{self.folder(stage, variant, at)}/model.safetensors"

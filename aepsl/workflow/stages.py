@@ -1,0 +1,134 @@
+"""The stages of a run, and what the result of each depends on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from aepsl.config.data import Data
+from aepsl.config.run import Config
+
+
+class Stage(NamedTuple):
+    """What one stage's result depends on."""
+
+    keys: tuple[str, ...]
+    """Dotted names of the configuration that it reads; see :func:`keys_of` for what matters."""
+    needs: tuple[str, ...]
+    """Stages whose results it reads, at the same step or round; see :func:`needs_of`."""
+    module: str
+    """Its module in ``aepsl.stages``."""
+    counted: str | None = None
+    """Whether there is one a ``step`` of mining, or one a ``round`` of relabelling."""
+
+
+_DATA = tuple(f"data.{name}" for name in Data.model_fields if name != "scenes")
+_VIEWS = ("prediction.scales", "prediction.flip")
+
+STAGES = {
+    "scenes": Stage(("data.scenes",), (), "generate_scenes"),
+    "dataset": Stage(_DATA, (), "index_dataset"),
+    "saliency": Stage(
+        ("saliency.method", "saliency.superpixels", "saliency.folder", "saliency.network"),
+        ("dataset",),
+        "detect_saliency",
+    ),
+    "classifier": Stage(
+        ("seed", "networks", "mining.head", "mining.train"),
+        ("dataset",),
+        "train_classifier",
+        "step",
+    ),
+    "success": Stage(("mining.success",), ("classifier",), "judge_training", "step"),
+    "cams": Stage(
+        ("mining.cam_scales", "mining.cam_flip", "mining.cam_merge"),
+        ("classifier",),
+        "extract_cams",
+        "step",
+    ),
+    "calibration": Stage(
+        ("mining.erase_rule", "mining.area"), ("cams",), "calibrate_delta", "step"
+    ),
+    "regions": Stage(("mining.erase_rule", "mining.delta"), ("cams",), "erase_regions", "step"),
+    "labels": Stage(
+        ("labels.background_threshold", "labels.class_thresholds"), ("saliency",), "assemble_labels"
+    ),
+    "true_labels": Stage((), ("dataset",), "copy_true_labels"),
+    "relabelled": Stage(("segmentation.relabel_by", *_VIEWS), (), "relabel", "round"),
+    "segmentation": Stage(
+        (
+            "seed",
+            "networks",
+            "segmentation.head",
+            "segmentation.psl",
+            "segmentation.psl_after",
+            "segmentation.train",
+        ),
+        (),
+        "train_segmentation",
+        "round",
+    ),
+    "predictions": Stage((*_VIEWS, "prediction.threshold", "crf.enabled"), (), "predict"),
+    "crf": Stage(("crf",), ("predictions",), "refine_predictions"),
+}
+"""The DAG of the method."""
+
+
+def keys_of(stage: str, config: Config) -> tuple[str, ...]:
+    """Return the keys that matter to ``stage`` under ``config``: not those of other methods."""
+    unused: set[str] = set()
+    match stage:
+        case "dataset" if config.data.adapter == "scenes":
+            unused = {key for key in _DATA if key not in ("data.adapter", "data.limit_per_class")}
+        case "saliency":
+            used = {"robust_background": "superpixels", "precomputed": "folder"}
+            method = config.saliency.method
+            unused = {"saliency.superpixels", "saliency.folder", "saliency.network"}
+            unused.discard(f"saliency.{used.get(method, method)}")
+        case "regions" if config.mining.area is not None:
+            unused = {"mining.delta"}
+        case "labels" if config.saliency.method == "none":
+            unused = {"labels.background_threshold", "labels.class_thresholds"}
+        case "segmentation" if config.segmentation.psl == "none":
+            unused = {"segmentation.psl_after"}
+        case "cams" if len(config.mining.cam_scales) == 1 and not config.mining.cam_flip:
+            unused = {"mining.cam_merge"}
+    return tuple(key for key in STAGES[stage].keys if key not in unused)
+
+
+def needs_of(stage: str, config: Config, at: int) -> list[tuple[str, int]]:
+    """Return the stages, with their step or round, whose results ``stage`` at ``at`` reads."""
+    mining, last_round = config.mining, config.segmentation.relabel_rounds
+    needs = [(need, at) for need in STAGES[stage].needs]
+    match stage:
+        case "dataset" if config.data.adapter == "scenes":
+            needs = [("scenes", 0)]
+        case "classifier" | "cams" if at > 1:
+            needs.append(("regions", at - 1))
+        case "regions" if mining.area is not None:
+            needs.append(("calibration", at))
+        case "labels":
+            saliency = [] if config.saliency.method == "none" else needs
+            if mining.steps == "auto":
+                needs = [("regions", mining.max_steps), ("success", mining.max_steps), *saliency]
+            else:
+                needs = [("regions", mining.steps), *saliency]
+        case "relabelled":
+            needs = [("segmentation", at - 1)]
+        case "segmentation":
+            needs = [("relabelled", at) if at else (label_stage(config), 0)]
+        case "predictions":
+            needs = [("segmentation", last_round)]
+    return needs
+
+
+def label_stage(config: Config) -> str:
+    """Return which stage makes the masks of the first round."""
+    return "labels" if config.labels.source == "mined" else "true_labels"
+
+
+def value_of(config: Config, key: str) -> Any:
+    """Return the value of a dotted key, as JSON has it."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value

@@ -1,0 +1,120 @@
+"""Fetching VOC and SBD with torchvision's own downloaders, from a server on this machine."""
+
+import hashlib
+import http.server
+import tarfile
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+from torchvision.datasets import SBDataset, voc
+
+from aepsl.data import fetch
+from aepsl.data.images import read_mask
+from aepsl.errors import AepslError
+from aepsl.stages import fetch_voc
+
+
+def packed(folder, archive):
+    with tarfile.open(archive, "w:gz" if archive.suffix == ".tgz" else "w") as tar:
+        tar.add(folder, arcname=folder.name)
+    return hashlib.md5(archive.read_bytes()).hexdigest()
+
+
+def write_voc(root, splits):
+    """Write a tiny VOCdevkit; the class of image k is k."""
+    base = root / "VOCdevkit" / "VOC2012"
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (base / name).mkdir(parents=True)
+    for name, ids in splits.items():
+        (base / f"ImageSets/Segmentation/{name}.txt").write_text("".join(f"{i}\n" for i in ids))
+        for image_id in ids:
+            Image.new("RGB", (6, 4)).save(base / f"JPEGImages/{image_id}.jpg")
+            mask = np.full((4, 6), int(image_id[-1]), np.uint8)
+            Image.fromarray(mask).save(base / f"SegmentationClass/{image_id}.png")
+    return root / "VOCdevkit"
+
+
+def write_sbd(root, splits):
+    base = root / "benchmark_RELEASE" / "dataset"
+    for name in ("img", "cls", "inst"):
+        (base / name).mkdir(parents=True)
+    kind = np.dtype([("Segmentation", object)])
+    for name, ids in splits.items():
+        (base / f"{name}.txt").write_text("".join(f"{i}\n" for i in ids))
+        for image_id in ids:
+            classes = np.full((4, 6), 10 + int(image_id[-1]), np.uint8)
+            table = np.empty((1, 1), kind)
+            table["Segmentation"][0, 0] = classes
+            savemat(base / f"cls/{image_id}.mat", {"GTcls": table})
+    return root / "benchmark_RELEASE"
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serve the two archives; a1-a2 are VOC's train, b3 its val, c4-c5 only SBD's."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *args: None
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{httpd.server_port}"
+    voc_md5 = packed(
+        write_voc(tmp_path / "v", {"train": ["a1", "a2"], "val": ["b3"]}), folder / "voc.tar"
+    )
+    about = {"url": f"{address}/voc.tar", "filename": "voc.tar", "md5": voc_md5}
+    base = {"base_dir": "VOCdevkit/VOC2012"}
+    monkeypatch.setitem(voc.DATASET_YEAR_DICT, "2012", about | base)
+    sbd_md5 = packed(
+        write_sbd(tmp_path / "s", {"train": ["a1", "b3", "c4"], "val": ["c5"]}), folder / "sbd.tgz"
+    )
+    monkeypatch.setattr(SBDataset, "url", f"{address}/sbd.tgz")
+    monkeypatch.setattr(SBDataset, "md5", sbd_md5)
+    monkeypatch.setattr(SBDataset, "filename", "sbd.tgz")
+    monkeypatch.setattr(fetch, "EXPECTED", {"train": 2, "val": 1, "train_aug": 4})
+    yield folder
+    httpd.shutdown()
+
+
+def test_voc_and_sbd_become_train_aug(server, tmp_path):
+    fetch_voc.run(tmp_path / "data", sbd=True)
+    base = tmp_path / "data/VOCdevkit/VOC2012"
+    ids = (base / "ImageSets/Segmentation/train_aug.txt").read_text().split()
+    assert ids == ["a1", "a2", "c4", "c5"]
+    masks = {path.stem: read_mask(path) for path in (base / fetch.MASKS).iterdir()}
+    # VOC's own mask where there is one, SBD's elsewhere
+    assert {name: mask.max() for name, mask in masks.items()} == {
+        "a1": 1,
+        "a2": 2,
+        "b3": 3,
+        "c4": 14,
+        "c5": 15,
+    }
+    for archive in server.iterdir():
+        archive.unlink()
+    fetch_voc.run(tmp_path / "data", sbd=True)  # what is there is not fetched again
+
+
+def test_a_broken_archive_is_refused(server, tmp_path):
+    archive = server / "voc.tar"
+    archive.write_bytes(archive.read_bytes()[:-600] + b"x" * 600)
+    with pytest.raises(AepslError, match="could not be fetched"):
+        fetch_voc.run(tmp_path / "data", sbd=False)
+    assert not (tmp_path / "data/VOCdevkit").exists()
+
+
+def test_no_server_is_said_plainly(server, tmp_path):
+    (server / "voc.tar").unlink()
+    with pytest.raises(AepslError, match="could not be fetched") as caught:
+        fetch_voc.run(tmp_path / "data", sbd=False)
+    assert "put VOC's folders there yourself" in str(caught.value)
+
+
+def test_splits_of_another_size_are_refused(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "EXPECTED", {"train": 1464, "val": 1449})
+    with pytest.raises(AepslError, match="2 images instead of 1464"):
+        fetch_voc.run(tmp_path / "data", sbd=False)

@@ -1,0 +1,154 @@
+"""Saliency by a network: a tiny one made here, and the real one where it is."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from aepsl.errors import AepslError
+from aepsl.saliency.network import DetectorOptions, SaliencyNetwork, prepare, to_saliency
+
+PLAIN = DetectorOptions(
+    size=8,
+    mean=(0.0, 0.0, 0.0),
+    scale=(255.0, 255.0, 255.0),
+    bgr=False,
+    input=None,
+    output=None,
+    answer="probability",
+)
+
+
+def write_network(path):
+    """Write a network of two outputs: the first channel, and twice the first channel."""
+    image = helper.make_tensor_value_info("photo", TensorProto.FLOAT, [1, 3, 8, 8])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 8, 8])
+        for name in ("first", "twice")
+    ]
+    index = helper.make_tensor("index", TensorProto.INT64, [1], [0])
+    two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
+    nodes = [
+        helper.make_node("Gather", ["photo", "index"], ["first"], axis=1),
+        helper.make_node("Mul", ["first", "two"], ["twice"]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", [image], outputs, [index, two])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def network(tmp_path):
+    path = write_network(tmp_path / "tiny.onnx")
+
+    def load(**changes):
+        options = DetectorOptions(**PLAIN.__dict__ | changes)
+        return SaliencyNetwork(path, options, threads=1, gpu=False)
+
+    return load
+
+
+RED = np.zeros((12, 20, 3), np.uint8)
+RED[:, :10, 0] = 255
+BLUE = np.ascontiguousarray(RED[..., ::-1])
+
+
+def test_the_photograph_arrives_as_rgb_and_the_map_comes_back_at_its_size(network):
+    saliency = network()(RED)
+    assert saliency.shape == (12, 20)
+    assert saliency[:, :8].min() == 1
+    assert saliency[:, 12:].max() == 0
+    assert network()(BLUE).max() == 0
+    assert network(bgr=True)(BLUE).max() == 1
+
+
+def test_names_are_settings(network):
+    assert network(output="twice", mean=(0.0,) * 3, scale=(510.0,) * 3)(RED).max() == 1
+    assert network(input="photo", scale=(510.0,) * 3)(RED).max() == 0.5
+    with pytest.raises(ValueError, match="no output third; it has first, twice"):
+        network(output="third")
+    with pytest.raises(ValueError, match="no input image; it has photo"):
+        network(input="image")
+
+
+def test_prepare_literal():
+    pixel = np.full((1, 1, 3), (10, 20, 30), np.uint8)
+    options = DetectorOptions(
+        **PLAIN.__dict__ | {"size": 1, "mean": (4, 10, 25), "scale": (2, 5, 1)}
+    )
+    assert prepare(pixel, options).tolist() == [[[[3.0]], [[2.0]], [[5.0]]]]
+    turned = DetectorOptions(**options.__dict__ | {"bgr": True})
+    assert prepare(pixel, turned).ravel().tolist() == [5.0, 2.0, 3.0]
+
+
+def test_answers_become_zero_to_one():
+    answer = np.array([[-1.0, 0.0, 3.0]], np.float32)
+    assert to_saliency(answer, "probability").tolist() == [[0, 0, 1]]
+    assert to_saliency(answer, "relative").tolist() == [[0, 0.25, 1]]
+    assert to_saliency(answer, "logit")[0] == pytest.approx([0.2689, 0.5, 0.9526], abs=1e-4)
+    assert to_saliency(np.ones((1, 2), np.float32), "relative").tolist() == [[0, 0]]
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="not a network"):
+        SaliencyNetwork(path, PLAIN, threads=1, gpu=False)
+
+
+def test_the_stage_names_the_file(tmp_path, voc_folder):
+    from pathlib import Path
+
+    from aepsl.config.sections import Slice
+    from aepsl.stages import detect_saliency, index_dataset
+    from aepsl.stores.records import Store
+
+    data = {"adapter": "voc", "root": str(voc_folder.root), "labels": "csv"}
+    data |= {"labels_csv": str(voc_folder.labels), "class_names": ["cat"]}
+    manifest = tmp_path / "manifest.json"
+    index_dataset.run(Slice({"data": data}), scenes_folder=None, output=manifest, threads=1)
+    about = {"file": str(write_network(tmp_path / "tiny.onnx")), "size": 8}
+
+    def run(**changes):
+        config = Slice({"saliency.method": "network", "saliency.network": about | changes})
+        where = {"dataset": manifest, "output": tmp_path / "0.h5"}
+        detect_saliency.run(config, **where, shard=0, shards=1, threads=1)
+
+    run()
+    store = Store([Path(tmp_path / "0.json")], kind="saliency")
+    assert store["a"].arrays["saliency"].shape == (40, 48)
+    with pytest.raises(AepslError, match=r"tiny\.onnx: it has no output third"):
+        run(output="third")
+    with pytest.raises(AepslError, match=r"absent\.onnx: not a network"):
+        run(file=str(tmp_path / "absent.onnx"))
+
+
+@pytest.mark.real_data
+def test_a_real_network_on_ecssd(shared_data):
+    """Ten photographs: seconds each. All hundred are in docs/results.md."""
+    import cv2
+
+    from aepsl.data.images import read_image
+    from aepsl.evaluation.saliency import max_f, saliency_counts
+
+    options = DetectorOptions(
+        size=1024,
+        mean=(128.0, 128.0, 128.0),
+        scale=(256.0, 256.0, 256.0),
+        bgr=False,
+        input="input",
+        output=None,
+        answer="probability",
+    )
+    file = shared_data / "saliency" / "isnet_small.onnx"
+    network = SaliencyNetwork(file, options, threads=2, gpu=False)
+    counts = []
+    for path in sorted((shared_data / "ecssd" / "images").iterdir())[::10]:
+        truth = cv2.imread(str(shared_data / "ecssd" / "masks" / f"{path.stem}.png"), 0) > 127
+        counts.append(saliency_counts(network(read_image(path)), truth))
+    error, precision, recall = (np.mean(part, axis=0) for part in zip(*counts, strict=True))
+    print(f"ECSSD, 10 images, ISNet: MAE {error:.3f}, max F {max_f(precision, recall):.3f}")
+    assert error < 0.1
+    assert max_f(precision, recall) > 0.85

@@ -1,0 +1,34 @@
+"""Put the tables that a run has written into docs/results.md, and its pictures beside it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def publish(run: str) -> None:
+    """Replace what stands between ``<!-- tables: run -->`` and ``<!-- end -->``."""
+    made = ROOT / "results" / run / "ablations"
+    page = ROOT / "docs" / "results.md"
+    begin, end = f"<!-- tables: {run} -->", "<!-- end -->"
+    text, found = re.subn(
+        f"{re.escape(begin)}.*?{re.escape(end)}",
+        lambda _: f"{begin}\n{(made / 'tables.md').read_text(encoding='utf-8')}{end}",
+        page.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    if not found:
+        raise SystemExit(f"{page} has no line {begin}")
+    page.write_text(text, encoding="utf-8")
+    pictures = page.parent / "results" / run
+    pictures.mkdir(parents=True, exist_ok=True)
+    for picture in made.glob("*.png"):
+        shutil.copy(picture, pictures / picture.name)
+
+
+if __name__ == "__main__":
+    publish(sys.argv[1])
