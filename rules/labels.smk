@@ -18,7 +18,9 @@ rule detect_saliency:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
-        mem_mb=2000,
+        device=run.config.runtime.device,
+        gpu=run.detector_gpu,
+        mem_mb=4000,
         runtime=240,
     params:
         shards=run.config.runtime.shards,
@@ -27,7 +29,7 @@ rule detect_saliency:
     shell:
         "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q}"
         " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
-        " --log {log:q}"
+        " --device {resources.device} --log {log:q}"
 
 
 rule assemble_labels:

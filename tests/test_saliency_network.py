@@ -45,7 +45,7 @@ def network(tmp_path):
 
     def load(**changes):
         options = DetectorOptions(**PLAIN.__dict__ | changes)
-        return SaliencyNetwork(path, options, threads=1, gpu=False)
+        return SaliencyNetwork(path, options, threads=1, device="cpu")
 
     return load
 
@@ -95,7 +95,17 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a network"):
-        SaliencyNetwork(path, PLAIN, threads=1, gpu=False)
+        SaliencyNetwork(path, PLAIN, threads=1, device="cpu")
+
+
+def test_a_gpu_that_is_not_there_is_said_plainly(tmp_path, monkeypatch):
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    path = write_network(tmp_path / "tiny.onnx")
+    with pytest.raises(ValueError, match="install onnxruntime-gpu"):
+        SaliencyNetwork(path, PLAIN, threads=1, device="cuda")
+    assert SaliencyNetwork(path, PLAIN, threads=1, device="auto")(RED).max() == 1
 
 
 def test_the_stage_names_the_file(tmp_path, voc_folder):
@@ -114,7 +124,7 @@ def test_the_stage_names_the_file(tmp_path, voc_folder):
     def run(**changes):
         config = Slice({"saliency.method": "network", "saliency.network": about | changes})
         where = {"dataset": manifest, "output": tmp_path / "0.h5"}
-        detect_saliency.run(config, **where, shard=0, shards=1, threads=1)
+        detect_saliency.run(config, **where, shard=0, shards=1, threads=1, device="auto")
 
     run()
     store = Store([Path(tmp_path / "0.json")], kind="saliency")
@@ -127,7 +137,7 @@ def test_the_stage_names_the_file(tmp_path, voc_folder):
 
 @pytest.mark.real_data
 def test_a_real_network_on_ecssd(shared_data):
-    """Ten photographs: seconds each. All hundred are in docs/results.md."""
+    """A hundred photographs, seconds each: some ten minutes."""
     import cv2
 
     from aepsl.data.images import read_image
@@ -143,12 +153,12 @@ def test_a_real_network_on_ecssd(shared_data):
         answer="probability",
     )
     file = shared_data / "saliency" / "isnet_small.onnx"
-    network = SaliencyNetwork(file, options, threads=2, gpu=False)
+    network = SaliencyNetwork(file, options, threads=2, device="cpu")
     counts = []
-    for path in sorted((shared_data / "ecssd" / "images").iterdir())[::10]:
+    for path in sorted((shared_data / "ecssd" / "images").iterdir()):
         truth = cv2.imread(str(shared_data / "ecssd" / "masks" / f"{path.stem}.png"), 0) > 127
         counts.append(saliency_counts(network(read_image(path)), truth))
     error, precision, recall = (np.mean(part, axis=0) for part in zip(*counts, strict=True))
-    print(f"ECSSD, 10 images, ISNet: MAE {error:.3f}, max F {max_f(precision, recall):.3f}")
+    print(f"ECSSD, 100 images, ISNet: MAE {error:.3f}, max F {max_f(precision, recall):.3f}")
     assert error < 0.1
     assert max_f(precision, recall) > 0.85

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_the_report_opens_from_disk(finished):
     for name in pictures:
         assert (folder / "results/mini/report" / name).stat().st_size > 500
     assert "http" not in page
+
+
+def test_the_archive_for_vocs_server_is_a_target(finished, snakemake):
+    folder, _ = finished
+    snakemake(folder, "results/mini/voc_test/main.tar.gz", "--configfile", "mini.yaml")
+    with tarfile.open(folder / "results/mini/voc_test/main.tar.gz") as archive:
+        names = archive.getnames()
+    assert len(names) == 6
+    assert names[0] == "results/VOC2012/Segmentation/comp6_test_cls/val_0000.png"
 
 
 def test_then_nothing_to_be_done(finished, snakemake):

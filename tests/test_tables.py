@@ -98,7 +98,7 @@ def test_a_table_literally(tmp_path, specification):
         "Mean ± standard deviation over seeds 0, 1. In brackets: 95 % interval by bootstrap over"
         " images, mean of the seeds. labels: train, 112 images; predictions: val, 54 images."
     )
-    assert lines[9:] == ["Mind."]
+    assert lines[9:] == ["Mind.", "", "![each seed, mean and standard deviation](t.png)"]
     with outputs["csv"].open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3 + 2 * 1
@@ -158,7 +158,10 @@ def test_a_page_of_tables(tmp_path):
         output=tmp_path / "page.md",
         plot=tmp_path / "losses.png",
     )
-    assert (tmp_path / "page.md").read_text() == "## mine\n\n`snakemake x`\n\n### a\n\n### b\n"
+    assert (
+        (tmp_path / "page.md").read_text()
+        == "## mine\n\n`snakemake x`\n\n### a\n\n### b\n\n![training losses by step](losses.png)\n"
+    )
     assert Image.open(tmp_path / "losses.png").size[0] > 300
 
 

@@ -15,9 +15,11 @@ def publish(run: str) -> None:
     made = ROOT / "results" / run / "ablations"
     page = ROOT / "docs" / "results.md"
     begin, end = f"<!-- tables: {run} -->", "<!-- end -->"
+    tables = (made / "tables.md").read_text(encoding="utf-8")
+    tables = tables.replace("](", f"](results/{run}/").replace("## ", "### ")
     text, found = re.subn(
         f"{re.escape(begin)}.*?{re.escape(end)}",
-        lambda _: f"{begin}\n{(made / 'tables.md').read_text(encoding='utf-8')}{end}",
+        lambda _: f"{begin}\n{tables}{end}",
         page.read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )

@@ -60,13 +60,20 @@ def detect_saliency(
     output: Output,
     shard: Shard = 0,
     shards: Shards = 1,
+    device: Device = "auto",
     threads: Threads = 1,
     log: Log = None,
 ) -> None:
     """Compute or read the saliency of the training images."""
     configure(log)
     stage("detect_saliency").run(
-        config, dataset=dataset, output=output, shard=shard, shards=shards, threads=threads
+        config,
+        dataset=dataset,
+        output=output,
+        shard=shard,
+        shards=shards,
+        threads=threads,
+        device=device,
     )
 
 

@@ -78,8 +78,8 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
     """Return a table as Markdown, with what it was measured on.
 
     Args:
-        specification: ``title``, ``note``, ``columns``, ``reference``, and ``rows`` with ``name``,
-            ``label``, ``paper`` and ``paper_source``.
+        specification: ``name``, ``title``, ``note``, ``columns``, ``reference``, and ``rows``
+            with ``name``, ``label``, ``paper`` and ``paper_source``.
         data: one line a row, seed and column: ``row``, ``seed``, ``column``, ``target``, ``split``,
             ``images``, ``value``, ``low``, ``high``.
     """
@@ -105,10 +105,12 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
     note = f"Mean ± standard deviation over seeds {seeds}."
     if data["low"].notna().any():
         note += " In brackets: 95 % interval by bootstrap over images, mean of the seeds."
-    remarks = [f"{note} {_images(data)}.", specification["note"]]
+    picture = f"![each seed, mean and standard deviation]({specification['name']}.png)"
+    remarks = [f"{note} {_images(data)}.", specification["note"], picture]
     return "\n\n".join([f"### {specification['title']}", table, *filter(None, remarks)]) + "\n"
 
 
-def page(title: str, command: str, texts: Sequence[str]) -> str:
-    """Return all tables of a run on one page."""
-    return "\n".join([f"## {title}\n\n`{command}`\n", *texts])
+def page(title: str, command: str, texts: Sequence[str], *, losses: str | None) -> str:
+    """Return all tables of a run on one page; ``losses`` is the picture of the training losses."""
+    pictures = [f"![training losses by step]({losses})\n"] if losses else []
+    return "\n".join([f"## {title}\n\n`{command}`\n", *texts, *pictures])

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Triple = tuple[float, float, float]
 
+GPU = "CUDAExecutionProvider"
+"""ONNX Runtime's name of what runs on a GPU."""
+
 
 @dataclass(frozen=True)
 class DetectorOptions:
@@ -36,18 +39,23 @@ class DetectorOptions:
 class SaliencyNetwork:
     """A loaded detector; calling it with a photograph gives its saliency."""
 
-    def __init__(self, file: Path, options: DetectorOptions, *, threads: int, gpu: bool) -> None:
-        """Load ``file``.
+    def __init__(self, file: Path, options: DetectorOptions, *, threads: int, device: str) -> None:
+        """Load ``file`` on ``device``: cpu, cuda, or auto, which is a GPU if there is one.
 
         Raises:
-            ValueError: if it is no such network, or has no such input or output.
+            ValueError: if it is no such network, has no such input or output, or the device is
+                not to be had.
         """
         import onnxruntime
+
+        available = onnxruntime.get_available_providers()
+        if device.startswith("cuda") and GPU not in available:
+            raise ValueError("this ONNX Runtime knows no GPU; install onnxruntime-gpu, or use auto")
 
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = threads
         settings.log_severity_level = 3
-        wanted = ["CUDAExecutionProvider"] if gpu else []
+        wanted = [GPU] if device != "cpu" and GPU in available else []
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 str(file), settings, providers=[*wanted, "CPUExecutionProvider"]

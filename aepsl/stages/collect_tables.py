@@ -29,4 +29,5 @@ def run(
         losses.setdefault(step, []).append(pd.read_csv(path)["loss"].tolist())
     with replacing(plot) as temporary:
         plot_losses({step: np.array(rows) for step, rows in losses.items()}, temporary)
-    write_text(output, page(name, command, [path.read_text(encoding="utf-8") for path in texts]))
+    tables = [path.read_text(encoding="utf-8") for path in texts]
+    write_text(output, page(name, command, tables, losses=plot.name if curves else None))

@@ -15,7 +15,6 @@ from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import read_grey, read_image
 from aepsl.errors import AepslError
-from aepsl.machine import find_gpus
 from aepsl.saliency.network import DetectorOptions, SaliencyNetwork
 from aepsl.saliency.robust_background import robust_background_saliency
 from aepsl.stages._parallel import mapped
@@ -35,13 +34,12 @@ def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
     return saliency.clip(0, 1)
 
 
-def _network(settings: Saliency, *, threads: int) -> SaliencyNetwork:
+def _network(settings: Saliency, *, threads: int, device: str) -> SaliencyNetwork:
     about = settings.network
     assert about.file is not None
     options = DetectorOptions(**about.model_dump(exclude={"file"}))
     try:
-        gpu = bool(find_gpus())
-        return SaliencyNetwork(Path(about.file), options, threads=threads, gpu=gpu)
+        return SaliencyNetwork(Path(about.file), options, threads=threads, device=device)
     except ValueError as error:
         hint = "set saliency.network as the network's author says"
         raise AepslError.of(about.file, str(error), hint) from None
@@ -52,12 +50,12 @@ def _computed(image: ImageEntry, superpixels: int) -> NDArray[np.float32]:
 
 
 def _maps(
-    images: Sequence[ImageEntry], settings: Saliency, *, threads: int
+    images: Sequence[ImageEntry], settings: Saliency, *, threads: int, device: str
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the saliency of each image; a network has the threads to itself."""
     match settings.method:
         case "network":
-            network = _network(settings, threads=threads)
+            network = _network(settings, threads=threads, device=device)
             shown = tracked(images, total=len(images), what="saliency")
             yield from (network(read_image(Path(image.path))) for image in shown)
             return
@@ -70,7 +68,14 @@ def _maps(
 
 
 def run(
-    config: Slice, *, dataset: Path, output: Path, shard: int, shards: int, threads: int
+    config: Slice,
+    *,
+    dataset: Path,
+    output: Path,
+    shard: int,
+    shards: int,
+    threads: int,
+    device: str,
 ) -> None:
     """Write the saliency of one part of the training images, 0..1, at image size.
 
@@ -82,5 +87,7 @@ def run(
     images = shard_of(manifest.split("train"), shard=shard, shards=shards)
     facts = {"config": config.canonical()}
     with writing_shard(output, kind="saliency", facts=facts) as writer:
-        for image, saliency in zip(images, _maps(images, settings, threads=threads), strict=True):
+        for image, saliency in zip(
+            images, _maps(images, settings, threads=threads, device=device), strict=True
+        ):
             writer.add(image.id, Record({"saliency": saliency.astype(np.float16)}))

@@ -68,6 +68,10 @@ class Workflow(Results):
         used = saliency.method == "network" and saliency.network.file
         return [saliency.network.file] if used and saliency.network.file else []
 
+    def detector_gpu(self, w: Any) -> int:
+        """Return the GPUs that detecting a variant's saliency asks for."""
+        return self.gpu if self.detector(w) else 0
+
     def calibration(self, w: Any) -> list[str]:
         """Return the file with the delta of a step, if it is to be found."""
         if self.variants[w.name].mining.area is None:
