@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aepsl.networks.heads import NetworkShape, SegmentationNetwork
-from aepsl.segmentation.inference import decide, full_probabilities, grid_scores, relabel
+from aepsl.segmentation.inference import (
+    decide,
+    full_probabilities,
+    grid_scores,
+    weighted_probabilities,
+)
 from aepsl.segmentation.psl import (
     auxiliary_masks,
     prohibitive_loss,
@@ -155,10 +160,11 @@ def test_true_labels_never_mark_an_absent_class(seed):
         assert set(mask.unique().tolist()) <= {0, *(1 + present.nonzero().ravel()).tolist()}
 
 
-def test_relabelling_literal():
+def test_weighted_probabilities_literal():
     probabilities = np.array([[[0.3, 0.2]], [[0.4, 0.1]], [[0.3, 0.7]]])
     same = {"height": 1, "width": 2, "stride": 1}
-    logs = np.log(probabilities)
-    assert relabel(logs, np.array([1.0, 1.0]), **same).tolist() == [[1, 2]]
-    # v halves class 1 (0.2 < 0.3) and prohibits class 2
-    assert relabel(logs, np.array([0.5, 0.0]), **same).tolist() == [[0, 0]]
+    unweighted = weighted_probabilities(np.log(probabilities), np.ones(2), **same)
+    np.testing.assert_allclose(unweighted, probabilities, rtol=1e-6)
+    # v halves class 1 and prohibits class 2: 0.3 to 0.2, and 0.2 to 0.05
+    weighted = weighted_probabilities(np.log(probabilities), np.array([0.5, 0.0]), **same)
+    np.testing.assert_allclose(weighted, [[[0.6, 0.8]], [[0.4, 0.2]], [[0, 0]]], rtol=1e-6)

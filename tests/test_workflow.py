@@ -11,7 +11,6 @@ from aepsl.workflow.run import Workflow
 from aepsl.workflow.stages import STAGES, keys_of, value_of
 
 VARIANTS = {
-    "main": {},
     "no-psl": {"segmentation": {"psl": "none"}},
     "deep": {"mining": {"steps": 5}},
     "wide": {"mining": {"delta": 0.3}},
@@ -46,7 +45,7 @@ def test_the_number_of_scores_is_what_sharing_demands(run):
     regions = [file for file in files if file[1].startswith("regions")]
     assert len(regions) == 3 + 2 + 3 + 3  # main, deep's 4 and 5, wide, again
     assert len([f for f in files if f[1] == "labels.json"]) == 4  # main, deep, wide, again
-    assert len([f for f in files if f[1] == "predictions.json"]) == len(VARIANTS)
+    assert len([f for f in files if f[1] == "predictions.json"]) == 1 + len(VARIANTS)
     assert len(files) == len(set(files))
 
 
@@ -80,9 +79,15 @@ def test_swapped_values_are_noticed():
 
 def test_a_wrong_variant_is_refused_by_name():
     with pytest.raises(AepslError, match=r"variant odd: mining\.dleta"):
-        Workflow({"variants": {"main": {}, "odd": {"mining": {"dleta": 1}}}})
+        Workflow({"variants": {"odd": {"mining": {"dleta": 1}}}})
     with pytest.raises(AepslError, match="runtime"):
-        Workflow({"variants": {"main": {}, "odd": {"runtime": {"shards": 9}}}})
+        Workflow({"variants": {"odd": {"runtime": {"shards": 9}}}})
+
+
+@pytest.mark.parametrize("name", ["main", "seed7", "steps-one-seed0"])
+def test_names_of_the_tables_are_not_for_variants(name):
+    with pytest.raises(AepslError, match=f"variants.{name}: the name is taken"):
+        Workflow({"variants": {name: {"seed": 3}}, "ablations": TABLES})
 
 
 def test_every_stage_module_has_a_digest():
@@ -139,6 +144,7 @@ def test_rounds_share_what_comes_before_them():
     [
         ("segmentation", [{"segmentation": {"psl": "none", "psl_after": n}} for n in (1, 2)]),
         ("saliency", [{"saliency": {"method": "none", "superpixels": n}} for n in (50, 60)]),
+        ("relabelled", [{"crf": {"iterations": n}} for n in (3, 4)]),
         ("saliency", [{"saliency": {"network": {"size": n}}} for n in (64, 96)]),
         (
             "labels",
@@ -256,15 +262,15 @@ def test_tables_are_made_of_shared_files():
     # three steps with seed 0 are main's
     assert f"{scenes}/scores/main/predictions.json" in steps
     assert f"{scenes}/classifier/main/step1/curve.csv" in steps
-    assert f"{scenes}/classifier/steps-one-seed7/step1/curve.csv" in steps
+    assert f"{scenes}/classifier/seed7/step1/curve.csv" in steps
     assert len(steps) == 2 * 2 * 3
     bounds = run.table_inputs(SimpleNamespace(table="bounds"))
-    # true masks are no pseudo-labels to score, and AE-PSL with seed 7 is the row of three steps
+    # true masks are no pseudo-labels to score, and AE-PSL with seed 7 is the run with that seed
     assert [path.removeprefix(f"{scenes}/scores/") for path in bounds] == [
         "main/labels.json",
         "main/predictions.json",
-        "steps-three-seed7/labels.json",
-        "steps-three-seed7/predictions.json",
+        "seed7/labels.json",
+        "seed7/predictions.json",
         "bounds-full-seed0/predictions.json",
         "bounds-full-seed7/predictions.json",
     ]

@@ -49,6 +49,9 @@ class Segmentation(Section):
         unit="-",
         source="paper, section 3.2: the equation of S_hat",
     )
+    relabel_crf: bool = knob(
+        False, "Refine these masks by the CRF.", unit="-", source="the paper does not say"
+    )
     train: SegmentationTraining = SegmentationTraining()
 
 

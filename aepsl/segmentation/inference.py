@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from aepsl.networks.heads import SegmentationNetwork
 from aepsl.networks.layers import mirror
-from aepsl.segmentation.psl import auxiliary_masks, image_scores, resize_scores
+from aepsl.segmentation.psl import image_scores, resize_scores, weighted_scores
 
 
 class GridScores(NamedTuple):
@@ -80,15 +80,17 @@ def grid_scores(
     )
 
 
-def relabel(
+def weighted_probabilities(
     log_scores: NDArray[np.floating],
     weights: NDArray[np.floating],
     *,
     height: int,
     width: int,
     stride: int,
-) -> NDArray[np.uint8]:
-    """Return ``argmax_c [1, v] (x) f``, the mask that a trained network gives its own image.
+) -> NDArray[np.float32]:
+    """Return ``[1, v] (x) f``, made to sum to 1: what a trained network says of its own image.
+
+    Its argmax is ``S_hat``, the mask that PSL++ trains on.
 
     Args:
         log_scores: (1 + classes, cells, cells), log-probabilities at ``stride``.
@@ -96,11 +98,14 @@ def relabel(
         height: of the image, pixels.
         width: of the image, pixels.
         stride: pixels from one cell to the next.
+
+    Returns:
+        (1 + classes, height, width), background first.
     """
     scores = torch.from_numpy(log_scores.astype(np.float32))[None]
     full = resize_scores(scores, height=height, width=width, stride=stride).log_softmax(dim=1)
     v = torch.from_numpy(weights.astype(np.float32))[None]
-    return auxiliary_masks(full, v)[0].numpy().astype(np.uint8)
+    return weighted_scores(full, v).softmax(dim=1)[0].numpy()
 
 
 def full_probabilities(

@@ -40,6 +40,17 @@ def segmentation_loss(log_probabilities: Tensor, masks: Tensor) -> Tensor:
     return (summed / labelled).mean()
 
 
+def weighted_scores(log_probabilities: Tensor, image_scores: Tensor) -> Tensor:
+    """Return ``log([1, v] (x) f)``: the background keeps the weight 1, class c has v_c.
+
+    Args:
+        log_probabilities: (n, 1 + classes, h, w), ``log f``, background first.
+        image_scores: (n, classes), v in 0..1; 0 prohibits a class.
+    """
+    weights = functional.pad(image_scores.clamp(min=0).log(), (1, 0))
+    return log_probabilities + weights[:, :, None, None]
+
+
 @torch.no_grad()
 def auxiliary_masks(
     log_probabilities: Tensor, image_scores: Tensor, *, ignored: Tensor | None = None
@@ -58,8 +69,7 @@ def auxiliary_masks(
     Returns:
         (n, h, w) int64 classes.
     """
-    weights = functional.pad(image_scores.clamp(min=0).log(), (1, 0))
-    masks = (log_probabilities + weights[:, :, None, None]).argmax(dim=1)
+    masks = weighted_scores(log_probabilities, image_scores).argmax(dim=1)
     return masks if ignored is None else masks.masked_fill(ignored, IGNORED)
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.config.sections import Slice
-from aepsl.config.segmentation import Crf
 from aepsl.data.images import read_image
-from aepsl.errors import AepslError
 from aepsl.segmentation.crf import CrfOptions, refine
 from aepsl.segmentation.inference import full_probabilities
+from aepsl.stages._crf import crf_options
 from aepsl.stages._parallel import mapped
 from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
@@ -48,12 +46,7 @@ def run(
     Raises:
         AepslError: if pydensecrf is not installed.
     """
-    if find_spec("pydensecrf") is None:
-        raise AepslError.of(
-            "pydensecrf", "is not installed", "install a C++ compiler, then requirements-crf.lock"
-        )
-    settings = config.section("crf", Crf)
-    options = CrfOptions(**settings.model_dump(exclude={"enabled"}))
+    options = crf_options(config)
     manifest, scores = read_manifest(dataset), Store(predictions, kind="predictions")
     images = shard_of(manifest.split("eval"), shard=shard, shards=shards)
     work = partial(_refined, scores=scores, options=options)

@@ -12,12 +12,17 @@ from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import read_image
 from aepsl.networks.heads import SegmentationNetwork
-from aepsl.segmentation.inference import GridScores, grid_scores, relabel
+from aepsl.segmentation.crf import refine
+from aepsl.segmentation.inference import GridScores, grid_scores, weighted_probabilities
+from aepsl.stages._crf import crf_options
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.dataset import read_manifest, shard_of
 from aepsl.stores.records import Record, writing_shard
+
+PROHIBITED = 1e-6
+"""Below it a class takes no part in the CRF: v has prohibited it."""
 
 
 def _weights(by: str, scores: GridScores, labels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -41,7 +46,12 @@ def run(
     shards: int,
     machine: Machine,
 ) -> None:
-    """Write the masks that ``model`` gives one part of the training images, as a label store."""
+    """Write the masks that ``model`` gives one part of the training images, as a label store.
+
+    Raises:
+        AepslError: if they are to be refined, but pydensecrf is not installed.
+    """
+    crf = crf_options(config) if config["segmentation.relabel_crf"] else None
     scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
     torch.set_num_threads(machine.threads)
     manifest = read_manifest(dataset)
@@ -57,13 +67,17 @@ def run(
         for image, present in zip(
             tracked(images, total=len(images), what="relabel"), labels, strict=True
         ):
-            pixels = as_batch(read_image(Path(image.path)), machine.device)
+            photograph = read_image(Path(image.path))
+            pixels = as_batch(photograph, machine.device)
             scores = grid_scores(network, pixels, scales=scales, flip=flip)
-            mask = relabel(
+            probabilities = weighted_probabilities(
                 scores.log_pixels.cpu().numpy(),
                 _weights(config["segmentation.relabel_by"], scores, present),
                 height=image.height,
                 width=image.width,
                 stride=network.stride,
             )
+            mask = probabilities.argmax(axis=0).astype(np.uint8)
+            if crf:
+                mask = refine(photograph, probabilities, threshold=PROHIBITED, options=crf)
             writer.add(image.id, Record({"mask": mask}))

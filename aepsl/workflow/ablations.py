@@ -33,8 +33,14 @@ def table_names(ablations: Ablations) -> list[str]:
 
 
 def overrides(ablations: Ablations) -> dict[str, dict[str, Any]]:
-    """Return what each row's variants override, by name."""
-    return {
+    """Return what each row's variants override, by name.
+
+    First comes the run itself with each seed: what rows share is filed under ``seed<n>``, whichever
+    tables there are.
+    """
+    if not any(_tables(ablations)):
+        return {}
+    return {f"seed{seed}": {"seed": seed} for seed in ablations.seeds} | {
         variant_name(name, row_name, seed): merged(row.override, {"seed": seed})
         for name, table in _tables(ablations)
         for row_name, row in rows_of(table).items()

@@ -10,6 +10,7 @@ from typing import Any
 
 from aepsl.config.run import Config
 from aepsl.config.sections import parse
+from aepsl.errors import AepslError
 from aepsl.machine import find_gpus
 from aepsl.workflow import ablations
 from aepsl.workflow.stages import STAGES
@@ -35,10 +36,12 @@ class Results:
         self.config = parse(Config, config, where="config")
         plain = {key: value for key, value in config.items() if key != "variants"}
         self.names = [self.main, *self.config.variants]
-        self.variants = Variants(
-            plain,
-            {self.main: {}} | self.config.variants | ablations.overrides(self.config.ablations),
-        )
+        rows = ablations.overrides(self.config.ablations)
+        taken = sorted({self.main, *rows} & set(self.config.variants))
+        if taken:
+            hint = "main is the run itself; seed<n> and <table>-<row>-seed<n> are of the tables"
+            raise AepslError.of(f"variants.{taken[0]}", "the name is taken", hint)
+        self.variants = Variants(plain, {self.main: {}} | self.config.variants | rows)
         self.results = f"results/{self.config.run}"
         self._checkpoints = checkpoints
 

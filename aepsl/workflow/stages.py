@@ -53,7 +53,12 @@ STAGES = {
         ("labels.background_threshold", "labels.class_thresholds"), ("saliency",), "assemble_labels"
     ),
     "true_labels": Stage((), ("dataset",), "copy_true_labels"),
-    "relabelled": Stage(("segmentation.relabel_by", *_VIEWS), (), "relabel", "round"),
+    "relabelled": Stage(
+        ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS, "crf"),
+        (),
+        "relabel",
+        "round",
+    ),
     "segmentation": Stage(
         (
             "seed",
@@ -88,6 +93,8 @@ def keys_of(stage: str, config: Config) -> tuple[str, ...]:
             unused = {"mining.delta"}
         case "labels" if config.saliency.method == "none":
             unused = {"labels.background_threshold", "labels.class_thresholds"}
+        case "relabelled" if not config.segmentation.relabel_crf:
+            unused = {"crf"}
         case "segmentation" if config.segmentation.psl == "none":
             unused = {"segmentation.psl_after"}
         case "cams" if len(config.mining.cam_scales) == 1 and not config.mining.cam_flip:

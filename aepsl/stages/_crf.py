@@ -1,0 +1,23 @@
+"""The CRF's options from the configuration."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from aepsl.config.sections import Slice
+from aepsl.config.segmentation import Crf
+from aepsl.errors import AepslError
+from aepsl.segmentation.crf import CrfOptions
+
+
+def crf_options(config: Slice) -> CrfOptions:
+    """Return the kernels that the configuration asks for.
+
+    Raises:
+        AepslError: if pydensecrf is not installed.
+    """
+    if find_spec("pydensecrf") is None:
+        raise AepslError.of(
+            "pydensecrf", "is not installed", "install a C++ compiler, then requirements-crf.lock"
+        )
+    return CrfOptions(**config.section("crf", Crf).model_dump(exclude={"enabled"}))
