@@ -16,12 +16,12 @@ def generator(seed: int, *key: int | str) -> np.random.Generator:
 def shuffled_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """Return the batches of one epoch over ``count`` images, in an order of (seed, epoch) only.
 
-    Each image comes once. A last batch smaller than half a batch joins the one before, so that
-    no step is taken on a handful of images.
+    Each image comes once. A last batch smaller than half a batch, or of one image, joins the one
+    before: no step is taken on a handful, and normalisation needs two.
     """
     order = generator(seed, epoch, "order").permutation(count).tolist()
     batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
-    if len(batches) > 1 and len(batches[-1]) * 2 < batch_size:
+    if len(batches) > 1 and (len(batches[-1]) * 2 < batch_size or len(batches[-1]) == 1):
         last = batches.pop()
         batches[-1] += last
     return batches

@@ -53,7 +53,7 @@ rule collect_tables:
     params:
         code=run.module_code("collect_tables"),
         name=run.config.run,
-        command=run.command,
+        command=run.command(workflow.configfiles),
     shell:
         'aepsl collect-tables --texts "{input.texts}" --curves "{input.curves}" --name {params.name:q}'
         " --command {params.command:q} --output {output.page:q} --plot {output.plot:q} --log {log:q}"

@@ -52,7 +52,7 @@ rule relabel:
         device=run.config.runtime.device,
         gpu=run.gpu,
         mem_mb=6000,
-        runtime=120,
+        runtime=720,
     params:
         shards=run.config.runtime.shards,
         cfg=run.params("relabelled"),

@@ -100,6 +100,19 @@ def test_cross_checks():
     assert Networks().width == 1
 
 
+@pytest.mark.parametrize("name", ["voc-small", "photographs", "voc2012"])
+def test_tables_of_photographs_inherit_no_number_from_the_scenes(name):
+    scenes = yaml.safe_load((ROOT / "config.yaml").read_text())
+    own = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
+    both = merged(scenes, own)["ablations"]["tables"]
+    if both["paper"]:
+        assert both["paper"]["note"] != scenes["ablations"]["tables"]["paper"]["note"]
+    if both["erase"]:
+        inherited = scenes["ablations"]["tables"]["erase"]["rows"]
+        for row, said in both["erase"]["rows"].items():
+            assert said["override"] != inherited[row]["override"], row
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.name)
 def test_configs_say_how_to_run_them(path):
     head = path.read_text().splitlines()

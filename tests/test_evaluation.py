@@ -137,9 +137,20 @@ def test_outline_literal():
 
 def test_void_goes_to_the_nearest_class():
     truth = np.array([[0, 0, 255, 255, 1, 1]], np.uint8)
-    assert fill_void(truth).tolist() == [[0, 0, 0, 1, 1, 1]]
+    assert fill_void(truth, reach=2).tolist() == [[0, 0, 0, 1, 1, 1]]
+    wide = np.array([[0, 255, 255, 255, 255, 1]], np.uint8)
+    assert fill_void(wide, reach=1).tolist() == wide.tolist()
     everything = np.full((2, 2), 255, np.uint8)
-    assert fill_void(everything).tolist() == everything.tolist()
+    assert fill_void(everything, reach=5).tolist() == everything.tolist()
+
+
+def test_a_void_object_beside_it_does_not_spoil_an_outline():
+    truth = np.zeros((60, 80), np.uint8)
+    truth[20:40, 10:40] = 1
+    answer = truth.copy()
+    truth[10:50, 40:70] = 255  # another object, of a class that is not used
+    values = boundary_f(truth, answer, classes=2, tolerance=0.02)
+    assert values.tolist() == [1, 1]
 
 
 def plain_boundary_f(truth, answer, reach):

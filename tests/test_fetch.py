@@ -34,7 +34,8 @@ def write_voc(root, splits):
         for image_id in ids:
             Image.new("RGB", (6, 4)).save(base / f"JPEGImages/{image_id}.jpg")
             mask = np.full((4, 6), int(image_id[-1]), np.uint8)
-            Image.fromarray(mask).save(base / f"SegmentationClass/{image_id}.png")
+            if name != "other":
+                Image.fromarray(mask).save(base / f"SegmentationClass/{image_id}.png")
     return root / "VOCdevkit"
 
 
@@ -64,7 +65,8 @@ def server(tmp_path, monkeypatch):
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{httpd.server_port}"
     voc_md5 = packed(
-        write_voc(tmp_path / "v", {"train": ["a1", "a2"], "val": ["b3"]}), folder / "voc.tar"
+        write_voc(tmp_path / "v", {"train": ["a1", "a2"], "val": ["b3"], "other": ["c4", "c5"]}),
+        folder / "voc.tar",
     )
     about = {"url": f"{address}/voc.tar", "filename": "voc.tar", "md5": voc_md5}
     base = {"base_dir": "VOCdevkit/VOC2012"}
@@ -112,6 +114,13 @@ def test_no_server_is_said_plainly(server, tmp_path):
     with pytest.raises(AepslError, match="could not be fetched") as caught:
         fetch_voc.run(tmp_path / "data", sbd=False)
     assert "put VOC's folders there yourself" in str(caught.value)
+
+
+def test_a_half_unpacked_archive_is_noticed(server, tmp_path):
+    fetch_voc.run(tmp_path / "data", sbd=False)
+    (tmp_path / "data/VOCdevkit/VOC2012/JPEGImages/a2.jpg").unlink()
+    with pytest.raises(AepslError, match="1 photographs are absent, a2 first"):
+        fetch_voc.run(tmp_path / "data", sbd=False)
 
 
 def test_splits_of_another_size_are_refused(server, tmp_path, monkeypatch):

@@ -250,3 +250,17 @@ def test_without_fc6_the_context_is_new():
     model = SegmentationNetwork(classes=2, shape=THIN)
     model.load(bgr_weights(), bgr=True)
     assert model.new_layers() == [model.context, model.segment, model.classify]
+
+
+def test_fully_connected_layers_without_numbers_are_not_loaded():
+    model = Classifier(classes=1, shape=NetworkShape())
+    before = model.context.fc6.weight.detach().clone()
+    tensors = dict(model.backbone.layers.state_dict())
+    for name, shape in (("classifier.0", (4096, 25088)), ("classifier.3", (4096, 4096))):
+        tensors |= {
+            f"{name}.weight": torch.full(shape, torch.nan),
+            f"{name}.bias": torch.zeros(4096),
+        }
+    model.load(tensors, bgr=False)
+    assert model.context.fc6.weight.equal(before)
+    assert model.new_layers() == [model.context, model.classify]

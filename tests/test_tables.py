@@ -58,6 +58,7 @@ def specification(tmp_path):
         "title": "Bounds",
         "note": "Mind.",
         "reference": "full",
+        "confidence": 0.95,
         "columns": columns,
         "rows": rows,
     }
@@ -82,13 +83,13 @@ def test_a_table_literally(tmp_path, specification):
         "last step: loss",
         "labels: mIoU, %",
         "predictions: mIoU, %",
-        "of full supervision",
+        "share of “full”",
         "paper, mIoU %",
     ]
     assert cells(lines[4]) == [
         "weak ¦ labels",
-        "0.125 ± 0.000",
-        "70.0 ± 0.0",
+        "0.125",  # one file for all seeds has no spread
+        "70.0",
         "55.0 ± 7.1 [40.0, 60.0]",
         "0.69 ± 0.09",
         "55.0 (quoted)",
@@ -118,6 +119,7 @@ def test_one_seed_has_no_spread(specification):
                 "target": "predictions",
                 "split": "val",
                 "images": 7,
+                "source": name,
                 "value": value,
                 "low": None,
                 "high": None,
@@ -127,7 +129,7 @@ def test_one_seed_has_no_spread(specification):
     )
     text = markdown(specification | {"columns": ["predictions.miou"]}, data)
     assert cells(text.splitlines()[4])[1:3] == ["25.0", "0.50"]
-    assert "over seeds 3." in text
+    assert "Seed 3." in text
 
 
 def test_without_truth_a_table_has_dashes(tmp_path, specification):

@@ -292,6 +292,27 @@ def test_the_runs_own_target_knows_nothing_of_tables():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            {"tables": {"x": {"title": "X", "rows": {}, "columns": ["predictions.mIoU"]}}},
+            r"no column predictions\.mIoU, but predictions\.miou",
+        ),
+        (
+            {
+                "tables": {
+                    "x": {"title": "X", "rows": {"y": {"label": "Y", "override": {"seed": 1}}}}
+                }
+            },
+            "overrides the seed",
+        ),
+        ({"tables": {"a-b": {"title": "X", "rows": {}}}}, "should match pattern"),
+        (
+            {
+                "tables": {
+                    "x": {"title": "X", "rows": {"y": {"label": "Y", "override": {"variants": {}}}}}
+                }
+            },
+            "variant x-y-seed0: overrides variants",
+        ),
         ({"loss_curves": "steps.five"}, "loss_curves names steps.five, which is no row"),
         ({"tables": {"x": {"title": "X", "rows": {}, "reference": "y"}}}, "which is no row"),
         (
@@ -307,3 +328,47 @@ def test_the_runs_own_target_knows_nothing_of_tables():
 def test_wrong_tables_are_refused(change, message):
     with pytest.raises(AepslError, match=message):
         Workflow({"ablations": change})
+
+
+def test_the_command_names_the_configurations_that_were_given():
+    run = Workflow({})
+    assert run.command(["/p/config.yaml"]) == "snakemake --cores N ablations"
+    given = [Path.cwd() / "configs/voc2012.yaml", "configs/voc-shared.yaml", "config.yaml"]
+    assert run.command(given).endswith("--configfile configs/voc2012.yaml configs/voc-shared.yaml")
+
+
+def embedded():
+    import yaml
+
+    root = Path(__file__).resolve().parent.parent
+    return yaml.safe_load((root / "config.yaml").read_text())
+
+
+def test_the_embedded_tables_train_each_network_once():
+    run = Workflow(embedded())
+    files = {f for t in run.tables() for f in run.table_inputs(SimpleNamespace(table=t))}
+    predictions = {f for f in files if f.endswith("/predictions.json")}
+    # without PSL after 1-4 steps, PSL, three more ways of it, no saliency, true masks
+    assert len(predictions) == 3 * (4 + 1 + 3 + 1 + 1)
+    assert len({f for f in files if f.endswith("/labels.json")}) == 3 * (4 + 5 + 1 + 2)
+    # by seed, the regions of four steps and of five more ways to erase
+    assert len({f for f in files if "/regions-step" in f}) == 3 * (4 + 5)
+
+
+def test_a_new_table_in_front_moves_nothing_that_is_shared():
+    config = embedded()
+    before = Workflow(config)
+    first = {"first": {"title": "F", "rows": {"y": {"label": "Y"}}}}
+    config["ablations"]["tables"] = first | config["ablations"]["tables"]
+    after = Workflow(config)
+    for table in before.tables():
+        w = SimpleNamespace(table=table)
+        assert before.table_inputs(w) == after.table_inputs(w)
+
+
+def test_masks_that_need_the_crf_are_refused_without_it(monkeypatch):
+    monkeypatch.setattr("aepsl.workflow.results.find_spec", lambda name: None)
+    again = {"segmentation": {"relabel_rounds": 1, "relabel_crf": True}}
+    with pytest.raises(AepslError, match="relabel_crf is set, but pydensecrf is not"):
+        Workflow({"variants": {"again": again}})
+    assert Workflow(embedded()).missing

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import difflib
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aepsl.config.sections import Section, knob
+
+Name = Annotated[str, Field(pattern=r"^\w+$")]
+"""Of a table or row: without a dash, which parts them in the names of variants."""
+
+OF_MASKS = (
+    "miou",
+    "iou",
+    "precision",
+    "recall",
+    "boundary_f",
+    "coverage",
+    "error",
+)
+MEASURES = {
+    "classifier": ("loss", "recall"),
+    "saliency": ("mae", "max_f"),
+    "regions": OF_MASKS,
+    "labels": OF_MASKS,
+    "relabelled": OF_MASKS,
+    "predictions": OF_MASKS,
+    "predictions_crf": OF_MASKS,
+}
+"""What can be scored, and by which measures."""
 
 
 class Row(Section):
@@ -18,6 +42,13 @@ class Row(Section):
     paper_source: Literal["quoted", "read off a figure", "recalled"] = knob(
         "recalled", "How sure that figure is.", unit="-", source="-"
     )
+
+    @field_validator("override")
+    @classmethod
+    def _leaves_the_seed_alone(cls, override: dict[str, Any]) -> dict[str, Any]:
+        if "seed" in override:
+            raise ValueError("overrides the seed; every row has all of ablations.seeds")
+        return override
 
 
 class Table(Section):
@@ -34,9 +65,19 @@ class Table(Section):
     reference: str | None = knob(
         None, "The row that each is divided by, in a column of its own.", unit="-", source="-"
     )
-    rows: dict[str, Row | None] = knob(
+    rows: dict[Name, Row | None] = knob(
         ..., "Rows by name; null leaves one out.", unit="-", source="-"
     )
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_known(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        known = [f"{target}.{name}" for target, names in MEASURES.items() for name in names]
+        for column in columns:
+            if column not in known:
+                near = difflib.get_close_matches(column, known, n=1)
+                raise ValueError(f"no column {column}" + (f", but {near[0]}" if near else ""))
+        return columns
 
     @model_validator(mode="after")
     def _reference_is_a_row(self) -> Table:
@@ -51,7 +92,7 @@ class Ablations(Section):
     seeds: tuple[int, ...] = knob(
         (0, 1, 2), "Seeds of every row.", unit="-", source="chosen", min_length=1
     )
-    tables: dict[str, Table | None] = knob(
+    tables: dict[Name, Table | None] = knob(
         {}, "Tables by name; null leaves one out.", unit="-", source="-"
     )
     loss_curves: str | None = knob(

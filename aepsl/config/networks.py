@@ -38,7 +38,12 @@ class Networks(Section):
         source="needed from scratch",
     )
     dropout: float = knob(
-        0.5, "Dropout after fc6 and fc7.", unit="share", source="VGG-16", ge=0, lt=1
+        0.5,
+        "Dropout after fc6 and fc7; DeepLabV3's pyramid has its own, 0.5.",
+        unit="share",
+        source="VGG-16",
+        ge=0,
+        lt=1,
     )
     frozen_blocks: int = knob(
         0, "Leading blocks of the backbone kept as loaded.", unit="blocks", source="-", ge=0, le=5

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from aepsl.config.ablations import Ablations
 from aepsl.config.data import Data
+from aepsl.config.evaluation import Evaluation
 from aepsl.config.labels import Labels, Saliency
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks
 from aepsl.config.sections import Section, knob
 from aepsl.config.segmentation import Crf, Prediction, Segmentation
 
-
-class Evaluation(Section):
-    """How answers are scored."""
-
-    boundary_tolerance: float = knob(
-        0.0075,
-        "How far off an outline may lie.",
-        unit="share of the diagonal",
-        source="Csurka et al. 2013",
-        gt=0,
-    )
-    resamples: int = knob(
-        1000, "Sets of images drawn for intervals.", unit="sets", source="usual", ge=10
-    )
-    confidence: float = knob(0.95, "Of the intervals.", unit="share", source="usual", gt=0, lt=1)
-    voc_competition: Literal["comp5", "comp6"] = knob(
-        "comp6",
-        "Folder in the test server's archive: comp6 if anything but VOC was learnt from.",
-        unit="-",
-        source="VOC; ImageNet's weights count",
-    )
+VariantName = Annotated[str, Field(pattern=r"^[\w.-]+$")]
 
 
 class Report(Section):
@@ -44,7 +25,7 @@ class Report(Section):
 
 
 class Runtime(Section):
-    """How the work is done; nothing here makes anything run again."""
+    """How the work is done; of these only the number of shards makes anything run again."""
 
     shards: int = knob(1, "Parts of each per-image stage.", unit="jobs", source="-", ge=1)
     threads: int = knob(
@@ -82,7 +63,7 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     runtime: Runtime = Runtime()
     ablations: Ablations = Ablations()
-    variants: dict[str, dict[str, Any]] = knob(
+    variants: dict[VariantName, dict[str, Any]] = knob(
         {}, "Named overrides of the keys above; main has none.", unit="-", source="-"
     )
 

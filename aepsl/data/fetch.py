@@ -55,16 +55,21 @@ def fetch_voc(folder: Path) -> Path:
 
 
 def check_splits(voc: Path, names: Sequence[str]) -> None:
-    """Refuse splits of another size than they have in the dataset.
+    """Refuse splits of another size than they have in the dataset, or without their photographs.
 
     Raises:
         AepslError: if one has.
     """
     for name in names:
-        found = len(read_ids(_split(voc, name)))
-        if found != EXPECTED[name]:
-            what = f"{found} images instead of {EXPECTED[name]}"
-            raise AepslError.of(_split(voc, name), what, "remove the dataset and fetch it again")
+        ids = read_ids(_split(voc, name))
+        hint = "remove the dataset and fetch it again"
+        if len(ids) != EXPECTED[name]:
+            what = f"{len(ids)} images instead of {EXPECTED[name]}"
+            raise AepslError.of(_split(voc, name), what, hint)
+        absent = [i for i in ids if not (voc / "JPEGImages" / f"{i}.jpg").is_file()]
+        if absent:
+            what = f"{len(absent)} photographs are absent, {absent[0]} first"
+            raise AepslError.of(voc / "JPEGImages", what, hint)
 
 
 def fetch_sbd(folder: Path) -> Path:

@@ -158,9 +158,9 @@ def index_dataset(
     with ThreadPoolExecutor(threads) as pool:
         reads = list(progress(pool.map(lambda job: _read(*job), wanted), len(wanted)))
     problems += [problem for read in reads for problem in read.problems]
-    if not wanted and not problems:
-        hint = "check data.classes and the splits"
-        problems.append(Problem(str(root), "no image shows any of the classes used", hint))
+    if not any(split == "train" for *_, split in wanted) and not problems:
+        what = f"no image of {split_names['train']} shows any of the classes used"
+        problems.append(Problem(str(root), what, "check data.classes and the splits"))
     if problems:
         raise AepslError(problems, f"{root}: {len(problems)} problem(s), nothing was indexed:")
     entries = tuple(read.entry for read in reads if read.entry)

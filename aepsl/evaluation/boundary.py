@@ -11,20 +11,30 @@ from aepsl.masks import IGNORED
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
-def fill_void(truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the mask with each void pixel (255) given the class of the nearest other one.
+def fill_void(truth: NDArray[np.uint8], *, reach: float) -> NDArray[np.uint8]:
+    """Return the mask with bands of void (255) given the class of the nearest other pixel.
 
-    VOC leaves a band of void along outlines; the outline then runs along its middle.
+    VOC leaves a band of void along outlines; the outline then runs along its middle. Wider void
+    areas, whole objects of no class, stay void.
+
+    Args:
+        truth: (height, width); 255 is void.
+        reach: half the width of the widest band, in pixels.
     """
     void = truth == IGNORED
     if not void.any() or void.all():
         return truth
-    _, nearest = cv2.distanceTransformWithLabels(
+    away, nearest = cv2.distanceTransformWithLabels(
         void.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     classes = np.zeros(int(nearest.max()) + 1, np.uint8)
     classes[nearest[~void]] = truth[~void]
-    return classes[nearest]
+    deep = away > reach
+    if not deep.any():
+        return classes[nearest]
+    from_deep = cv2.distanceTransform((~deep).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    wide = void & (from_deep <= reach + 1)
+    return np.where(wide, IGNORED, classes[nearest]).astype(np.uint8)
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -58,12 +68,15 @@ def boundary_f(
         (classes,), 0..1; NaN for a class that has no outline in truth nor answer.
     """
     reach = tolerance * float(np.hypot(*truth.shape))
-    filled = fill_void(truth)
+    filled = fill_void(truth, reach=reach)
+    unknown = filled == IGNORED
     values = np.full(classes, np.nan)
     for number in np.union1d(filled, answer):
         if number == IGNORED:
             continue
-        true_lines, lines = outline(filled == number), outline(answer == number)
+        # What borders on the unknown is no outline, and nothing inside it is judged.
+        true_lines = outline((filled == number) | unknown) & ~unknown
+        lines = outline((answer == number) | unknown) & ~unknown
         if true_lines.any() or lines.any():
             precision, recall = _met(lines, true_lines, reach), _met(true_lines, lines, reach)
             both = precision + recall

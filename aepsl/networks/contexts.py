@@ -74,8 +74,9 @@ class LargeFov(nn.Sequential):
 
 def _first(tensors: Mapping[str, Tensor], *names: str) -> tuple[Tensor, Tensor] | None:
     for name in names:
-        if f"{name}.weight" in tensors:
-            return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        pair = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
+        if pair[0] is not None and pair[1] is not None and pair[0].isfinite().all():
+            return pair[0], pair[1]
     return None
 
 

@@ -38,9 +38,9 @@ def column_title(column: str) -> str:
     return f"{TARGETS.get(target, target)}: {MEASURES.get(measure, measure)}{unit}"
 
 
-def shown(column: str, values: pd.Series) -> str:
-    """Return a mean with its standard deviation over seeds, or a dash."""
-    values = values.dropna()
+def shown(column: str, rows: pd.DataFrame) -> str:
+    """Return a mean with its standard deviation over seeds, or a dash; what all share has none."""
+    values = rows.drop_duplicates("source")["value"].dropna()
     if values.empty:
         return "–"
     scale, digits = (1, 3) if column in PLAIN else (100, 1)
@@ -79,12 +79,13 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
 
     Args:
         specification: ``name``, ``title``, ``note``, ``columns``, ``reference``, and ``rows``
-            with ``name``, ``label``, ``paper`` and ``paper_source``.
+            with ``name``, ``label``, ``paper`` and ``paper_source``; ``confidence`` of intervals.
         data: one line a row, seed and column: ``row``, ``seed``, ``column``, ``target``, ``split``,
-            ``images``, ``value``, ``low``, ``high``.
+            ``images``, ``source``, ``value``, ``low``, ``high``.
     """
     columns, reference = specification["columns"], specification["reference"]
     main = columns[-1]
+    labels = {row["name"]: row["label"] for row in specification["rows"]}
     lines = []
     for row in specification["rows"]:
         mine = data[data["row"] == row["name"]]
@@ -92,19 +93,21 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
         for column in columns:
             part = mine[mine["column"] == column]
             interval = _interval(part) if column == main else ""
-            cells[column_title(column)] = shown(column, part["value"]) + interval
+            cells[column_title(column)] = shown(column, part) + interval
         if reference:
-            cells["of full supervision" if reference == "full" else f"of {reference}"] = _ratio(
-                data, row["name"], reference, main
-            )
+            cells[f"share of “{labels[reference]}”"] = _ratio(data, row["name"], reference, main)
         if any(other["paper"] is not None for other in specification["rows"]):
             cells["paper, mIoU %"] = _paper(row)
         lines.append(cells)
     table = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
-    seeds = ", ".join(str(seed) for seed in sorted(data["seed"].unique()))
-    note = f"Mean ± standard deviation over seeds {seeds}."
+    seeds = [str(seed) for seed in sorted(data["seed"].unique())]
+    note = f"Seed {''.join(seeds)}."
+    if len(seeds) > 1:
+        note = f"Mean ± standard deviation over seeds {', '.join(seeds)}."
     if data["low"].notna().any():
-        note += " In brackets: 95 % interval by bootstrap over images, mean of the seeds."
+        percent = f"{100 * specification['confidence']:g} %"
+        note += f" In brackets: {percent} interval by bootstrap over images"
+        note += ", mean of the seeds." if len(seeds) > 1 else "."
     picture = f"![each seed, mean and standard deviation]({specification['name']}.png)"
     remarks = [f"{note} {_images(data)}.", specification["note"], picture]
     return "\n\n".join([f"### {specification['title']}", table, *filter(None, remarks)]) + "\n"

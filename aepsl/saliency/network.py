@@ -55,13 +55,20 @@ class SaliencyNetwork:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = threads
         settings.log_severity_level = 3
-        wanted = [GPU] if device != "cpu" and GPU in available else []
+        number = int(device.partition(":")[2] or 0)
+        wanted: list[Any] = []
+        if device != "cpu" and GPU in available:
+            wanted = [(GPU, {"device_id": number})]
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 str(file), settings, providers=[*wanted, "CPUExecutionProvider"]
             )
         except Exception as error:  # the library raises classes of its own, without a common base
             raise ValueError(f"not a network that ONNX Runtime reads ({error})") from None
+        if device.startswith("cuda") and GPU not in self._session.get_providers():
+            raise ValueError(
+                "ONNX Runtime could not use the GPU; install the CUDA it was built for"
+            )
         self._options = options
         self._input = _named(options.input, self._session.get_inputs(), "input")
         self._output = _named(options.output, self._session.get_outputs(), "output")

@@ -52,9 +52,7 @@ def weighted_scores(log_probabilities: Tensor, image_scores: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def auxiliary_masks(
-    log_probabilities: Tensor, image_scores: Tensor, *, ignored: Tensor | None = None
-) -> Tensor:
+def auxiliary_masks(log_probabilities: Tensor, image_scores: Tensor) -> Tensor:
     """Return ``S_hat = argmax_c [1, v] (x) f(I; theta)``: the online auxiliary mask.
 
     The background keeps the weight 1; the classes are weighted by how much the classification
@@ -64,13 +62,11 @@ def auxiliary_masks(
     Args:
         log_probabilities: (n, 1 + classes, h, w), ``log f``, background first.
         image_scores: (n, classes), v in 0..1.
-        ignored: (n, h, w), where the answer is 255; nowhere by default.
 
     Returns:
         (n, h, w) int64 classes.
     """
-    masks = weighted_scores(log_probabilities, image_scores).argmax(dim=1)
-    return masks if ignored is None else masks.masked_fill(ignored, IGNORED)
+    return weighted_scores(log_probabilities, image_scores).argmax(dim=1)
 
 
 def image_scores(logits: Tensor) -> Tensor:

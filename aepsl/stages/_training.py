@@ -26,7 +26,7 @@ from aepsl.training.schedules import Schedule
 
 @dataclass(frozen=True)
 class Machine:
-    """How a training is run; none of it changes the result."""
+    """How a training is run; device and threads decide the last bits, loader processes nothing."""
 
     device: torch.device
     threads: int

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aepsl.config.run import Evaluation
+from aepsl.config.evaluation import Evaluation
 from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import encode_mask

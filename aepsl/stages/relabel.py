@@ -21,9 +21,6 @@ from aepsl.stores.atomic import digest_of
 from aepsl.stores.dataset import read_manifest, shard_of
 from aepsl.stores.records import Record, writing_shard
 
-PROHIBITED = 1e-6
-"""Below it a class takes no part in the CRF: v has prohibited it."""
-
 
 def _weights(by: str, scores: GridScores, labels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return v: the image's scores, its labels, or 1 for every class."""
@@ -79,5 +76,6 @@ def run(
             )
             mask = probabilities.argmax(axis=0).astype(np.uint8)
             if crf:
-                mask = refine(photograph, probabilities, threshold=PROHIBITED, options=crf)
+                threshold = float(config["prediction.threshold"])
+                mask = refine(photograph, probabilities, threshold=threshold, options=crf)
             writer.add(image.id, Record({"mask": mask}))

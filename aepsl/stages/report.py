@@ -84,7 +84,7 @@ def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
         | {
             "what": describe(row),
             "miou": _percent(row["miou"]),
-            "interval": " – ".join(map(_percent, row["miou_interval"])),
+            "interval": " – ".join(map(_percent, row["miou_interval"])) if row["images"] else "–",
             "boundary_f": _percent(class_mean(row["boundary_f"])),
             "coverage": _percent(row["coverage"]),
             "error": _percent(row["error"]),

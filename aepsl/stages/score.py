@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config.run import Evaluation
+from aepsl.config.evaluation import Evaluation
 from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.evaluation.boundary import boundary_f

@@ -14,6 +14,20 @@ from aepsl.report.tables import PLAIN, column_title, markdown
 from aepsl.stages.summarise import class_mean
 from aepsl.stores.atomic import read_json, replacing, write_text
 
+COLUMNS = (
+    "row",
+    "label",
+    "seed",
+    "column",
+    "target",
+    "split",
+    "images",
+    "source",
+    "value",
+    "low",
+    "high",
+)
+
 
 def _measures(path: Path) -> dict[str, Any]:
     """Return what a score file, or the last epoch of a training curve, says."""
@@ -47,6 +61,7 @@ def _lines(specification: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                     "target": target,
                     "split": measures.get("split"),
                     "images": measures.get("images"),
+                    "source": scores[target],
                     "value": _value(measures, measure),
                     "low": low if measure == "miou" else None,
                     "high": high if measure == "miou" else None,
@@ -56,7 +71,7 @@ def _lines(specification: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def run(*, specification: str, output: Path, text: Path, plot: Path) -> None:
     """Write the table that ``specification`` (JSON) describes."""
     table = json.loads(specification)
-    data = pd.DataFrame(list(_lines(table)))
+    data = pd.DataFrame(list(_lines(table)), columns=COLUMNS)
     write_text(output, data.to_csv(index=False, lineterminator="\n"))
     write_text(text, markdown(table, data))
     rows: dict[str, dict[str, list[float]]] = {row["label"]: {} for row in table["rows"]}

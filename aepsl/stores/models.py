@@ -93,7 +93,9 @@ def torchvision_weights(backbone: str, name: str) -> Tensors:
     from torchvision.models import get_model_weights
 
     try:
-        return dict(get_model_weights(backbone)[name].get_state_dict(check_hash=True))
+        tensors = dict(get_model_weights(backbone)[name].get_state_dict(check_hash=True))
     except (OSError, RuntimeError) as error:
         hint = "download it once elsewhere and give networks.weights the file"
         raise AepslError.of(name, f"could not be downloaded ({error})", hint) from None
+    # Some of torchvision's files hold no numbers in the layers that they are not meant for.
+    return {key: tensor for key, tensor in tensors.items() if tensor.isfinite().all()}

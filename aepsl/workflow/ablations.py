@@ -68,7 +68,7 @@ def files_of(ablations: Ablations, name: str, locate: Locate) -> list[str]:
     return list(dict.fromkeys(path for path in found if path))
 
 
-def specification(ablations: Ablations, name: str, locate: Locate) -> str:
+def specification(ablations: Ablations, name: str, locate: Locate, *, confidence: float) -> str:
     """Return what table ``name`` says and where its numbers stand, as JSON."""
     table = ablations.tables[name]
     assert table is not None
@@ -88,6 +88,6 @@ def specification(ablations: Ablations, name: str, locate: Locate) -> str:
         }
         for row_name, row in rows_of(table).items()
     ]
-    facts = {"name": name, "title": table.title, "reference": table.reference}
-    facts |= {"note": table.note}
+    facts: dict[str, Any] = {"name": name, "title": table.title, "reference": table.reference}
+    facts |= {"note": table.note, "confidence": confidence}
     return json.dumps(facts | {"columns": table.columns, "rows": rows}, sort_keys=True)

@@ -42,8 +42,18 @@ class Results:
             hint = "main is the run itself; seed<n> and <table>-<row>-seed<n> are of the tables"
             raise AepslError.of(f"variants.{taken[0]}", "the name is taken", hint)
         self.variants = Variants(plain, {self.main: {}} | self.config.variants | rows)
+        if not find_spec("pydensecrf"):
+            self._refuse_crf()
         self.results = f"results/{self.config.run}"
         self._checkpoints = checkpoints
+
+    def _refuse_crf(self) -> None:
+        """Refuse variants that cannot do without the CRF; predictions merely go unrefined."""
+        for name, config in self.variants.items():
+            if config.segmentation.relabel_crf and config.segmentation.relabel_rounds:
+                what = "segmentation.relabel_crf is set, but pydensecrf is not installed"
+                hint = "install a C++ compiler, then requirements-crf.lock"
+                raise AepslError.of(f"variant {name}", what, hint)
 
     # What is there
 

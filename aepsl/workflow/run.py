@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -217,13 +218,11 @@ class Workflow(Results):
             for step in range(1, self.steps(name) + 1)
         ]
 
-    @property
-    def command(self) -> str:
-        """Return the command that makes the tables."""
-        config = (
-            "" if self.config.run == "scenes" else f" --configfile configs/{self.config.run}.yaml"
-        )
-        return f"snakemake --cores N ablations{config}"
+    def command(self, config_files: Sequence[str | Path]) -> str:
+        """Return the command that makes the tables, with the configurations as seen from here."""
+        given = [os.path.relpath(p) for p in config_files if Path(p).name != "config.yaml"]
+        options = ["--configfile", *given] if given else []
+        return " ".join(["snakemake --cores N ablations", *options])
 
     @property
     def table_pattern(self) -> str:
@@ -236,4 +235,9 @@ class Workflow(Results):
 
     def table_specification(self, w: Any) -> str:
         """Return what a table says and where its numbers stand, as JSON."""
-        return ablations.specification(self.config.ablations, w.table, self.score_file)
+        return ablations.specification(
+            self.config.ablations,
+            w.table,
+            self.score_file,
+            confidence=self.config.evaluation.confidence,
+        )

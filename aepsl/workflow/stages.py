@@ -22,6 +22,7 @@ class Stage(NamedTuple):
 
 
 _DATA = tuple(f"data.{name}" for name in Data.model_fields if name != "scenes")
+_OF_CRF = ("prediction.threshold", "crf")
 _VIEWS = ("prediction.scales", "prediction.flip")
 
 STAGES = {
@@ -54,7 +55,7 @@ STAGES = {
     ),
     "true_labels": Stage((), ("dataset",), "copy_true_labels"),
     "relabelled": Stage(
-        ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS, "crf"),
+        ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS, *_OF_CRF),
         (),
         "relabel",
         "round",
@@ -94,7 +95,7 @@ def keys_of(stage: str, config: Config) -> tuple[str, ...]:
         case "labels" if config.saliency.method == "none":
             unused = {"labels.background_threshold", "labels.class_thresholds"}
         case "relabelled" if not config.segmentation.relabel_crf:
-            unused = {"crf"}
+            unused = set(_OF_CRF)
         case "segmentation" if config.segmentation.psl == "none":
             unused = {"segmentation.psl_after"}
         case "cams" if len(config.mining.cam_scales) == 1 and not config.mining.cam_flip:

@@ -17,7 +17,7 @@ from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
 from aepsl.workflow.stages import keys_of, needs_of, value_of
 
-FIXED = ("run", "runtime", "report", "evaluation", "ablations")
+FIXED = ("run", "runtime", "report", "evaluation", "ablations", "variants")
 """What no variant may override: it is said once for a run."""
 
 
