@@ -197,6 +197,46 @@ def test_cam_is_another_librarys(backbone):
             torch.testing.assert_close(ours[number], theirs.relu(), rtol=1e-4, atol=1e-4)
 
 
+def symmetric_classifier():
+    """A classifier whose kernels are their own mirror images: it cannot tell left from right."""
+    torch.manual_seed(2)
+    model = Classifier(classes=3, shape=NetworkShape(width=1 / 16, fc6_dilation=1)).eval()
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight.copy_((layer.weight + layer.weight.flip(3)) / 2)
+        torch.nn.init.normal_(model.classify.weight)
+    return model
+
+
+def views_of(image, **options):
+    from aepsl.config.mining import Mining
+    from aepsl.stages.extract_cams import _views
+
+    with torch.inference_mode():
+        model, device = symmetric_classifier(), torch.device("cpu")
+        return list(_views(model, image, [0, 2], mining=Mining(**options), device=device))
+
+
+@pytest.mark.parametrize("width", [65, 66, 72])
+def test_the_mirrored_view_lies_on_the_same_cells(width):
+    image = np.random.default_rng(0).integers(0, 255, (40, width, 3), dtype=np.uint8)
+    padding = (1 - width) % 8  # until the last pixel has a cell
+    padded = np.pad(image, ((0, 0), (0, padding), (0, 0)), mode="edge")
+    plain = views_of(padded)[0].maps[..., : -(-width // 8)]
+    _, mirrored = views_of(image, cam_flip=True)
+    scale = plain.max()
+    assert scale > 0
+    np.testing.assert_allclose(mirrored.maps / scale, plain / scale, atol=1e-3)
+
+
+def test_views_of_scales_know_their_stride():
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    views = views_of(image, cam_scales=(1, 2), cam_flip=True)
+    assert [view.stride for view in views] == [8, 8, 4, 4]
+    assert [view.maps.shape for view in views] == [(2, 5, 8)] * 2 + [(2, 10, 15)] * 2
+
+
 def test_one_view_is_left_as_it_is():
     maps = np.random.default_rng(0).random((2, 3, 4)).astype(np.float16)
     merged = merge_views([View(maps, 16.0)], normalise_first=False)

@@ -222,6 +222,26 @@ def test_auto_counts_the_steps_that_succeeded(tmp_path, verdicts, steps):
     assert len(run.verdicts("main")) == min(steps + 1, 8)
 
 
+def test_auto_in_a_row_of_a_table(tmp_path):
+    judged = Judged(tmp_path, [True, True, False])
+    rows = {
+        "found": {"label": "found", "override": {"mining": {"steps": "auto"}}},
+        "two": {"label": "2", "override": {"mining": {"steps": 2}}},
+    }
+    columns = ["classifier.loss", "regions.miou", "labels.miou"]
+    tables = {"steps": {"title": "Steps", "columns": columns, "rows": rows}}
+    run = Workflow({"ablations": {"seeds": [0], "tables": tables}}, judged)
+    found = run.table_inputs(SimpleNamespace(table="steps"))
+    scenes = "results/scenes"
+    # Both end with step 2; what follows is shared no further, for another verdict would part them.
+    assert found == [
+        f"{scenes}/classifier/main/step2/curve.csv",
+        f"{scenes}/scores/main/regions-step2.json",
+        f"{scenes}/scores/steps-found-seed0/labels.json",
+        f"{scenes}/scores/steps-two-seed0/labels.json",
+    ]
+
+
 def test_a_fixed_number_of_steps_asks_no_checkpoint():
     run = Workflow({"mining": {"steps": 2}}, None)
     assert run.steps("main") == 2
