@@ -12,6 +12,7 @@ rule generate_scenes:
         f"{run.results}/benchmarks/generate_scenes/{{name}}.tsv"
     conda:
         "../envs/aepsl.yaml"
+    threads: run.config.runtime.processes
     resources:
         mem_mb=1000,
         runtime=10,
@@ -19,7 +20,8 @@ rule generate_scenes:
         cfg=run.params("scenes"),
         code=run.code("scenes"),
     shell:
-        "aepsl generate-scenes --config {params.cfg:q} --output {output:q} --log {log:q}"
+        "aepsl generate-scenes --config {params.cfg:q} --output {output:q} --threads {threads}"
+        " --log {log:q}"
 
 
 rule index_dataset:
@@ -33,7 +35,7 @@ rule index_dataset:
         f"{run.results}/benchmarks/index_dataset/{{name}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.config.runtime.processes
     resources:
         mem_mb=2000,
         runtime=60,

@@ -134,7 +134,7 @@ rule refine_predictions:
         f"{run.results}/benchmarks/refine_predictions/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.config.runtime.processes
     resources:
         mem_mb=2000,
         runtime=240,

@@ -12,6 +12,7 @@ from aepsl.evaluation.confusion import (
     error_inside,
     intersection_over_union,
     mean_iou,
+    object_area,
     precision_and_recall,
 )
 from aepsl.evaluation.saliency import max_f, saliency_counts
@@ -72,12 +73,13 @@ def test_wrong_input_is_refused():
         confusion_matrix(np.zeros(3, np.uint8), np.full(3, 7, np.uint8), classes=2)
 
 
-def test_precision_recall_coverage_and_error_literally():
+def test_precision_recall_area_coverage_and_error_literally():
     # rows: truth 0, 1; columns: answers 0, 1, none
     matrix = np.array([[6, 2, 2], [1, 3, 1]])
     precision, recall = precision_and_recall(matrix)
     assert precision.tolist() == [6 / 7, 3 / 5]
     assert recall.tolist() == [6 / 10, 3 / 5]
+    assert object_area(matrix) == 5 / 15
     assert coverage(matrix) == 12 / 15
     assert error_inside(matrix) == 3 / 12
 
@@ -88,6 +90,7 @@ def test_nothing_answered_has_no_precision():
     assert np.isnan(precision).all()
     assert recall[0] == 0
     assert np.isnan(recall[1])
+    assert object_area(matrix) == 0
     assert coverage(matrix) == 0
     assert np.isnan(error_inside(matrix))
 

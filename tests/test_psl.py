@@ -128,6 +128,32 @@ def test_scales_keep_the_cells(network, flip):
     assert scores.image.sum().item() == pytest.approx(1)
 
 
+class Identity(torch.nn.Module):
+    """A network of stride 1 that says of each pixel what the pixel says."""
+
+    stride = 1
+
+    def forward(self, images):
+        class Scores:
+            pixels = images.clamp(min=1e-6).log()
+            image = images.mean(dim=(2, 3))[:, 1:]
+
+        return Scores
+
+
+def test_scales_average_what_each_size_says_literally():
+    rows = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3], [0.3, 0.3, 0.4]])  # row, class
+    image = rows.T.reshape(1, 3, 3, 1).expand(1, 3, 3, 4)
+    scores = grid_scores(Identity(), image, scales=[1, 2], flip=False)
+    a, b, c = rows
+    # Twice the size: a, 3/4 a + 1/4 b, 1/4 a + 3/4 b, ...; back to the size: logarithms by pairs.
+    twice = [a, 0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b, 0.75 * b + 0.25 * c]
+    twice = torch.stack([*twice, 0.25 * b + 0.75 * c, c]).log()
+    expected = (rows + ((twice[::2] + twice[1::2]) / 2).softmax(dim=1)) / 2
+    for column in range(4):
+        torch.testing.assert_close(scores.log_pixels.exp()[:, :, column].T, expected)
+
+
 def test_batched_is_single(network):
     images = torch.rand(3, 3, 40, 40) * 255
     with torch.inference_mode():

@@ -226,6 +226,7 @@ def test_a_score_file_literally(tmp_path):
     assert found["iou"] == pytest.approx({"background": 2 / 3, "bird": 2 / 3, "cat": 1 / 2})
     assert found["precision"] == pytest.approx({"background": 1, "bird": 2 / 3, "cat": 1})
     assert found["recall"] == pytest.approx({"background": 2 / 3, "bird": 1, "cat": 1 / 2})
+    assert found["area"] == 4 / 7
     assert found["coverage"] == 6 / 7
     assert found["error"] == 1 / 6
     low, high = found["miou_interval"]

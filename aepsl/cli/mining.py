@@ -34,10 +34,12 @@ commands = typer.Typer()
 
 
 @commands.command()
-def generate_scenes(config: Settings, output: Output, log: Log = None) -> None:
+def generate_scenes(
+    config: Settings, output: Output, threads: Threads = 1, log: Log = None
+) -> None:
     """Generate the embedded dataset, in VOC's layout."""
     configure(log)
-    stage("generate_scenes").run(config, output=output)
+    stage("generate_scenes").run(config, output=output, threads=threads)
 
 
 @commands.command()

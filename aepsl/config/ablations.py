@@ -18,6 +18,7 @@ OF_MASKS = (
     "precision",
     "recall",
     "boundary_f",
+    "area",
     "coverage",
     "error",
 )

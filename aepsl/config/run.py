@@ -35,6 +35,13 @@ class Runtime(Section):
         source="-",
         ge=1,
     )
+    processes: int = knob(
+        2,
+        "Processes of scenes, index and CRF, which nothing runs beside.",
+        unit="processes",
+        source="2 cores",
+        ge=1,
+    )
     workers: int = knob(0, "Loader processes of a training.", unit="processes", source="-", ge=0)
     device: str = knob(
         "auto",

@@ -75,6 +75,11 @@ def coverage(matrix: Counts) -> float:
     return float(_share(matrix[:, :-1].sum(), matrix.sum()))
 
 
+def object_area(matrix: Counts) -> float:
+    """Return the share of the pixels answered with an object's class; NaN without pixels."""
+    return float(_share(matrix[:, 1:-1].sum(), matrix.sum()))
+
+
 def error_inside(matrix: Counts) -> float:
     """Return the share of the answers that is wrong; NaN if there are no answers."""
     answered = matrix[:, :-1].sum()

@@ -22,6 +22,7 @@ MEASURES = {
     "precision": "precision",
     "miou": "mIoU",
     "boundary_f": "boundary F",
+    "area": "area",
     "coverage": "covered",
     "error": "wrong inside",
     "mae": "MAE",

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from aepsl.config.data import Scenes
 from aepsl.config.sections import Slice
-from aepsl.console import tracked
 from aepsl.data.images import write_mask
 from aepsl.data.scenes import SceneOptions, make_scene
 from aepsl.randomness import generator
+from aepsl.stages._parallel import mapped
 
 
-def run(config: Slice, *, output: Path) -> None:
+def _write(
+    job: tuple[str, int], *, seed: int, options: SceneOptions, output: Path
+) -> tuple[str, str, str]:
+    """Write one scene; return its split, id and labels."""
+    split, number = job
+    image_id = f"{split}_{number:04d}"
+    scene = make_scene(generator(seed, split, number), options)
+    Image.fromarray(scene.image).save(output / "JPEGImages" / f"{image_id}.png")
+    write_mask(output / "SegmentationClass" / f"{image_id}.png", scene.mask)
+    return split, image_id, " ".join(scene.labels)
+
+
+def run(config: Slice, *, output: Path, threads: int) -> None:
     """Generate the scenes of both splits into the folder ``output``."""
     scenes = config.section("data.scenes", Scenes)
     options = SceneOptions(
@@ -30,13 +43,8 @@ def run(config: Slice, *, output: Path) -> None:
     jobs = [(split, number) for split, count in splits.items() for number in range(count)]
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    rows = []
-    for split, number in tracked(jobs, total=len(jobs), what="scenes"):
-        image_id = f"{split}_{number:04d}"
-        scene = make_scene(generator(scenes.seed, split, number), options)
-        Image.fromarray(scene.image).save(output / "JPEGImages" / f"{image_id}.png")
-        write_mask(output / "SegmentationClass" / f"{image_id}.png", scene.mask)
-        rows.append((split, image_id, " ".join(scene.labels)))
+    work = partial(_write, seed=scenes.seed, options=options, output=output)
+    rows = list(mapped(work, jobs, threads=threads, what="scenes"))
     for split in splits:
         ids = "".join(f"{image_id}\n" for owner, image_id, _ in rows if owner == split)
         (output / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(ids)

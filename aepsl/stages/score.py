@@ -20,6 +20,7 @@ from aepsl.evaluation.confusion import (
     error_inside,
     intersection_over_union,
     mean_iou,
+    object_area,
     precision_and_recall,
 )
 from aepsl.evaluation.saliency import max_f, saliency_counts
@@ -91,6 +92,7 @@ def _of_masks(
     return {
         "miou": _number(float(mean_iou(matrix))),
         "miou_interval": [_number(value) for value in interval],
+        "area": _number(object_area(matrix)),
         "coverage": _number(coverage(matrix)),
         "error": _number(error_inside(matrix)),
         "confusion": matrix.tolist(),
