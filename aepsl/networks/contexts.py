@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from aepsl.networks.layers import convolution
 
@@ -84,6 +83,8 @@ class Aspp(nn.Sequential):
     """Atrous spatial pyramid pooling and a 3x3 convolution: DeepLabV3's head but its last layer."""
 
     def __init__(self, inputs: int, *, stride: int) -> None:
+        from torchvision.models.segmentation.deeplabv3 import ASPP
+
         channels = ASPP_CHANNELS
         super().__init__(
             ASPP(inputs, ASPP_RATES[stride], channels),

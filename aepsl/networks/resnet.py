@@ -7,8 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet50
-from torchvision.ops import FrozenBatchNorm2d
 
 from aepsl.networks.backbones import Backbone, BackboneShape, copy_tensors
 
@@ -25,6 +23,9 @@ class ResNet50(Backbone):
     }
 
     def __init__(self, shape: BackboneShape) -> None:
+        from torchvision.models import resnet50
+        from torchvision.ops import FrozenBatchNorm2d
+
         super().__init__()
         dilated = {8: [False, True, True], 16: [False, False, True]}[shape.stride]
         norm = FrozenBatchNorm2d if shape.fixed_norm else nn.BatchNorm2d
