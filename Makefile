@@ -2,7 +2,7 @@
 BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: check test test-slow test-data schema picture publish lock
+.PHONY: check test test-slow test-data schema picture bad-input publish lock
 
 check: ## style, types, import law, rules
 	ruff check .
@@ -12,8 +12,8 @@ check: ## style, types, import law, rules
 	snakefmt --check Snakefile rules/*.smk
 	snakemake --lint
 
-test: ## minutes
-	pytest
+test: ## minutes, on two cores
+	pytest -n 2 --dist loadfile
 
 test-slow: ## real runs that take longer
 	pytest -m slow
@@ -26,6 +26,9 @@ schema: ## config.schema.json from aepsl/config
 
 picture: ## docs/rulegraph.png, needs graphviz
 	snakemake --rulegraph 2> /dev/null | tred 2> /dev/null | dot -Tpng -Gdpi=110 > docs/rulegraph.png
+
+bad-input: ## docs/bad-input.md, from running every case
+	cd tests && python bad_input.py
 
 publish: ## docs/results.md gets the tables of a run: RUN=scenes
 	python tools/publish.py $(RUN)

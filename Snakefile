@@ -2,7 +2,6 @@
 
 In: photographs and their image labels (config.yaml: data). Out: results/<run>/, with the trained
 network, its predictions, scores.json and report/index.html.
-
 Steps: index -> [train classifier -> extract CAMs -> erase regions] x steps -> saliency -> labels
 -> train segmentation with PSL -> predict -> CRF -> score -> report.
 Targets: all (the default), ablations (the tables of config.yaml: ablations).
@@ -23,7 +22,7 @@ configfile: "config.yaml"
 
 
 try:
-    run = Workflow(config, checkpoints)
+    run = Workflow.checked(config, checkpoints)
 except AepslError as error:
     raise WorkflowError(str(error))
 
@@ -36,6 +35,7 @@ wildcard_constraints:
     step=r"[1-9]\d*",
     round=r"\d+",
     shard=r"\d+",
+    part="train|eval",
 
 
 rule all:

@@ -71,7 +71,7 @@ def main() -> None:
         sys.exit(__doc__)
     set_up(tests=task == "test")
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    command = ["pytest", *arguments]
+    command = ["pytest", "-n", "2", "--dist", "loadfile", *arguments]
     if task == "run":
         given = any(part.startswith(("--cores", "-c", "--profile")) for part in arguments)
         command = ["snakemake", *([] if given else ["--cores", "all"]), *arguments]

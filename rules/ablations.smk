@@ -16,7 +16,8 @@ rule tabulate:
         text=f"{run.results}/ablations/{{table}}.md",
         plot=f"{run.results}/ablations/{{table}}.png",
     log:
-        f"{run.results}/logs/tabulate/{{table}}.log",
+        run=f"{run.results}/logs/tabulate/{{table}}.log",
+        checksums=f"{run.results}/checksums/tabulate/{{table}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/tabulate/{{table}}.tsv"
     wildcard_constraints:
@@ -31,7 +32,7 @@ rule tabulate:
         spec=run.table_specification,
     shell:
         "aepsl tabulate --specification {params.spec:q} --output {output.data:q}"
-        " --text {output.text:q} --plot {output.plot:q} --log {log:q}"
+        " --text {output.text:q} --plot {output.plot:q} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule collect_tables:
@@ -42,7 +43,8 @@ rule collect_tables:
         page=f"{run.results}/ablations/tables.md",
         plot=f"{run.results}/ablations/losses.png",
     log:
-        f"{run.results}/logs/collect_tables.log",
+        run=f"{run.results}/logs/collect_tables.log",
+        checksums=f"{run.results}/checksums/collect_tables.sha256",
     benchmark:
         f"{run.results}/benchmarks/collect_tables.tsv"
     conda:
@@ -56,4 +58,4 @@ rule collect_tables:
         command=run.command(workflow.configfiles),
     shell:
         'aepsl collect-tables --texts "{input.texts}" --curves "{input.curves}" --name {params.name:q}'
-        " --command {params.command:q} --output {output.page:q} --plot {output.plot:q} --log {log:q}"
+        " --command {params.command:q} --output {output.page:q} --plot {output.plot:q} --log {log.run:q} --checksums {log.checksums:q}"

@@ -1,13 +1,15 @@
 # In: data.root (VOC's layout), or nothing for the generated scenes.
-# Out: dataset/<name>/manifest.json, every image checked and described.
-# Steps: generate_scenes (scenes only) -> index_dataset.
+# Out: train_images/<name>/ and eval_images/<name>/, every photograph checked and described;
+# train_truth/<name>/ and eval_truth/<name>/, the same of the true masks, for scores only.
+# Steps: generate_scenes (scenes only) -> index_images -> index_truth.
 
 
 rule generate_scenes:
     output:
-        directory(f"{run.results}/scenes/{{name}}"),
+        f"{run.results}/scenes/{{name}}/scenes.json",
     log:
-        f"{run.results}/logs/generate_scenes/{{name}}.log",
+        run=f"{run.results}/logs/generate_scenes/{{name}}.log",
+        checksums=f"{run.results}/checksums/generate_scenes/{{name}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/generate_scenes/{{name}}.tsv"
     conda:
@@ -21,28 +23,56 @@ rule generate_scenes:
         code=run.code("scenes"),
     shell:
         "aepsl generate-scenes --config {params.cfg:q} --output {output:q} --threads {threads}"
-        " --log {log:q}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
-rule index_dataset:
+rule index_images:
     input:
-        unpack(run.dataset_inputs),
+        run.scenes,
     output:
-        f"{run.results}/dataset/{{name}}/manifest.json",
+        f"{run.results}/{{part}}_images/{{name}}/manifest.json",
     log:
-        f"{run.results}/logs/index_dataset/{{name}}.log",
+        run=f"{run.results}/logs/index_images/{{name}}-{{part}}.log",
+        checksums=f"{run.results}/checksums/index_images/{{name}}-{{part}}.sha256",
     benchmark:
-        f"{run.results}/benchmarks/index_dataset/{{name}}.tsv"
+        f"{run.results}/benchmarks/index_images/{{name}}-{{part}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.processes
     resources:
+        root=run.root,
+        labels_csv=run.labels_csv,
         mem_mb=2000,
         runtime=60,
     params:
-        cfg=run.params("dataset"),
-        code=run.code("dataset"),
-        scenes=run.scenes_option,
+        cfg=run.index_params("images"),
+        code=run.module_code("index_images"),
     shell:
-        "aepsl index-dataset --config {params.cfg:q} {params.scenes} --output {output:q}"
-        " --threads {threads} --log {log:q}"
+        "aepsl index-images --config {params.cfg:q} --part {wildcards.part} --root {resources.root:q}"
+        ' --labels-csv "{resources.labels_csv}" --output {output:q} --threads {threads}'
+        " --log {log.run:q} --checksums {log.checksums:q}"
+
+
+rule index_truth:
+    input:
+        dataset=run.indexed,
+    output:
+        f"{run.results}/{{part}}_truth/{{name}}/manifest.json",
+    log:
+        run=f"{run.results}/logs/index_truth/{{name}}-{{part}}.log",
+        checksums=f"{run.results}/checksums/index_truth/{{name}}-{{part}}.sha256",
+    benchmark:
+        f"{run.results}/benchmarks/index_truth/{{name}}-{{part}}.tsv"
+    priority: 10  # what is wrong with masks is said before anything is trained
+    conda:
+        "../envs/aepsl.yaml"
+    resources:
+        root=run.root,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        cfg=run.index_params("truth"),
+        code=run.module_code("index_truth"),
+    shell:
+        "aepsl index-truth --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
+        " --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"

@@ -5,17 +5,19 @@
 
 rule score:
     input:
-        dataset=run.dataset,
+        truth=run.scored_truth,
         store=run.scored_store,
     output:
         f"{run.results}/scores/{{name}}/{{target}}.json",
     log:
-        f"{run.results}/logs/score/{{name}}-{{target}}.log",
+        run=f"{run.results}/logs/score/{{name}}-{{target}}.log",
+        checksums=f"{run.results}/checksums/score/{{name}}-{{target}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/score/{{name}}-{{target}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     resources:
+        root=run.root,
         mem_mb=1000,
         runtime=60,
     params:
@@ -23,8 +25,8 @@ rule score:
         code=run.module_code("score"),
         options=run.score_options,
     shell:
-        'aepsl score --config {params.cfg:q} --dataset {input.dataset:q} --store "{input.store}"'
-        " {params.options} --variant {wildcards.name} --output {output:q} --log {log:q}"
+        'aepsl score --config {params.cfg:q} --truth {input.truth:q} --root {resources.root:q} --store "{input.store}"'
+        " {params.options} --variant {wildcards.name} --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule summarise:
@@ -34,7 +36,8 @@ rule summarise:
         scores=f"{run.results}/scores.json",
         table=f"{run.results}/scores.csv",
     log:
-        f"{run.results}/logs/summarise.log",
+        run=f"{run.results}/logs/summarise.log",
+        checksums=f"{run.results}/checksums/summarise.sha256",
     benchmark:
         f"{run.results}/benchmarks/summarise.tsv"
     conda:
@@ -46,7 +49,7 @@ rule summarise:
         code=run.module_code("summarise"),
     shell:
         "aepsl summarise {input:q} --output {output.scores:q} --table {output.table:q}"
-        " --log {log:q}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule report:
@@ -56,12 +59,14 @@ rule report:
         page=f"{run.results}/report/index.html",
         pictures=directory(f"{run.results}/report/pictures"),
     log:
-        f"{run.results}/logs/report.log",
+        run=f"{run.results}/logs/report.log",
+        checksums=f"{run.results}/checksums/report.sha256",
     benchmark:
         f"{run.results}/benchmarks/report.tsv"
     conda:
         "../envs/aepsl.yaml"
     resources:
+        root=run.main_root,
         mem_mb=2000,
         runtime=30,
     params:
@@ -70,23 +75,25 @@ rule report:
         variant=run.main,
         seed=run.config.seed,
     shell:
-        "aepsl report --dataset {input.dataset:q} --scores {input.scores:q}"
+        "aepsl report --dataset {input.dataset:q} --evaluated {input.evaluated:q} --truth {input.truth:q}"
+        " --root {resources.root:q} --scores {input.scores:q}"
         ' --cams "{input.cams}" --regions "{input.regions}" --saliency "{input.saliency}"'
         ' --labels "{input.labels}" --predictions "{input.shown}"'
         ' --classifier-curves "{input.curves}" --segmentation-curve {input.segmentation:q}'
         ' --verdicts "{input.verdicts}"'
         " --name {params.name:q} --variant {params.variant:q} --seed {params.seed}"
-        " --output {output.page:q} --log {log:q}"
+        " --output {output.page:q} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule pack_voc_test:
     input:
-        dataset=run.dataset,
+        truth=run.evaluated_masks,
         masks=run.final_masks,
     output:
         f"{run.results}/voc_test/{{name}}.tar.gz",
     log:
-        f"{run.results}/logs/pack_voc_test/{{name}}.log",
+        run=f"{run.results}/logs/pack_voc_test/{{name}}.log",
+        checksums=f"{run.results}/checksums/pack_voc_test/{{name}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/pack_voc_test/{{name}}.tsv"
     conda:
@@ -95,8 +102,8 @@ rule pack_voc_test:
         mem_mb=1000,
         runtime=60,
     params:
-        cfg=run.evaluation,
+        cfg=run.competition,
         code=run.module_code("pack_voc_test"),
     shell:
-        "aepsl pack-voc-test --config {params.cfg:q} --dataset {input.dataset:q}"
-        ' --masks "{input.masks}" --output {output:q} --log {log:q}'
+        "aepsl pack-voc-test --config {params.cfg:q} --truth {input.truth:q}"
+        ' --masks "{input.masks}" --output {output:q} --log {log.run:q} --checksums {log.checksums:q}'

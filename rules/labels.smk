@@ -6,18 +6,20 @@
 rule detect_saliency:
     input:
         dataset=run.dataset,
-        detector=run.detector,
     output:
         store=f"{run.results}/saliency/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/saliency/{{name}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/detect_saliency/{{name}}-{{shard}}.log",
+        run=f"{run.results}/logs/detect_saliency/{{name}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/detect_saliency/{{name}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/detect_saliency/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        root=run.root,
+        source=run.saliency_source,
         device=run.config.runtime.device,
         gpu=run.detector_gpu,
         mem_mb=4000,
@@ -27,9 +29,10 @@ rule detect_saliency:
         cfg=run.params("saliency"),
         code=run.code("saliency"),
     shell:
-        "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q}"
+        "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
+        ' --source "{resources.source}"'
         " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
-        " --device {resources.device} --log {log:q}"
+        " --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule assemble_labels:
@@ -41,7 +44,8 @@ rule assemble_labels:
         store=f"{run.results}/labels/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/labels/{{name}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/assemble_labels/{{name}}-{{shard}}.log",
+        run=f"{run.results}/logs/assemble_labels/{{name}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/assemble_labels/{{name}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/assemble_labels/{{name}}-{{shard}}.tsv"
     conda:
@@ -56,27 +60,30 @@ rule assemble_labels:
     shell:
         "aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q}"
         ' --regions "{input.regions}" --saliency "{input.saliency}"'
-        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule copy_true_labels:
     input:
         dataset=run.dataset,
+        truth=run.true_masks,
     output:
         store=f"{run.results}/true_labels/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/true_labels/{{name}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/copy_true_labels/{{name}}-{{shard}}.log",
+        run=f"{run.results}/logs/copy_true_labels/{{name}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/copy_true_labels/{{name}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/copy_true_labels/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     resources:
+        root=run.root,
         mem_mb=1000,
         runtime=60,
     params:
         shards=run.config.runtime.shards,
         code=run.code("true_labels"),
     shell:
-        "aepsl copy-true-labels --dataset {input.dataset:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
+        "aepsl copy-true-labels --dataset {input.dataset:q} --root {resources.root:q} --truth {input.truth:q} --output {output.store:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --log {log.run:q} --checksums {log.checksums:q}"

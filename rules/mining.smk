@@ -9,7 +9,8 @@ rule start_mining:
     output:
         f"{run.results}/regions/step0/0.json",
     log:
-        f"{run.results}/logs/start_mining.log",
+        run=f"{run.results}/logs/start_mining.log",
+        checksums=f"{run.results}/checksums/start_mining.sha256",
     benchmark:
         f"{run.results}/benchmarks/start_mining.tsv"
     conda:
@@ -20,25 +21,27 @@ rule start_mining:
     params:
         code=run.module_code("start_mining"),
     shell:
-        "aepsl start-mining --output {output:q} --log {log:q}"
+        "aepsl start-mining --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule train_classifier:
     input:
         dataset=run.dataset,
         regions=run.inputs("regions", back=1),
-        weights=run.weights,
     output:
         model=f"{run.results}/classifier/{{name}}/step{{step}}/model.safetensors",
         curve=f"{run.results}/classifier/{{name}}/step{{step}}/curve.csv",
     log:
-        f"{run.results}/logs/train_classifier/{{name}}-step{{step}}.log",
+        run=f"{run.results}/logs/train_classifier/{{name}}-step{{step}}.log",
+        checksums=f"{run.results}/checksums/train_classifier/{{name}}-step{{step}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/train_classifier/{{name}}-step{{step}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        root=run.root,
+        weights=run.weights,
         workers=run.config.runtime.workers,
         device=run.config.runtime.device,
         gpu=run.gpu,
@@ -48,10 +51,12 @@ rule train_classifier:
         cfg=run.params("classifier"),
         code=run.code("classifier"),
     shell:
-        "aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q}"
+        "aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         ' --regions "{input.regions}" --step {wildcards.step}'
         " --output {output.model:q} --curve {output.curve:q}"
-        " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
+        f" --work {run.results}/work/classifier-{{wildcards.name}}-step{{wildcards.step}}"
+        ' --weights "{resources.weights}"'
+        " --code {params.code} --threads {threads} --device {resources.device} --workers {resources.workers} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 checkpoint judge_training:
@@ -61,7 +66,8 @@ checkpoint judge_training:
     output:
         f"{run.results}/success/{{name}}/step{{step}}/verdict.json",
     log:
-        f"{run.results}/logs/judge_training/{{name}}-step{{step}}.log",
+        run=f"{run.results}/logs/judge_training/{{name}}-step{{step}}.log",
+        checksums=f"{run.results}/checksums/judge_training/{{name}}-step{{step}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/judge_training/{{name}}-step{{step}}.tsv"
     conda:
@@ -74,7 +80,7 @@ checkpoint judge_training:
         code=run.code("success"),
     shell:
         "aepsl judge-training --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --curve {input.curve:q} --step {wildcards.step} --output {output:q} --log {log:q}"
+        " --curve {input.curve:q} --step {wildcards.step} --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule extract_cams:
@@ -86,13 +92,15 @@ rule extract_cams:
         store=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
         manifest=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/extract_cams/{{name}}-step{{step}}-{{shard}}.log",
+        run=f"{run.results}/logs/extract_cams/{{name}}-step{{step}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/extract_cams/{{name}}-step{{step}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/extract_cams/{{name}}-step{{step}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
         mem_mb=6000,
@@ -102,9 +110,9 @@ rule extract_cams:
         cfg=run.params("cams"),
         code=run.code("cams"),
     shell:
-        "aepsl extract-cams --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
+        "aepsl extract-cams --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q} --model {input.model:q}"
         ' --regions "{input.regions}" --step {wildcards.step} --output {output.store:q}'
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule calibrate_delta:
@@ -113,7 +121,8 @@ rule calibrate_delta:
     output:
         f"{run.results}/calibration/{{name}}/step{{step}}/delta.json",
     log:
-        f"{run.results}/logs/calibrate_delta/{{name}}-step{{step}}.log",
+        run=f"{run.results}/logs/calibrate_delta/{{name}}-step{{step}}.log",
+        checksums=f"{run.results}/checksums/calibrate_delta/{{name}}-step{{step}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/calibrate_delta/{{name}}-step{{step}}.tsv"
     conda:
@@ -126,7 +135,7 @@ rule calibrate_delta:
         code=run.code("calibration"),
     shell:
         'aepsl calibrate-delta --config {params.cfg:q} --cams "{input.cams}"'
-        " --output {output:q} --log {log:q}"
+        " --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule erase_regions:
@@ -139,7 +148,8 @@ rule erase_regions:
         store=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
         manifest=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/erase_regions/{{name}}-step{{step}}-{{shard}}.log",
+        run=f"{run.results}/logs/erase_regions/{{name}}-step{{step}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/erase_regions/{{name}}-step{{step}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/erase_regions/{{name}}-step{{step}}-{{shard}}.tsv"
     conda:
@@ -155,4 +165,4 @@ rule erase_regions:
         "aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q}"
         ' --cams "{input.cams}" --regions "{input.regions}" --calibrated "{input.calibrated}"'
         " --step {wildcards.step} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --log {log.run:q} --checksums {log.checksums:q}"

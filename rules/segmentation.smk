@@ -8,18 +8,20 @@ rule train_segmentation:
     input:
         dataset=run.dataset,
         labels=run.training_labels,
-        weights=run.weights,
     output:
         model=f"{run.results}/segmentation/{{name}}/round{{round}}/model.safetensors",
         curve=f"{run.results}/segmentation/{{name}}/round{{round}}/curve.csv",
     log:
-        f"{run.results}/logs/train_segmentation/{{name}}-round{{round}}.log",
+        run=f"{run.results}/logs/train_segmentation/{{name}}-round{{round}}.log",
+        checksums=f"{run.results}/checksums/train_segmentation/{{name}}-round{{round}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/train_segmentation/{{name}}-round{{round}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        root=run.root,
+        weights=run.weights,
         workers=run.config.runtime.workers,
         device=run.config.runtime.device,
         gpu=run.gpu,
@@ -29,9 +31,11 @@ rule train_segmentation:
         cfg=run.params("segmentation"),
         code=run.code("segmentation"),
     shell:
-        "aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q}"
+        "aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         ' --labels "{input.labels}" --output {output.model:q} --curve {output.curve:q}'
-        " --threads {threads} --device {resources.device} --workers {resources.workers} --log {log:q}"
+        f" --work {run.results}/work/segmentation-{{wildcards.name}}-round{{wildcards.round}}"
+        ' --weights "{resources.weights}"'
+        " --code {params.code} --threads {threads} --device {resources.device} --workers {resources.workers} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule relabel:
@@ -42,13 +46,15 @@ rule relabel:
         store=f"{run.results}/relabelled/{{name}}/round{{round}}/{{shard}}.h5",
         manifest=f"{run.results}/relabelled/{{name}}/round{{round}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/relabel/{{name}}-round{{round}}-{{shard}}.log",
+        run=f"{run.results}/logs/relabel/{{name}}-round{{round}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/relabel/{{name}}-round{{round}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/relabel/{{name}}-round{{round}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
         mem_mb=6000,
@@ -58,26 +64,28 @@ rule relabel:
         cfg=run.params("relabelled"),
         code=run.code("relabelled"),
     shell:
-        "aepsl relabel --config {params.cfg:q} --dataset {input.dataset:q}"
+        "aepsl relabel --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         " --model {input.model:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule predict:
     input:
-        dataset=run.dataset,
+        dataset=run.evaluated,
         model=run.final_network,
     output:
         store=f"{run.results}/predictions/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/predictions/{{name}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/predict/{{name}}-{{shard}}.log",
+        run=f"{run.results}/logs/predict/{{name}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/predict/{{name}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/predict/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
         mem_mb=6000,
@@ -87,9 +95,9 @@ rule predict:
         cfg=run.params("predictions"),
         code=run.code("predictions"),
     shell:
-        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
+        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         " --model {input.model:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule predict_shown:
@@ -100,13 +108,15 @@ rule predict_shown:
         store=f"{run.results}/shown/{{name}}/0.h5",
         manifest=f"{run.results}/shown/{{name}}/0.json",
     log:
-        f"{run.results}/logs/predict_shown/{{name}}.log",
+        run=f"{run.results}/logs/predict_shown/{{name}}.log",
+        checksums=f"{run.results}/checksums/predict_shown/{{name}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/predict_shown/{{name}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.threads
     resources:
+        root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
         mem_mb=6000,
@@ -116,26 +126,28 @@ rule predict_shown:
         code=run.code("predictions"),
         images=run.config.report.images,
     shell:
-        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --split train --limit {params.images}"
-        " --output {output.store:q} --threads {threads} --device {resources.device} --log {log:q}"
+        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
+        " --model {input.model:q} --limit {params.images}"
+        " --output {output.store:q} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule refine_predictions:
     input:
-        dataset=run.dataset,
+        dataset=run.evaluated,
         predictions=run.predictions,
     output:
         store=f"{run.results}/crf/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/crf/{{name}}/{{shard}}.json",
     log:
-        f"{run.results}/logs/refine_predictions/{{name}}-{{shard}}.log",
+        run=f"{run.results}/logs/refine_predictions/{{name}}-{{shard}}.log",
+        checksums=f"{run.results}/checksums/refine_predictions/{{name}}-{{shard}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/refine_predictions/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.processes
     resources:
+        root=run.root,
         mem_mb=2000,
         runtime=240,
     params:
@@ -143,9 +155,9 @@ rule refine_predictions:
         cfg=run.params("crf"),
         code=run.code("crf"),
     shell:
-        "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q}"
+        "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         ' --predictions "{input.predictions}" --output {output.store:q}'
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --log {log:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule export_masks:
@@ -154,7 +166,8 @@ rule export_masks:
     output:
         directory(f"{run.results}/masks/{{name}}"),
     log:
-        f"{run.results}/logs/export_masks/{{name}}.log",
+        run=f"{run.results}/logs/export_masks/{{name}}.log",
+        checksums=f"{run.results}/checksums/export_masks/{{name}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/export_masks/{{name}}.tsv"
     conda:
@@ -165,4 +178,4 @@ rule export_masks:
     params:
         code=run.module_code("export_masks"),
     shell:
-        'aepsl export-masks --masks "{input}" --output {output:q} --log {log:q}'
+        'aepsl export-masks --masks "{input}" --output {output:q} --log {log.run:q} --checksums {log.checksums:q}'

@@ -1,6 +1,7 @@
 """Shared fixtures: where the photographs are, small datasets in VOC's layout, real runs."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,8 +24,10 @@ def shared_data():
 class VocFolder:
     """A tiny dataset in VOC's layout, to break in one way at a time."""
 
-    def __init__(self, root: Path, ids=("a", "b", "c")):
+    def __init__(self, root: Path, ids=("a", "b", "c"), make=True):
         self.root, self.ids = root, list(ids)
+        if not make:
+            return
         for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
             (root / name).mkdir(parents=True)
         rng = np.random.default_rng(0)
@@ -54,6 +57,33 @@ class VocFolder:
         lines = ["image,labels", *(f"{image_id},{labels}" for image_id, labels in rows)]
         self.labels.write_text("\n".join(lines) + "\n")
 
+    def index(self, output, part="train", threads=1, **data):
+        """Index one split as its stage does; return its manifest."""
+        from aepsl.config.sections import Slice
+        from aepsl.stages import index_images
+        from aepsl.stores.dataset import read_images
+
+        settings = {"adapter": "voc", "root": "sha256:0", "labels": "csv", "labels_csv": "-"}
+        index_images.run(
+            Slice({"data": settings | {"class_names": ["cat", "dog"]} | data}),
+            part=part,
+            root=self.root,
+            labels_csv=None if data.get("labels") == "xml" else self.labels,
+            output=output,
+            threads=threads,
+        )
+        return read_images(output, root=self.root)
+
+    def index_truth(self, dataset, output, **data):
+        """Index the true masks of the images in a manifest; return theirs."""
+        from aepsl.config.sections import Slice
+        from aepsl.stages import index_truth
+        from aepsl.stores.dataset import read_truth
+
+        settings = {"adapter": "voc", "root": "sha256:0", "class_names": ["cat", "dog"]} | data
+        index_truth.run(Slice({"data": settings}), dataset=dataset, root=self.root, output=output)
+        return read_truth(output, root=self.root)
+
 
 @pytest.fixture
 def voc_folder(tmp_path):
@@ -79,3 +109,22 @@ def run_snakemake(folder, *arguments, check=True):
 def snakemake():
     """Return a function that runs the real Snakemake in a folder."""
     return run_snakemake
+
+
+def new_project(folder):
+    """Copy what a user has after a clone, as far as Snakemake reads it, into ``folder``."""
+    for name in ("Snakefile", "rules", "config.yaml", "envs", "profiles"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_miniature(tmp_path_factory):
+    """Return a project in which the miniature of the scenes is done; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    new_project(folder)
+    shutil.copy(ROOT / "tests" / "mini.yaml", folder / "mini.yaml")
+    result = run_snakemake(folder, "--configfile", "mini.yaml")
+    (folder / "said.txt").write_text(result.stdout)
+    return folder

@@ -38,6 +38,9 @@ def on_a_terminal(code):
     return shown.decode()
 
 
+ROT = '{"data": {"rot": 1}}'
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -45,9 +48,12 @@ def on_a_terminal(code):
         (["inspect", "absent.json"], "absent.json"),
         (["inspect", __file__], "test_cli.py"),
         (["no-such-stage"], "No such command"),
-        (["index-dataset", "--config", "{", "--output", "x"], "not JSON"),
-        (["index-dataset", "--config", "[]", "--output", "x"], "not a JSON object"),
-        (["index-dataset", "--config", '{"data": {"rot": 1}}', "--output", "x"], "mean root?"),
+        (["index-images", "--config", "{"], "not JSON"),
+        (["index-images", "--config", "[]"], "not a JSON object"),
+        (
+            ["index-images", "--config", ROT, "--output", "x", "--part", "train", "--root", "."],
+            "mean root?",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_without_a_traceback(arguments, says):
@@ -59,7 +65,7 @@ def test_what_cannot_be_done_is_said_without_a_traceback(arguments, says):
 
 def test_help_names_every_stage():
     shown = aepsl("--help").stdout
-    stages = "index-dataset train-classifier extract-cams erase-regions detect-saliency"
+    stages = "index-images train-classifier extract-cams erase-regions detect-saliency"
     for stage in f"{stages} assemble-labels train-segmentation predict refine-predictions".split():
         assert stage in shown
 

@@ -1,15 +1,16 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from aepsl.config.sections import Slice
 from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import generator, shuffled_batches
-from aepsl.stages import index_dataset
-from aepsl.stores.dataset import read_manifest
+from aepsl.stores.dataset import read_images
 
 RED = (200, 30, 40)
 
@@ -75,16 +76,18 @@ def test_masks_keep_their_values(tmp_path):
         assert np.asarray(image).tolist() == mask.tolist()
 
 
-def index(folder, output, **data):
-    settings = {
-        "adapter": "voc",
-        "root": str(folder.root),
-        "labels": "csv",
-        "labels_csv": str(folder.labels),
-        "class_names": ["cat", "dog"],
-    } | data
-    index_dataset.run(Slice({"data": settings}), scenes_folder=None, output=output, threads=2)
-    return read_manifest(output)
+def index_everything(folder, output):
+    """Index both splits and their masks, and raise everything that is wrong together."""
+    problems = []
+    for part in ("train", "eval"):
+        dataset = output / f"{part}.json"
+        try:
+            folder.index(dataset, part, threads=2)
+            folder.index_truth(dataset, output / f"{part}-truth.json")
+        except AepslError as error:
+            problems += error.problems
+    if problems:
+        raise AepslError(problems)
 
 
 def cut(path):
@@ -122,7 +125,11 @@ BAD_INPUT = {
         lambda f: Image.new("L", (7, 5)).save(f.mask("c")),
         ["c.png: is 7x5, its image 48x40"],
     ),
-    "a broken mask": (lambda f: f.mask("c").write_bytes(b"x"), ["c.png: not readable"]),
+    "a broken mask": (lambda f: f.mask("c").write_bytes(b"x"), ["c.png: the mask is broken"]),
+    "a value that is no class": (
+        lambda f: Image.new("L", (48, 40), 3).save(f.mask("a")),
+        ["a.png: holds 3, which is none of 2 classes"],
+    ),
     "a listed image that is absent": (
         lambda f: (
             f.write_split("val", ["c", "nowhere"])
@@ -143,7 +150,6 @@ BAD_INPUT = {
         lambda f: (
             cut(f.image("a")),
             f.image("b").write_bytes(b""),
-            Image.new("L", (7, 5)).save(f.mask("c")),
             f.write_labels([("a", "cat"), ("b", "cat dgo"), ("c", "cat"), ("y", "cat")]),
         ),
         [
@@ -151,7 +157,6 @@ BAD_INPUT = {
             "b.png: the file is empty",
             "unknown label 'dgo'",
             "names y",
-            "7x5",
         ],
     ),
 }
@@ -162,45 +167,70 @@ def test_bad_input_is_reported_together_with_hints(voc_folder, tmp_path, case):
     spoil, messages = BAD_INPUT[case]
     spoil(voc_folder)
     with pytest.raises(AepslError) as caught:
-        index(voc_folder, tmp_path / "manifest.json")
+        index_everything(voc_folder, tmp_path / "out")
     text = str(caught.value)
     for message in messages:
         assert message in text
     assert all(problem.hint for problem in caught.value.problems)
-    assert not (tmp_path / "manifest.json").exists()
+    assert len(list(tmp_path.glob("out/*"))) < 4
 
 
 def test_a_wrong_folder_is_named(tmp_path, voc_folder):
-    with pytest.raises(AepslError, match="no such folder"):
-        index(voc_folder, tmp_path / "m.json", root=str(tmp_path / "nowhere"))
+    voc_folder.root = tmp_path / "nowhere"
+    with pytest.raises(AepslError, match="nowhere: no such folder"):
+        voc_folder.index(tmp_path / "m.json")
 
 
 def test_index_describes_what_is_there(voc_folder, tmp_path):
-    voc_folder.mask("a").unlink()
-    manifest = index(voc_folder, tmp_path / "manifest.json")
-    first = manifest.split("train")[0]
+    manifest = voc_folder.index(tmp_path / "train.json")
+    first = manifest.images[0]
     assert (first.id, first.height, first.width, first.labels) == ("a", 40, 48, ("cat",))
-    assert first.mask is None
-    assert manifest.split("eval")[0].mask is not None
+    assert Path(first.path) == voc_folder.image("a")
+    assert [image.id for image in manifest.images] == ["a", "b"]
+    assert manifest.split == "train"
     pixels = np.stack([read_image(voc_folder.image(i)) for i in "ab"])
     assert manifest.mean_pixel == tuple(np.rint(pixels.mean(axis=(0, 1, 2))).astype(int))
+    assert [i.id for i in voc_folder.index(tmp_path / "eval.json", "eval").images] == ["c"]
+
+
+def test_the_truth_is_of_the_images_that_have_one(voc_folder, tmp_path):
+    voc_folder.mask("a").unlink()
+    voc_folder.index(tmp_path / "train.json")
+    truth = voc_folder.index_truth(tmp_path / "train.json", tmp_path / "truth.json")
+    assert [(m.id, Path(m.path), m.height) for m in truth.masks] == [
+        ("b", voc_folder.mask("b"), 40)
+    ]
+    assert truth.mask_values == (1, 2)
+    shutil.rmtree(voc_folder.root / "SegmentationClass")
+    assert voc_folder.index_truth(tmp_path / "train.json", tmp_path / "t.json").masks == ()
+
+
+def test_the_dataset_may_be_moved(voc_folder, tmp_path):
+    manifest = voc_folder.index(tmp_path / "train.json")
+    moved = voc_folder.root.rename(tmp_path / "elsewhere")
+    again = read_images(tmp_path / "train.json", root=moved)
+    assert Path(again.images[0].path) == moved / "JPEGImages" / "a.png"
+    assert again.digest() == manifest.digest()
+    assert str(tmp_path) not in (tmp_path / "train.json").read_text()
 
 
 def test_images_to_predict_need_no_labels(voc_folder, tmp_path):
     voc_folder.write_labels([("a", "cat"), ("b", "dog cat")])
     for per_class in (None, 1):
-        manifest = index(voc_folder, tmp_path / "m.json", limit_per_class=per_class)
-        assert [(i.id, i.labels) for i in manifest.split("eval")] == [("c", ())]
+        manifest = voc_folder.index(tmp_path / "m.json", "eval", limit_per_class=per_class)
+        assert [(i.id, i.labels) for i in manifest.images] == [("c", ())]
 
 
 def test_subset_and_limit(voc_folder, tmp_path):
     voc_folder.write_labels([("a", "cat dog"), ("b", "dog"), ("c", "dog")])
-    manifest = index(voc_folder, tmp_path / "m.json", classes=["cat"])
+    path = tmp_path / "m.json"
+    manifest = voc_folder.index(path, classes=["cat"])
     assert [(i.id, i.labels) for i in manifest.images] == [("a", ("cat",))]
-    manifest = index(voc_folder, tmp_path / "m.json", classes=["dog"])
-    assert manifest.mask_values == (2,)
-    manifest = index(voc_folder, tmp_path / "m.json", limit_per_class=1)
-    assert [i.id for i in manifest.images] == ["a", "c"]
+    manifest = voc_folder.index(path, classes=["dog"])
+    truth = voc_folder.index_truth(path, tmp_path / "t.json", classes=["dog"])
+    assert truth.mask_values == (2,)
+    assert [i.id for i in voc_folder.index(path, limit_per_class=1).images] == ["a"]
+    assert voc_folder.index(path, "eval", classes=["cat"]).images == ()
 
 
 def test_xml_labels(voc_folder, tmp_path):
@@ -209,11 +239,11 @@ def test_xml_labels(voc_folder, tmp_path):
         boxes = "".join(f"<object><name>{name}</name></object>" for name in names)
         path = voc_folder.root / "Annotations" / f"{image_id}.xml"
         path.write_text(f"<annotation>{boxes}</annotation>")
-    manifest = index(voc_folder, tmp_path / "m.json", labels="xml")
-    assert [image.labels for image in manifest.images] == [("cat", "dog"), ("cat",), ("dog",)]
+    manifest = voc_folder.index(tmp_path / "m.json", labels="xml")
+    assert [image.labels for image in manifest.images] == [("cat", "dog"), ("cat",)]
     (voc_folder.root / "Annotations" / "b.xml").write_text("<annotation>")
     with pytest.raises(AepslError, match=r"b\.xml: not XML"):
-        index(voc_folder, tmp_path / "m.json", labels="xml")
+        voc_folder.index(tmp_path / "m.json", labels="xml")
 
 
 def test_a_view_of_everything_is_the_image():
@@ -258,7 +288,7 @@ def batches_of(voc_folder, manifest, *, workers, epoch=0):
 
 
 def test_loading_depends_on_seed_epoch_and_image_only(voc_folder, tmp_path):
-    manifest = index(voc_folder, tmp_path / "m.json")
+    manifest = voc_folder.index(tmp_path / "m.json")
     here = batches_of(voc_folder, manifest, workers=0)
     elsewhere = batches_of(voc_folder, manifest, workers=2)
     later = batches_of(voc_folder, manifest, workers=0, epoch=1)

@@ -295,7 +295,7 @@ def test_mining_stops_where_the_criterion_says():
     # the paper's last-epoch losses: three steps, and the fourth is one too many
     steps, reason = last_step([0.048, 0.087, 0.10, 0.16], [0.9] * 4)
     assert steps == 3
-    assert reason == "loss 0.160 is 0.44 of an uninformed one, over 0.36"
+    assert reason == "loss 0.160 is 0.442 of an uninformed one, over 0.36"
     steps, reason = last_step([0.05, 0.06], [0.8, 0.49])
     assert steps == 1
     assert reason == "recall 0.49 is under 0.5"

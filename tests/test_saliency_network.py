@@ -112,18 +112,17 @@ def test_the_stage_names_the_file(tmp_path, voc_folder):
     from pathlib import Path
 
     from aepsl.config.sections import Slice
-    from aepsl.stages import detect_saliency, index_dataset
+    from aepsl.stages import detect_saliency
     from aepsl.stores.records import Store
 
-    data = {"adapter": "voc", "root": str(voc_folder.root), "labels": "csv"}
-    data |= {"labels_csv": str(voc_folder.labels), "class_names": ["cat"]}
     manifest = tmp_path / "manifest.json"
-    index_dataset.run(Slice({"data": data}), scenes_folder=None, output=manifest, threads=1)
+    voc_folder.index(manifest)
     about = {"file": str(write_network(tmp_path / "tiny.onnx")), "size": 8}
 
     def run(**changes):
         config = Slice({"saliency.method": "network", "saliency.network": about | changes})
-        where = {"dataset": manifest, "output": tmp_path / "0.h5"}
+        where = {"dataset": manifest, "root": voc_folder.root, "output": tmp_path / "0.h5"}
+        where["source"] = None
         detect_saliency.run(config, **where, shard=0, shards=1, threads=1, device="auto")
 
     run()
@@ -131,6 +130,8 @@ def test_the_stage_names_the_file(tmp_path, voc_folder):
     assert store["a"].arrays["saliency"].shape == (40, 48)
     with pytest.raises(AepslError, match=r"tiny\.onnx: it has no output third"):
         run(output="third")
+    with pytest.raises(AepslError, match=r"tiny\.onnx: it cannot take 16 x 16 pixels"):
+        run(size=16)
     with pytest.raises(AepslError, match=r"absent\.onnx: not a network"):
         run(file=str(tmp_path / "absent.onnx"))
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -31,22 +32,16 @@ def digests(folder):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Return a project folder in which the miniature has run from clean to scores."""
-    from conftest import ROOT, run_snakemake
-
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("Snakefile", "rules", "config.yaml", "envs", "profiles"):
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    shutil.copy(MINI, folder / "mini.yaml")
+def finished(finished_miniature, tmp_path_factory):
+    """Return a project in which the miniature has run from clean to scores, and what it said."""
+    folder = tmp_path_factory.mktemp("project") / "project"
+    shutil.copytree(finished_miniature, folder)
     shutil.copy(MINI.with_name("two_tables.yaml"), folder)
-    result = run_snakemake(folder, "--configfile", "mini.yaml")
-    return folder, result
+    return folder, (folder / "said.txt").read_text()
 
 
 def test_from_clean_to_scores(finished):
-    folder, result = finished
+    folder, said = finished
     scores = json.loads((folder / "results/mini/scores.json").read_text())
     rows = [(row["target"], row["variant"], row["step"], row["split"]) for row in scores]
     refined = [("predictions_crf", name, None, "val") for name in ("main", "no-psl", "truth")]
@@ -68,8 +63,8 @@ def test_from_clean_to_scores(finished):
         assert list(row["iou"]) == ["background", "red", "green", "yellow", "blue", "violet"]
     with (folder / "results/mini/scores.csv").open(newline="") as file:
         assert [row["target"] for row in csv.DictReader(file)] == [r["target"] for r in scores]
-    assert "mined regions, step 2" in result.stdout
-    assert "report/index.html" in result.stdout.replace("\n", "")
+    assert "mined regions, step 2" in said
+    assert "report/index.html" in said.replace("\n", "")
 
 
 def test_the_report_opens_from_disk(finished):
@@ -97,6 +92,27 @@ def test_then_nothing_to_be_done(finished, snakemake):
     for path in [*(folder / "rules").iterdir(), folder / "Snakefile", folder / "config.yaml"]:
         path.touch()
     assert planned(snakemake, folder, "--config", 'runtime={"workers": 3, "device": "cpu"}') == {}
+
+
+def test_moved_and_touched_results_are_results(finished, snakemake, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(finished[0], moved)
+    for path in sorted(moved.rglob("*")):
+        if ".snakemake" not in path.parts:
+            path.touch()
+    assert planned(snakemake, moved, "--cores", "1") == {}
+
+
+def test_what_would_run_is_said_in_words(finished):
+    folder, _ = finished
+    command = ["aepsl", "explain", "--configfile", "mini.yaml"]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert said == "Nothing would run: everything is up to date.\n"
+    command += ["--config", 'mining={"delta": 0.4}']
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("21 jobs would run.\n\nmining.delta: 0.7 -> 0.4:\n  erase_regions (main")
+    assert "and what follows from these:\n" in said
+    assert "  train_classifier (main, step 2)\n" in said
 
 
 RERUNS = {

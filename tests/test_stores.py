@@ -1,5 +1,9 @@
 import json
 import multiprocessing
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import replacing
-from aepsl.stores.dataset import ImageEntry, shard_of
+from aepsl.stores.atomic import HOST, replacing, write_manifest_json, write_text
+from aepsl.stores.dataset import (
+    ImageEntry,
+    ImageManifest,
+    MaskEntry,
+    TruthManifest,
+    read_images,
+    read_truth,
+    shard_of,
+    write_manifest,
+)
 from aepsl.stores.models import load_model, read_weights_file, save_model
 from aepsl.stores.records import Record, Store, write_empty, writing_shard
 
@@ -19,7 +32,9 @@ def write_store(folder, records, shards=2, kind="cams"):
     paths = []
     for shard in range(shards):
         path = folder / f"{shard}.h5"
-        with writing_shard(path, kind=kind, facts={"class_names": ["a", "b"]}) as writer:
+        facts = {"class_names": ["a", "b"]}
+        part = {"shard": shard, "shards": shards}
+        with writing_shard(path, kind=kind, facts=facts, **part) as writer:
             for image_id, record in items[shard::shards]:
                 writer.add(image_id, record)
         paths.append(path.with_suffix(".json"))
@@ -96,15 +111,73 @@ def test_replacing_is_all_or_nothing(tmp_path):
     assert (tmp_path / "a" / "b.txt").read_text() == "x"
 
 
-def test_a_flipped_byte_is_noticed(tmp_path):
-    record = Record({"x": np.random.default_rng(0).random((64, 64))})
-    manifest = write_store(tmp_path, {"a": record}, shards=1)
-    shard = tmp_path / "0.h5"
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises((AepslError, OSError)):
-        Store(manifest, kind="cams")["a"]
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    orphan = tmp_path / f"b[1].txt.tmp.{HOST}.{dead.pid}"
+    others = [
+        tmp_path / f"b[1].txt.tmp.elsewhere.{dead.pid}",
+        tmp_path / f"b[1].txt.tmp.{HOST}.{os.getppid()}",  # is alive
+        tmp_path / f"b.txt.tmp.{HOST}.{dead.pid}",
+    ]
+    for path in [orphan, *others]:
+        path.touch()
+    write_text(tmp_path / "b[1].txt", "x")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "b[1].txt"])
+
+
+def flip(path, at):
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 1
+    path.write_bytes(content)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["0.h5", "0.json", "1.h5", "1.json"]), st.integers(0, 10**9))
+def test_any_flipped_bit_of_a_store_is_refused(tmp_path_factory, name, at):
+    folder = tmp_path_factory.mktemp("store")
+    record = Record({"x": np.arange(50)}, {"classes": [1]})
+    manifests = write_store(folder, {"a": record, "b": record})
+    flip(folder / name, at)
+    with pytest.raises(AepslError) as refused:
+        Store(manifests, kind="cams")
+    assert name in str(refused.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9))
+def test_any_flipped_bit_of_a_model_is_refused(tmp_path_factory, at):
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    tensors = {"w": torch.arange(30.0), "n": torch.tensor(3), "none": torch.zeros(0, 2)}
+    save_model(path, tensors, {"class_names": ["cat"]})
+    assert load_model(path)[1] == {"class_names": ["cat"]}
+    flip(path, at)
+    with pytest.raises(AepslError, match=r"model\.safetensors: not a model of this package"):
+        load_model(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9))
+def test_any_flipped_bit_of_a_dataset_manifest_is_refused(tmp_path_factory, at):
+    path = tmp_path_factory.mktemp("dataset") / "manifest.json"
+    image = ImageEntry("a", "a.png", 3, 4, "0" * 64, ("cat",))
+    manifest = ImageManifest("train", ("cat",), (1, 2, 3), (image,))
+    write_manifest(path, manifest)
+    assert read_images(path, root=Path()) == manifest
+    flip(path, at)
+    with pytest.raises(AepslError, match=r"manifest\.json"):
+        read_images(path, root=Path())
+
+
+def test_one_manifest_is_not_taken_for_the_other(tmp_path):
+    mask = MaskEntry("a", "a.png", 3, 4, "0" * 64)
+    truth = TruthManifest("train", ("cat",), (8,), (mask,))
+    write_manifest(tmp_path / "m.json", truth)
+    read = read_truth(tmp_path / "m.json", root=Path("data"))
+    assert read == replace(truth, masks=(replace(mask, path="data/a.png"),))
+    with pytest.raises(AepslError, match="not a ImageManifest of this version"):
+        read_images(tmp_path / "m.json", root=Path())
 
 
 def test_refusals_name_the_file_and_a_hint(tmp_path):
@@ -116,17 +189,67 @@ def test_refusals_name_the_file_and_a_hint(tmp_path):
     with pytest.raises(AepslError, match="not there"):
         Store([tmp_path / "none.json"], kind="cams")
     (tmp_path / "0.h5").write_bytes(b"not HDF5")
-    with pytest.raises(AepslError, match="not a readable store"):
-        Store(manifest, kind="cams")["a"]
+    with pytest.raises(AepslError, match=r"0\.h5: was changed"):
+        Store(manifest, kind="cams")
+    (tmp_path / "0.h5").unlink()
+    with pytest.raises(AepslError, match="the shard is not there"):
+        Store(manifest, kind="cams")
     manifest[0].write_text("{")
     with pytest.raises(AepslError, match="not JSON"):
         Store(manifest, kind="cams")
+    manifest[0].write_text("[]")
+    with pytest.raises(AepslError, match="not a manifest of this version"):
+        Store(manifest, kind="cams")
 
 
-def test_a_shard_that_repeats_an_image_is_refused(tmp_path):
-    write_store(tmp_path, {"a": Record({"x": np.array([1])})}, shards=1)
+def test_another_layout_is_refused_with_a_hint(tmp_path):
+    write_manifest_json(tmp_path / "0.json", {"schema": 1, "kind": "cams", "ids": []})
+    with pytest.raises(AepslError, match="layout 1, this version reads 2") as refused:
+        Store([tmp_path / "0.json"], kind="cams")
+    assert "run its stage again" in str(refused.value)
+
+
+def test_a_missing_foreign_or_repeated_shard_is_refused(tmp_path):
+    records = {name: Record({"x": np.array([1])}) for name in "abc"}
+    three = write_store(tmp_path / "three", records, shards=3)
+    (other,) = write_store(tmp_path / "one", {"d": Record({"x": np.array([1])})}, shards=1)
+    assert len(Store(three, kind="cams")) == 3
+    for shards, what in [
+        (three[:2], r"three: has parts \[0, 1\] of 3"),
+        ([*three, other], r"has parts \[0, 0, 1, 2\] of 1 and 3"),
+        ([three[0], *three], r"has parts \[0, 0, 1, 2\] of 3"),
+    ]:
+        with pytest.raises(AepslError, match=what):
+            Store(shards, kind="cams")
+    assert len(Store(three[:1], kind="cams", whole=False)) == 1
+
+
+def test_shards_that_share_an_image_are_refused(tmp_path):
+    for shard in range(2):
+        part = {"shard": shard, "shards": 2}
+        with writing_shard(tmp_path / f"{shard}.h5", kind="cams", facts={}, **part) as writer:
+            writer.add("a", Record({"x": np.array([1])}))
     with pytest.raises(AepslError, match="repeats image a"):
-        Store([tmp_path / "0.json"] * 2, kind="cams")
+        Store([tmp_path / "0.json", tmp_path / "1.json"], kind="cams")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([(0, 5, 7), (1, 1, 1), (2, 1, 5000), (1, 5000, 1), (255, 3, 2)]),
+    st.sampled_from(["uint8", "float16", "float32", "int64"]),
+    st.integers(0, 999),
+)
+def test_arrays_of_any_shape_come_back(tmp_path_factory, shape, dtype, seed):
+    array = np.random.default_rng(seed).integers(0, 100, shape).astype(dtype)
+    folder = tmp_path_factory.mktemp("store")
+    classes = list(range(shape[0]))
+    store = Store(
+        write_store(folder, {"a": Record({"x": array}, {"classes": classes})}), kind="cams"
+    )
+    found = store["a"]
+    assert found.arrays["x"].dtype == array.dtype
+    np.testing.assert_array_equal(found.arrays["x"], array)
+    assert list(found.facts["classes"]) == classes
 
 
 def test_an_empty_store(tmp_path):
@@ -139,7 +262,7 @@ def test_an_empty_store(tmp_path):
 
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_shards_are_a_partition(count, shards):
-    images = [ImageEntry(str(n), "", 1, 1, "", (), "train") for n in range(count)]
+    images = [ImageEntry(str(n), "", 1, 1, "", ()) for n in range(count)]
     parts = [shard_of(images, shard=s, shards=shards) for s in range(shards)]
     assert [image for part in parts for image in part] == images
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -13,7 +13,7 @@ from PIL import Image
 from aepsl.config.sections import Slice
 from aepsl.report.tables import markdown
 from aepsl.stages import collect_tables, pack_voc_test, score, tabulate
-from aepsl.stores.dataset import DatasetManifest, ImageEntry, write_manifest
+from aepsl.stores.dataset import MaskEntry, TruthManifest, write_manifest
 from aepsl.stores.records import Record, writing_shard
 
 
@@ -167,17 +167,14 @@ def test_a_page_of_tables(tmp_path):
     assert Image.open(tmp_path / "losses.png").size[0] > 300
 
 
-def dataset(tmp_path, truth):
-    """Write a manifest of one image a mask; the classes have VOC's numbers 3 and 8."""
+def write_truth(tmp_path, truth):
+    """Write the manifest of these masks; the classes have VOC's numbers 3 and 8."""
     entries = []
     for number, mask in enumerate(truth):
         path = tmp_path / f"truth{number}.png"
         Image.fromarray(np.array(mask, np.uint8)).save(path)
-        height, width = np.shape(mask)
-        entry = ImageEntry(f"x{number}", "-", height, width, "-", ("bird",), "eval", str(path))
-        entries.append(entry)
-    splits = {"train": "train", "eval": "test"}
-    manifest = DatasetManifest(("bird", "cat"), (3, 8), (0, 0, 0), splits, tuple(entries))
+        entries.append(MaskEntry(f"x{number}", path.name, *np.shape(mask), "-"))
+    manifest = TruthManifest("test", ("bird", "cat"), (3, 8), tuple(entries))
     write_manifest(tmp_path / "manifest.json", manifest)
     return tmp_path / "manifest.json"
 
@@ -191,10 +188,10 @@ def predictions(tmp_path, masks):
 
 def test_the_voc_archive_has_the_servers_layout_and_palette(tmp_path):
     masks = [[[0, 1, 2]], [[2, 2, 0]]]
-    manifest, store = dataset(tmp_path, masks), predictions(tmp_path, masks)
+    manifest, store = write_truth(tmp_path, masks), predictions(tmp_path, masks)
     digests = set()
     for name in ("one.tar.gz", "two.tar.gz"):
-        pack_voc_test.run(Slice({}), dataset=manifest, masks=store, output=tmp_path / name)
+        pack_voc_test.run(Slice({}), truth=manifest, masks=store, output=tmp_path / name)
         digests.add((tmp_path / name).read_bytes())
     assert len(digests) == 1
     with tarfile.open(tmp_path / "one.tar.gz") as archive:
@@ -207,7 +204,7 @@ def test_the_voc_archive_has_the_servers_layout_and_palette(tmp_path):
     # VOC's colours of background, bird and cat
     assert np.asarray(image.convert("RGB"))[0].tolist() == [[0, 0, 0], [128, 128, 0], [64, 0, 0]]
     config = Slice({"evaluation": {"voc_competition": "comp5"}})
-    pack_voc_test.run(config, dataset=manifest, masks=store, output=tmp_path / "c.tar.gz")
+    pack_voc_test.run(config, truth=manifest, masks=store, output=tmp_path / "c.tar.gz")
     with tarfile.open(tmp_path / "c.tar.gz") as archive:
         assert "comp5_test_cls" in archive.getnames()[0]
 
@@ -215,10 +212,12 @@ def test_the_voc_archive_has_the_servers_layout_and_palette(tmp_path):
 def test_a_score_file_literally(tmp_path):
     truth = [[[0, 0, 3, 3]], [[255, 8, 8, 0]]]
     masks = [[[0, 1, 1, 1]], [[0, 2, 255, 0]]]
-    manifest, store = dataset(tmp_path, truth), predictions(tmp_path, masks)
+    manifest, store = write_truth(tmp_path, truth), predictions(tmp_path, masks)
     about = {"target": "predictions", "variant": "main", "seed": 4, "step": None}
     config = Slice({"evaluation": {"resamples": 20}})
-    score.run(config, dataset=manifest, store=store, **about, output=tmp_path / "score.json")
+    score.run(
+        config, truth=manifest, root=tmp_path, store=store, **about, output=tmp_path / "score.json"
+    )
     found = json.loads((tmp_path / "score.json").read_text())
     assert found["split"] == "test"
     assert found["images"] == 2
@@ -234,9 +233,9 @@ def test_a_score_file_literally(tmp_path):
 
 
 def test_without_true_masks_every_measure_is_null(tmp_path):
-    manifest, store = dataset(tmp_path, []), predictions(tmp_path, [[[0]]])
+    manifest, store = write_truth(tmp_path, []), predictions(tmp_path, [[[0]]])
     about = {"variant": "main", "seed": 4, "step": None, "output": tmp_path / "score.json"}
-    score.run(Slice({}), dataset=manifest, store=store, target="predictions", **about)
+    score.run(Slice({}), truth=manifest, root=tmp_path, store=store, target="predictions", **about)
     found = json.loads(Path(tmp_path / "score.json").read_text())
     assert found["miou"] is None
     assert found["miou_interval"] == [None, None]

@@ -4,6 +4,7 @@ from torch import nn
 
 from aepsl.networks.heads import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.training.engine import (
+    Progress,
     SgdOptions,
     mixed_precision,
     multiplies_bfloat16,
@@ -42,21 +43,25 @@ def test_poly_decay():
     assert factors == pytest.approx([1, 0.75**0.5, 0.5, 0, 0])
 
 
+def plain_sgd(model):
+    """Return gradient descent at rate 1."""
+    return sgd(model, [], SgdOptions(1.0, 1.0, momentum=0, weight_decay=0))
+
+
 def one_step(precision):
     """Train a linear layer for one step of plain gradient descent at rate 1."""
     model = nn.Linear(2, 1, bias=False)
     nn.init.constant_(model.weight, 1.0)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     means = train_one_epoch(
         model,
         [{"x": torch.tensor([[1.0, 1 / 1024]])}],
         lambda model, batch: {"loss": model(batch["x"]).float().sum()},
-        optimizer=optimizer,
-        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+        optimizer=plain_sgd(model),
+        schedule=lambda step: 1.0,
+        progress=Progress(),
         device=CPU,
         precision=precision,
         seed=0,
-        epoch=0,
     )
     return means["loss"], model.weight.detach()
 
@@ -82,15 +87,14 @@ def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, native)
 
 def test_a_loss_that_is_no_number_ends_the_training():
     model = nn.Linear(1, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     with pytest.raises(FloatingPointError, match="nan"):
         train_one_epoch(
             model,
             [{"x": torch.tensor([[float("nan")]])}],
             lambda model, batch: {"loss": model(batch["x"]).sum()},
-            optimizer=optimizer,
-            schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+            optimizer=plain_sgd(model),
+            schedule=lambda step: 1.0,
+            progress=Progress(),
             device=CPU,
             seed=0,
-            epoch=0,
         )

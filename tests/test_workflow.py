@@ -37,7 +37,7 @@ def test_equal_stages_are_shared(run):
     assert owner("labels", "deep") == "deep"
     assert owner("labels", "no-psl") == "main"
     assert owner("segmentation", "no-psl") == "no-psl"
-    assert owner("saliency", "again") == owner("dataset", "again") == "main"
+    assert owner("saliency", "again") == owner("train_images", "again") == "main"
 
 
 def test_the_number_of_scores_is_what_sharing_demands(run):

@@ -7,41 +7,49 @@ from typing import Annotated
 
 import typer
 
+from aepsl.cli.job import Writes, job
 from aepsl.cli.options import (
     DatasetFile,
     LabelStore,
-    Log,
     Output,
     Paths,
     Predictions,
+    Root,
     SaliencyStore,
     ScoreFiles,
     Settings,
+    TruthFile,
     parse_paths,
     stage,
 )
-from aepsl.console import configure
+
+Page = Annotated[
+    Path,
+    typer.Option("--output", help="Page to write, its pictures beside it."),
+    Writes("pictures", "classifier.png", "segmentation.png"),
+]
 
 commands = typer.Typer()
 
 
 @commands.command()
+@job
 def score(
     config: Settings,
-    dataset: DatasetFile,
+    truth: TruthFile,
+    root: Root,
     store: Annotated[Paths, typer.Option(parser=parse_paths, help="Store to score.")],
     target: Annotated[str, typer.Option(help="What the store holds.")],
     variant: Annotated[str, typer.Option(help="Name for the table.")],
     seed: Annotated[int, typer.Option(help="Seed for the table.")],
     output: Output,
     step: Annotated[int | None, typer.Option(help="Erasing step.")] = None,
-    log: Log = None,
 ) -> None:
     """Score masks against the true ones."""
-    configure(log)
     stage("score").run(
         config,
-        dataset=dataset,
+        truth=truth,
+        root=root,
         store=store,
         target=target,
         variant=variant,
@@ -52,33 +60,35 @@ def score(
 
 
 @commands.command()
+@job
 def pack_voc_test(
     config: Settings,
-    dataset: DatasetFile,
+    truth: TruthFile,
     masks: Predictions,
     output: Output,
-    log: Log = None,
 ) -> None:
     """Write masks as the archive that VOC's evaluation server takes."""
-    configure(log)
-    stage("pack_voc_test").run(config, dataset=dataset, masks=masks, output=output)
+    stage("pack_voc_test").run(config, truth=truth, masks=masks, output=output)
 
 
 @commands.command()
+@job
 def summarise(
     scores: ScoreFiles,
     output: Output,
-    table: Annotated[Path, typer.Option(help="CSV to write.")],
-    log: Log = None,
+    table: Annotated[Path, typer.Option(help="CSV to write."), Writes()],
 ) -> None:
     """Collect all scores of a run."""
-    configure(log)
     stage("summarise").run(scores, output=output, table=table)
 
 
 @commands.command()
+@job
 def report(
     dataset: DatasetFile,
+    evaluated: Annotated[Path, typer.Option(help="Manifest of the photographs predicted.")],
+    truth: TruthFile,
+    root: Root,
     scores: Annotated[Path, typer.Option(help="scores.json.")],
     cams: Annotated[Paths, typer.Option(parser=parse_paths, help="CAM stores by step.")],
     regions: Annotated[Paths, typer.Option(parser=parse_paths, help="Region stores by step.")],
@@ -93,13 +103,14 @@ def report(
     name: Annotated[str, typer.Option(help="Of the run.")],
     variant: Annotated[str, typer.Option(help="That is shown.")],
     seed: Annotated[int, typer.Option(help="Of that variant.")],
-    output: Output,
-    log: Log = None,
+    output: Page,
 ) -> None:
     """Write the page with scores, curves and pictures."""
-    configure(log)
     stage("report").run(
         dataset=dataset,
+        evaluated=evaluated,
+        truth=truth,
+        root=root,
         scores=scores,
         cams=cams,
         regions=regions,
@@ -117,30 +128,28 @@ def report(
 
 
 @commands.command()
+@job
 def tabulate(
     specification: Annotated[str, typer.Option(help="What the table says, as JSON.")],
     output: Output,
-    text: Annotated[Path, typer.Option(help="Markdown to write.")],
-    plot: Annotated[Path, typer.Option(help="Picture to write.")],
-    log: Log = None,
+    text: Annotated[Path, typer.Option(help="Markdown to write."), Writes()],
+    plot: Annotated[Path, typer.Option(help="Picture to write."), Writes()],
 ) -> None:
     """Write one table of ablations."""
-    configure(log)
     stage("tabulate").run(specification=specification, output=output, text=text, plot=plot)
 
 
 @commands.command()
+@job
 def collect_tables(
     texts: Annotated[Paths, typer.Option(parser=parse_paths, help="Tables as Markdown.")],
     curves: Annotated[Paths, typer.Option(parser=parse_paths, help="Classifiers' curves.")],
     name: Annotated[str, typer.Option(help="Of the run.")],
     command: Annotated[str, typer.Option(help="That made them.")],
     output: Output,
-    plot: Annotated[Path, typer.Option(help="Picture of the losses to write.")],
-    log: Log = None,
+    plot: Annotated[Path, typer.Option(help="Picture of the losses to write."), Writes()],
 ) -> None:
     """Write all tables on one page."""
-    configure(log)
     stage("collect_tables").run(
         texts=texts, curves=curves, name=name, command=command, output=output, plot=plot
     )

@@ -7,70 +7,98 @@ from typing import Annotated
 
 import typer
 
+from aepsl.cli.job import Writes, job
 from aepsl.cli.options import (
     Cams,
+    Code,
     Curve,
     DatasetFile,
     Device,
-    Log,
     Model,
     Output,
+    OutputCurve,
+    OutputShard,
     Paths,
     Regions,
+    Root,
     SaliencyStore,
     Settings,
     Shard,
     Shards,
     Step,
     Threads,
+    TruthFile,
+    Weights,
+    Work,
     Workers,
     machine_of,
+    one,
     parse_paths,
     stage,
 )
-from aepsl.console import configure
+
+OutputScenes = Annotated[
+    Path,
+    typer.Option("--output", help="Their digest to write, in a folder of its own with the scenes."),
+    Writes("JPEGImages", "SegmentationClass", "ImageSets", "labels.csv"),
+]
 
 commands = typer.Typer()
 
 
 @commands.command()
-def generate_scenes(
-    config: Settings, output: Output, threads: Threads = 1, log: Log = None
-) -> None:
+@job
+def generate_scenes(config: Settings, output: OutputScenes, threads: Threads = 1) -> None:
     """Generate the embedded dataset, in VOC's layout."""
-    configure(log)
     stage("generate_scenes").run(config, output=output, threads=threads)
 
 
 @commands.command()
-def index_dataset(
+@job
+def index_images(
     config: Settings,
+    part: Annotated[str, typer.Option(help="train or eval.")],
+    root: Root,
     output: Output,
-    scenes_folder: Annotated[Path | None, typer.Option(help="Generated scenes.")] = None,
+    labels_csv: Annotated[
+        Paths | None, typer.Option(parser=parse_paths, help="Labels; else Annotations/*.xml.")
+    ] = None,
     threads: Threads = 1,
-    log: Log = None,
 ) -> None:
-    """Check every image and label; write the dataset manifest."""
-    configure(log)
-    stage("index_dataset").run(config, scenes_folder=scenes_folder, output=output, threads=threads)
+    """Check every photograph and label of a split; write its manifest."""
+    stage("index_images").run(
+        config, part=part, root=root, labels_csv=one(labels_csv), output=output, threads=threads
+    )
 
 
 @commands.command()
+@job
+def index_truth(config: Settings, dataset: DatasetFile, root: Root, output: Output) -> None:
+    """Check every true mask of a split; write their manifest."""
+    stage("index_truth").run(config, dataset=dataset, root=root, output=output)
+
+
+@commands.command()
+@job
 def detect_saliency(
     config: Settings,
     dataset: DatasetFile,
-    output: Output,
+    root: Root,
+    output: OutputShard,
+    source: Annotated[
+        Paths | None, typer.Option(parser=parse_paths, help="Folder of maps, or the network.")
+    ] = None,
     shard: Shard = 0,
     shards: Shards = 1,
     device: Device = "auto",
     threads: Threads = 1,
-    log: Log = None,
 ) -> None:
     """Compute or read the saliency of the training images."""
-    configure(log)
     stage("detect_saliency").run(
         config,
         dataset=dataset,
+        root=root,
+        source=one(source),
         output=output,
         shard=shard,
         shards=shards,
@@ -80,57 +108,65 @@ def detect_saliency(
 
 
 @commands.command()
-def start_mining(output: Output, log: Log = None) -> None:
+@job
+def start_mining(output: Output) -> None:
     """Write step 0 of the erasing: nothing mined."""
-    configure(log)
     stage("start_mining").run(output=output)
 
 
 @commands.command()
+@job
 def train_classifier(
     config: Settings,
     dataset: DatasetFile,
+    root: Root,
     regions: Regions,
     step: Step,
     output: Output,
-    curve: Curve,
+    curve: OutputCurve,
+    weights: Weights = None,
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = 0,
-    log: Log = None,
+    code: Code = "",
+    work: Work = None,
 ) -> None:
     """Train the classifier of one erasing step."""
-    configure(log)
     stage("train_classifier").run(
         config,
         dataset=dataset,
+        root=root,
         regions=regions,
         step=step,
         output=output,
         curve=curve,
         machine=machine_of(device, threads, workers),
+        weights=one(weights),
+        code=code,
+        work=work,
     )
 
 
 @commands.command()
+@job
 def extract_cams(
     config: Settings,
     dataset: DatasetFile,
+    root: Root,
     model: Model,
     regions: Regions,
     step: Step,
-    output: Output,
+    output: OutputShard,
     shard: Shard = 0,
     shards: Shards = 1,
     device: Device = "auto",
     threads: Threads = 1,
-    log: Log = None,
 ) -> None:
     """Extract the class activation maps of one step."""
-    configure(log)
     stage("extract_cams").run(
         config,
         dataset=dataset,
+        root=root,
         model=model,
         regions=regions,
         step=step,
@@ -142,28 +178,27 @@ def extract_cams(
 
 
 @commands.command()
+@job
 def erase_regions(
     config: Settings,
     dataset: DatasetFile,
     cams: Cams,
     regions: Regions,
     step: Step,
-    output: Output,
+    output: OutputShard,
     calibrated: Annotated[
         Paths | None, typer.Option(parser=parse_paths, help="File with the step's delta.")
     ] = None,
     shard: Shard = 0,
     shards: Shards = 1,
-    log: Log = None,
 ) -> None:
     """Mine the regions of one step and join them with the earlier ones."""
-    configure(log)
     stage("erase_regions").run(
         config,
         dataset=dataset,
         cams=cams,
         regions=regions,
-        calibrated=calibrated[0] if calibrated else None,
+        calibrated=one(calibrated),
         step=step,
         output=output,
         shard=shard,
@@ -172,39 +207,37 @@ def erase_regions(
 
 
 @commands.command()
-def calibrate_delta(config: Settings, cams: Cams, output: Output, log: Log = None) -> None:
+@job
+def calibrate_delta(config: Settings, cams: Cams, output: Output) -> None:
     """Find the delta with which a step mines a given area."""
-    configure(log)
     stage("calibrate_delta").run(config, cams=cams, output=output)
 
 
 @commands.command()
+@job
 def judge_training(
     config: Settings,
     dataset: DatasetFile,
     curve: Curve,
     step: Step,
     output: Output,
-    log: Log = None,
 ) -> None:
     """Say whether a step's classifier has learnt its task."""
-    configure(log)
     stage("judge_training").run(config, dataset=dataset, curve=curve, step=step, output=output)
 
 
 @commands.command()
+@job
 def assemble_labels(
     config: Settings,
     dataset: DatasetFile,
     regions: Regions,
     saliency: SaliencyStore,
-    output: Output,
+    output: OutputShard,
     shard: Shard = 0,
     shards: Shards = 1,
-    log: Log = None,
 ) -> None:
     """Join regions and background to pseudo-labels."""
-    configure(log)
     stage("assemble_labels").run(
         config,
         dataset=dataset,
@@ -217,13 +250,16 @@ def assemble_labels(
 
 
 @commands.command()
+@job
 def copy_true_labels(
     dataset: DatasetFile,
-    output: Output,
+    truth: TruthFile,
+    root: Root,
+    output: OutputShard,
     shard: Shard = 0,
     shards: Shards = 1,
-    log: Log = None,
 ) -> None:
     """Take true masks as labels: the upper bound."""
-    configure(log)
-    stage("copy_true_labels").run(dataset=dataset, output=output, shard=shard, shards=shards)
+    stage("copy_true_labels").run(
+        dataset=dataset, truth=truth, root=root, output=output, shard=shard, shards=shards
+    )

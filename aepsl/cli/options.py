@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aepsl.cli.job import Writes
 from aepsl.config.sections import Slice
 
 
@@ -35,14 +36,28 @@ def parse_slice(text: str) -> Slice:
 Settings = Annotated[
     Slice, typer.Option("--config", parser=parse_slice, help="The stage's keys, as JSON.")
 ]
-DatasetFile = Annotated[Path, typer.Option("--dataset", help="Dataset manifest.")]
-Output = Annotated[Path, typer.Option(help="File to write.")]
-Log = Annotated[Path | None, typer.Option(help="Log file; standard error without it.")]
+DatasetFile = Annotated[Path, typer.Option("--dataset", help="Manifest of photographs.")]
+TruthFile = Annotated[Path, typer.Option("--truth", help="Manifest of their true masks.")]
+Root = Annotated[Path, typer.Option(help="Folder of the dataset.")]
+Weights = Annotated[
+    Paths | None, typer.Option(parser=parse_paths, help="File of pretrained weights.")
+]
+Output = Annotated[Path, typer.Option(help="File to write."), Writes()]
+OutputFolder = Annotated[Path, typer.Option("--output", help="Folder to write."), Writes()]
+OutputShard = Annotated[
+    Path,
+    typer.Option("--output", help="Shard to write, its manifest beside it."),
+    Writes(".json"),
+]
 Step = Annotated[int, typer.Option(min=1, help="Erasing step, from 1.")]
 Shard = Annotated[int, typer.Option(min=0, help="Part to do, from 0.")]
 Shards = Annotated[int, typer.Option(min=1, help="Number of parts.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads or processes.")]
 Workers = Annotated[int, typer.Option(min=0, help="Loader processes.")]
+Code = Annotated[str, typer.Option(help="Digest of the code, so that changed code starts anew.")]
+Work = Annotated[
+    Path | None, typer.Option(help="Folder for what a stopped training needs to go on.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Regions = Annotated[
     Paths, typer.Option(parser=parse_paths, help="Region store: its shards' manifests.")
@@ -58,8 +73,14 @@ Predictions = Annotated[
     Paths, typer.Option(parser=parse_paths, help="Prediction store: its shards' manifests.")
 ]
 Model = Annotated[Path, typer.Option(help="Trained model.")]
-Curve = Annotated[Path, typer.Option(help="Training curve to write (CSV).")]
+Curve = Annotated[Path, typer.Option(help="Training curve (CSV).")]
+OutputCurve = Annotated[Path, typer.Option("--curve", help="Training curve to write."), Writes()]
 ScoreFiles = Annotated[list[Path], typer.Argument(help="Score files, in the table's order.")]
+
+
+def one(paths: Paths | None) -> Path | None:
+    """Return the path in an option that may be empty."""
+    return paths[0] if paths else None
 
 
 def stage(module: str) -> Any:

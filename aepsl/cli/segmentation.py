@@ -2,78 +2,89 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from aepsl.cli.job import job
 from aepsl.cli.options import (
-    Curve,
+    Code,
     DatasetFile,
     Device,
     LabelStore,
-    Log,
     Model,
     Output,
+    OutputCurve,
+    OutputFolder,
+    OutputShard,
     Predictions,
+    Root,
     Settings,
     Shard,
     Shards,
     Threads,
+    Weights,
+    Work,
     Workers,
     machine_of,
+    one,
     stage,
 )
-from aepsl.console import configure
 
 commands = typer.Typer()
 
 
 @commands.command()
+@job
 def train_segmentation(
     config: Settings,
     dataset: DatasetFile,
+    root: Root,
     labels: LabelStore,
     output: Output,
-    curve: Curve,
+    curve: OutputCurve,
+    weights: Weights = None,
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = 0,
-    log: Log = None,
+    code: Code = "",
+    work: Work = None,
 ) -> None:
     """Train the segmentation network."""
-    configure(log)
     stage("train_segmentation").run(
         config,
         dataset=dataset,
+        root=root,
         labels=labels,
         output=output,
         curve=curve,
         machine=machine_of(device, threads, workers),
+        weights=one(weights),
+        code=code,
+        work=work,
     )
 
 
 @commands.command()
+@job
 def predict(
     config: Settings,
     dataset: DatasetFile,
+    root: Root,
     model: Model,
-    output: Output,
-    split: Annotated[str, typer.Option(help="train or eval.")] = "eval",
+    output: OutputShard,
     limit: Annotated[int | None, typer.Option(min=0, help="Only so many images.")] = None,
     shard: Shard = 0,
     shards: Shards = 1,
     device: Device = "auto",
     threads: Threads = 1,
-    log: Log = None,
 ) -> None:
     """Predict masks with the segmentation network."""
-    configure(log)
     stage("predict").run(
         config,
         dataset=dataset,
+        root=root,
         model=model,
-        split=split,
         limit=limit,
         output=output,
         shard=shard,
@@ -83,22 +94,23 @@ def predict(
 
 
 @commands.command()
+@job
 def relabel(
     config: Settings,
     dataset: DatasetFile,
+    root: Root,
     model: Model,
-    output: Output,
+    output: OutputShard,
     shard: Shard = 0,
     shards: Shards = 1,
     device: Device = "auto",
     threads: Threads = 1,
-    log: Log = None,
 ) -> None:
     """Label the training images with a trained network (PSL++)."""
-    configure(log)
     stage("relabel").run(
         config,
         dataset=dataset,
+        root=root,
         model=model,
         output=output,
         shard=shard,
@@ -108,21 +120,22 @@ def relabel(
 
 
 @commands.command()
+@job
 def refine_predictions(
     config: Settings,
     dataset: DatasetFile,
+    root: Root,
     predictions: Predictions,
-    output: Output,
+    output: OutputShard,
     shard: Shard = 0,
     shards: Shards = 1,
     threads: Threads = 1,
-    log: Log = None,
 ) -> None:
     """Refine predictions with the fully connected CRF."""
-    configure(log)
     stage("refine_predictions").run(
         config,
         dataset=dataset,
+        root=root,
         predictions=predictions,
         output=output,
         shard=shard,
@@ -132,11 +145,10 @@ def refine_predictions(
 
 
 @commands.command()
+@job
 def export_masks(
     masks: Predictions,
-    output: Annotated[Path, typer.Option(help="Folder to write.")],
-    log: Log = None,
+    output: OutputFolder,
 ) -> None:
     """Write masks as PNGs with PASCAL VOC's palette."""
-    configure(log)
     stage("export_masks").run(masks=masks, output=output)

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from aepsl.errors import AepslError
 
+_BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 
 
@@ -34,15 +36,19 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """Return a photograph as (height, width, 3) RGB, 0..255.
 
     Grey, palette, CMYK, transparent and 16-bit files are converted; EXIF rotation is applied. Of
-    an animation the first frame is taken.
+    a camera's multi-picture file (MPO) the first picture is taken.
 
     Raises:
-        AepslError: if the file is absent, empty, truncated, or no image.
+        AepslError: if the file is absent, empty, truncated, an animation, or no image.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
+                frames = getattr(image, "n_frames", 1)
+                if frames > 1 and image.format != "MPO":
+                    what = f"an animation of {frames} frames"
+                    raise AepslError.of(path, what, "save the frame that its labels are about")
                 return np.asarray(_to_rgb(image))
     except FileNotFoundError:
         raise AepslError.of(
@@ -52,25 +58,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         empty = path.stat().st_size == 0
         what = "the file is empty" if empty else "no image format that can be read"
         raise AepslError.of(path, what, "replace it, or take it out of the split") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
+    except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
         raise AepslError.of(
             path, f"the image is broken ({error})", "replace it, or take it out of the split"
         ) from None
-
-
-def upright_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) as a viewer shows it, from the header alone.
-
-    Raises:
-        AepslError: if the header cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise AepslError.of(path, f"not readable ({error})", "replace the file") from None
-    return (width, height) if turned else (height, width)
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -86,7 +77,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
                     path, f"a mask of mode {image.mode}", "store class indices (palette or grey)"
                 )
             return np.asarray(image).astype(np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
         raise AepslError.of(path, f"the mask is broken ({error})", "replace the file") from None
 
 
@@ -127,7 +118,7 @@ def read_grey(path: Path) -> NDArray[np.float32]:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("L")).astype(np.float32) / np.float32(255)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
         raise AepslError.of(
             path, f"not readable ({error})", "write one 8-bit map an image"
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.data.images import read_image, upright_size
+from aepsl.data.images import read_image, read_mask
 from aepsl.data.voc import LabelSource
 from aepsl.errors import AepslError, Problem
-from aepsl.stores.dataset import DatasetManifest, ImageEntry
+from aepsl.masks import IGNORED
+from aepsl.stores.atomic import digest_of
+from aepsl.stores.dataset import ImageEntry, ImageManifest, MaskEntry, TruthManifest
 
 
 @dataclass(frozen=True)
@@ -82,94 +83,116 @@ def limit(
     return kept
 
 
-def _read(path: Path, mask: Path, labels: tuple[str, ...], split: str) -> _Read:
-    """Decode one photograph; look at its mask's header only: truth is opened by scoring alone."""
+def _read(root: Path, path: Path, labels: tuple[str, ...]) -> _Read:
+    """Decode one photograph."""
     try:
         image = read_image(path)
     except AepslError as error:
         return _Read(None, np.zeros(4), list(error.problems))
     height, width = image.shape[:2]
-    problems: list[Problem] = []
-    has_mask = mask.is_file()
-    if has_mask:
-        try:
-            size = upright_size(mask)
-            if size != (height, width):
-                what = f"is {size[1]}x{size[0]}, its image {width}x{height}"
-                problems.append(Problem(str(mask), what, "replace the mask, or remove it"))
-        except AepslError as error:
-            problems += error.problems
     entry = ImageEntry(
         id=path.stem,
-        path=str(path),
+        path=path.relative_to(root).as_posix(),
         height=height,
         width=width,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=digest_of(path),
         labels=labels,
-        split=split,
-        mask=str(mask) if has_mask else None,
     )
-    return _Read(
-        entry, np.array([*image.sum(axis=(0, 1), dtype=np.float64), height * width]), problems
-    )
+    return _Read(entry, np.array([*image.sum(axis=(0, 1), dtype=np.float64), height * width]), [])
 
 
-def index_dataset(
+Progress = Callable[[Iterable[_Read], int], Iterable[_Read]]
+
+
+def index_images(
     root: Path,
     *,
     files: Mapping[str, Path],
-    splits: Mapping[str, Sequence[str]],
-    split_names: Mapping[str, str],
+    ids: Sequence[str],
+    split: str,
     source: LabelSource,
     selection: Selection,
-    mask_folder: str = "SegmentationClass",
+    learnt: bool,
     threads: int = 1,
-    progress: Callable[[Iterable[_Read], int], Iterable[_Read]] = lambda reads, total: reads,
-) -> DatasetManifest:
-    """Check and describe all images of the splits ``train`` and ``eval``.
+    progress: Progress = lambda reads, total: reads,
+) -> ImageManifest:
+    """Check and describe the photographs of one split.
 
     Args:
         root: the dataset's folder, in VOC's layout.
         files: each photograph's path by id.
-        splits: the ids of ``train`` and ``eval``.
-        split_names: what the dataset calls them.
+        ids: the photographs of the split.
+        split: what the dataset calls it.
         source: image labels.
         selection: which classes and how many images.
-        mask_folder: where, inside the root, true masks lie, if there are any.
+        learnt: whether it is learnt from, so that each image needs a label.
         threads: how many images are decoded at a time.
         progress: wraps the reading, to show how far it is.
 
     Raises:
         AepslError: one list of everything that is wrong.
     """
-    problems: list[Problem] = []
-    wanted: list[tuple[Path, Path, tuple[str, ...], str]] = []
-    for split, ids in splits.items():
-        labels, wrong = check_labels(ids, source, selection, needed=split == "train")
-        problems += wrong
-        for image_id, names in limit(labels, selection.limit_per_class).items():
-            if image_id not in files:
-                hint = "put it into JPEGImages, or take it out of the split"
-                problems.append(Problem(f"image {image_id}", "the image is not there", hint))
-                continue
-            mask = root / mask_folder / f"{image_id}.png"
-            wanted.append((files[image_id], mask, names, split))
+    labels, problems = check_labels(ids, source, selection, needed=learnt)
+    wanted: list[tuple[Path, tuple[str, ...]]] = []
+    for image_id, names in limit(labels, selection.limit_per_class).items():
+        if image_id in files:
+            wanted.append((files[image_id], names))
+        else:
+            hint = "put it into JPEGImages, or take it out of the split"
+            problems.append(Problem(f"image {image_id}", "the image is not there", hint))
     problems += source.problems
     with ThreadPoolExecutor(threads) as pool:
-        reads = list(progress(pool.map(lambda job: _read(*job), wanted), len(wanted)))
+        reads = list(progress(pool.map(lambda job: _read(root, *job), wanted), len(wanted)))
     problems += [problem for read in reads for problem in read.problems]
-    if not any(split == "train" for *_, split in wanted) and not problems:
-        what = f"no image of {split_names['train']} shows any of the classes used"
+    if learnt and not wanted and not problems:
+        what = f"no image of {split} shows any of the classes used"
         problems.append(Problem(str(root), what, "check data.classes and the splits"))
     if problems:
         raise AepslError(problems, f"{root}: {len(problems)} problem(s), nothing was indexed:")
     entries = tuple(read.entry for read in reads if read.entry)
-    train = np.sum([r.pixel_sum for r in reads if r.entry and r.entry.split == "train"], axis=0)
-    mean = np.rint(train[:3] / train[3]).astype(int).tolist() if np.ndim(train) else [0, 0, 0]
-    return DatasetManifest(
-        class_names=selection.classes,
-        mask_values=tuple(1 + selection.class_names.index(name) for name in selection.classes),
-        mean_pixel=(mean[0], mean[1], mean[2]),
-        splits=dict(split_names),
-        images=entries,
-    )
+    sums = np.sum([read.pixel_sum for read in reads], axis=0) if reads else np.array([0, 0, 0, 1])
+    mean = np.rint(sums[:3] / sums[3]).astype(int).tolist()
+    return ImageManifest(split, selection.classes, (mean[0], mean[1], mean[2]), entries)
+
+
+def index_truth(
+    root: Path, images: ImageManifest, *, folder: str, class_names: Sequence[str]
+) -> TruthManifest:
+    """Check and describe the true masks of those images that have one.
+
+    Args:
+        root: the dataset's folder.
+        images: of the split.
+        folder: where in the root the masks lie, ``<image>.png``.
+        class_names: all classes of the dataset, in the order of the masks' values from 1.
+
+    Raises:
+        AepslError: listing each mask that cannot be read, is no mask of the image, or holds a value
+            that is no class.
+    """
+    problems: list[Problem] = []
+    masks: list[MaskEntry] = []
+    known = {0, IGNORED, *range(1, 1 + len(class_names))}
+    for image in images.images:
+        path = root / folder / f"{image.id}.png"
+        if not path.is_file():
+            continue
+        try:
+            mask = read_mask(path)
+        except AepslError as error:
+            problems += error.problems
+            continue
+        height, width = mask.shape
+        if (height, width) != (image.height, image.width):
+            what = f"is {width}x{height}, its image {image.width}x{image.height}"
+            problems.append(Problem(str(path), what, "replace the mask, or remove it"))
+        strange = sorted(set(np.unique(mask).tolist()) - known)
+        if strange:
+            what = f"holds {strange[0]}, which is none of {len(class_names)} classes"
+            problems.append(Problem(str(path), what, "replace the mask, or set data.class_names"))
+        relative = path.relative_to(root).as_posix()
+        masks.append(MaskEntry(image.id, relative, height, width, digest_of(path)))
+    if problems:
+        raise AepslError(problems, f"{root}: {len(problems)} problem(s) with true masks:")
+    values = tuple(1 + class_names.index(name) for name in images.class_names)
+    return TruthManifest(images.split, images.class_names, values, tuple(masks))

@@ -16,6 +16,7 @@ from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image
 from aepsl.masks import IGNORED
 from aepsl.randomness import generator, shuffled_batches
+from aepsl.stopping import ignore_signals
 from aepsl.stores.dataset import ImageEntry
 
 Painter = Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
@@ -83,14 +84,23 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         return item
 
 
+def _start_worker(number: int) -> None:
+    """Leave it to the training process when to stop."""
+    ignore_signals()
+
+
 def epoch_batches(
-    images: TrainingImages, *, batch_size: int, epoch: int, workers: int
+    images: TrainingImages, *, batch_size: int, epoch: int, workers: int, start: int = 0
 ) -> Iterable[Mapping[str, Tensor]]:
-    """Return the batches of one epoch: ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``."""
+    """Return the batches of one epoch: ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``.
+
+    The first ``start`` of them are left out, and never loaded.
+    """
     batches = shuffled_batches(len(images), batch_size=batch_size, seed=images.seed, epoch=epoch)
     return DataLoader(
         images,
-        batch_sampler=[[(epoch, number) for number in batch] for batch in batches],
+        batch_sampler=[[(epoch, number) for number in batch] for batch in batches[start:]],
         num_workers=workers,
+        worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(0),
     )

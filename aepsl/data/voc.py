@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,14 +41,16 @@ def read_split(root: Path, split: str) -> list[str]:
     path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not path.is_file():
         raise AepslError.of(path, "the split is not there", "one image id a line, no suffix")
-    ids = [
-        line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except ValueError as error:
+        raise AepslError.of(path, f"not UTF-8 ({error})", "save it as plain text") from None
+    ids = [line.split()[0] for line in lines if line.strip()]
     problems = []
-    for image_id in dict.fromkeys(ids):
+    for image_id, times in Counter(ids).items():
         if image_id in (".", "..") or "/" in image_id or "\\" in image_id:
             problems.append(Problem(f"{path}: {image_id}", "an id that is a path", "use the name"))
-        if ids.count(image_id) > 1 and len(ids) < 100_000:
+        if times > 1:
             problems.append(Problem(f"{path}: {image_id}", "listed twice", "remove one line"))
     if not ids:
         problems.append(Problem(str(path), "the split is empty", "one image id a line"))
@@ -79,9 +82,12 @@ def labels_from_xml(root: Path) -> LabelSource:
         if not path.is_file():
             return None
         try:
-            boxes = ElementTree.parse(path).getroot().iter("object")
+            content = path.read_bytes()
+            if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+                raise ElementTree.ParseError("it declares entities, which may swell or reach out")
+            boxes = ElementTree.fromstring(content).iter("object")
             return _unique(box.findtext("name", "").strip() for box in boxes)
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, ValueError) as error:
             hint = "replace it by the dataset's own file"
             source.problems.append(Problem(str(path), f"not XML ({error})", hint))
             return None
@@ -100,22 +106,28 @@ def labels_from_csv(path: Path, *, known_images: Iterable[str]) -> LabelSource:
     """
     if not path.is_file():
         raise AepslError.of(path, "the label file is not there", "set data.labels_csv to it")
-    known = set(known_images)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return _labels_in(csv.DictReader(file, strict=True), path, set(known_images))
+    except (ValueError, csv.Error) as error:
+        hint = "save it as CSV in UTF-8: image,labels"
+        raise AepslError.of(path, f"not a table of labels ({error})", hint) from None
+
+
+def _labels_in(rows: csv.DictReader[str], path: Path, known: set[str]) -> LabelSource:
     labels: Labels = {}
     source = LabelSource(of=labels.get)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"image", "labels"} <= set(rows.fieldnames or ()):
-            raise AepslError.of(path, "no columns image, labels", "make 'image,labels' line 1")
-        for row in rows:
-            where, image_id = f"{path}:{rows.line_num}", row["image"]
-            if image_id in labels:
-                hint = "keep one row an image, its labels separated by spaces"
-                source.problems.append(Problem(where, f"{image_id} has two rows", hint))
-            if image_id not in known:
-                hint = "remove the row, or put the image into JPEGImages"
-                source.problems.append(Problem(where, f"names {image_id}, which is absent", hint))
-            labels[image_id] = _unique((row["labels"] or "").split())
+    if not {"image", "labels"} <= set(rows.fieldnames or ()):
+        raise AepslError.of(path, "no columns image, labels", "make 'image,labels' line 1")
+    for row in rows:
+        where, image_id = f"{path}:{rows.line_num}", row["image"]
+        if image_id in labels:
+            hint = "keep one row an image, its labels separated by spaces"
+            source.problems.append(Problem(where, f"{image_id} has two rows", hint))
+        if image_id not in known:
+            hint = "remove the row, or put the image into JPEGImages"
+            source.problems.append(Problem(where, f"names {image_id}, which is absent", hint))
+        labels[image_id] = _unique((row["labels"] or "").split())
     return source
 
 

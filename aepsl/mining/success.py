@@ -48,9 +48,9 @@ def training_succeeds(
     share = loss / uninformed if uninformed > 0 else 0.0
     reasons = []
     if share > largest_loss:
-        reasons.append(f"loss {loss:.3f} is {share:.2f} of an uninformed one, over {largest_loss}")
+        reasons.append(f"loss {loss:.3f} is {share:.3f} of an uninformed one, over {largest_loss}")
     if recall < smallest_recall:
         reasons.append(f"recall {recall:.2f} is under {smallest_recall}")
     if reasons:
         return Verdict(False, " and ".join(reasons))
-    return Verdict(True, f"loss {share:.2f} of an uninformed one, recall {recall:.2f}")
+    return Verdict(True, f"loss {share:.3f} of an uninformed one, recall {recall:.2f}")

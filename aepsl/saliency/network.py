@@ -74,10 +74,18 @@ class SaliencyNetwork:
         self._output = _named(options.output, self._session.get_outputs(), "output")
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the (height, width) saliency, 0..1, of a (height, width, 3) RGB image."""
+        """Return the (height, width) saliency, 0..1, of a (height, width, 3) RGB image.
+
+        Raises:
+            ValueError: if the network cannot see, or does not answer with, one map.
+        """
         batch = prepare(image, self._options)
-        answer = self._session.run([self._output], {self._input: batch})[0]
-        small = np.asarray(answer, np.float32).reshape(answer.shape[-2:])
+        try:
+            answer = self._session.run([self._output], {self._input: batch})[0]
+            small = np.asarray(answer, np.float32).reshape(answer.shape[-2:])
+        except Exception as error:  # as above
+            size = self._options.size
+            raise ValueError(f"it cannot take {size} x {size} pixels ({error})") from None
         height, width = image.shape[:2]
         full = cv2.resize(
             to_saliency(small, self._options.answer),

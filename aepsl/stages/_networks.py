@@ -58,19 +58,22 @@ def _shape(networks: Networks, *, head: str) -> NetworkShape:
     )
 
 
-def _weights(networks: Networks, known: Mapping[str, str]) -> tuple[Tensors, InputConvention]:
+def _weights(
+    networks: Networks, known: Mapping[str, str], file: Path | None
+) -> tuple[Tensors, InputConvention]:
     """Return the tensors of pretrained weights, and what they expect of their input."""
     name = networks.weights
     if name in known:
         return torchvision_weights(networks.backbone, name), CONVENTIONS[known[name]]
-    return read_weights_file(Path(name)), CONVENTIONS[networks.weights_input]
+    return read_weights_file(file or Path(name)), CONVENTIONS[networks.weights_input]
 
 
 def build(
-    network: type[N], *, classes: int, networks: Networks, head: str
+    network: type[N], *, classes: int, networks: Networks, head: str, weights: Path | None = None
 ) -> tuple[N, dict[str, Any]]:
     """Return a fresh network with its pretrained backbone, and what is needed to build it again.
 
+    ``weights`` is the file of ``networks.weights``, where that names a content and not a place.
     Its first ``networks.frozen_blocks`` blocks do not learn.
 
     Raises:
@@ -78,7 +81,7 @@ def build(
     """
     shape, convention, tensors = _shape(networks, head=head), PLAIN, None
     if networks.weights != "random":
-        tensors, convention = _weights(networks, BACKBONES[networks.backbone].weights)
+        tensors, convention = _weights(networks, BACKBONES[networks.backbone].weights, weights)
     model = network(classes=classes, shape=shape, convention=convention)
     if tensors is not None:
         try:
@@ -86,7 +89,7 @@ def build(
         except ValueError as error:
             hint = "networks.width must be 1, networks.backbone and batch_norm as in the file"
             what = f"weights that do not fit: {error}"
-            raise AepslError.of(networks.weights, what, hint) from None
+            raise AepslError.of(weights or networks.weights, what, hint) from None
     for block in model.backbone.blocks()[: networks.frozen_blocks]:
         freeze(block)
     return model, {"shape": asdict(shape), "input": convention._asdict()}
@@ -99,13 +102,19 @@ def restore(network: type[N], path: Path, *, device: torch.device) -> tuple[N, d
         AepslError: if the file is no such model.
     """
     tensors, facts = load_model(path)
-    stored = facts["input"]
-    model = network(
-        classes=len(facts["class_names"]),
-        shape=NetworkShape(**facts["shape"]),
-        convention=InputConvention(tuple(stored["mean"]), tuple(stored["scale"]), stored["bgr"]),
-    )
-    model.load_state_dict(tensors)
+    try:
+        stored = facts["input"]
+        model = network(
+            classes=len(facts["class_names"]),
+            shape=NetworkShape(**facts["shape"]),
+            convention=InputConvention(
+                tuple(stored["mean"]), tuple(stored["scale"]), stored["bgr"]
+            ),
+        )
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        what = f"not a {network.__name__} of this version ({str(error).splitlines()[0]})"
+        raise AepslError.of(path, what, "run its training stage again") from None
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval(), facts
 

@@ -17,10 +17,13 @@ from aepsl.console import log, tracked
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import shuffled_batches
+from aepsl.stages._resuming import Checkpoints
+from aepsl.stopping import stop_requests
 from aepsl.stores.atomic import write_text
-from aepsl.stores.dataset import DatasetManifest
+from aepsl.stores.dataset import ImageManifest
 from aepsl.stores.models import save_model
-from aepsl.training.engine import LossOf, SgdOptions, rate_schedule, sgd, train_one_epoch
+from aepsl.stores.work import WorkFolder
+from aepsl.training.engine import LossOf, SgdOptions, sgd, train_one_epoch
 from aepsl.training.schedules import Schedule
 
 
@@ -33,7 +36,7 @@ class Machine:
     workers: int
 
 
-def augmentation_of(train: Training, dataset: DatasetManifest) -> Augmentation:
+def augmentation_of(train: Training, dataset: ImageManifest) -> Augmentation:
     """Return how the images vary."""
     return Augmentation(
         crop=train.crop,
@@ -59,48 +62,53 @@ def fit(
     schedule: Schedule,
     machine: Machine,
     what: str,
+    work: WorkFolder | None = None,
 ) -> list[dict[str, float]]:
     """Train ``model`` in place; return one row an epoch: its losses and its learning rate.
 
-    ``loss_at`` gives the loss of an epoch, counted from 0.
+    ``loss_at`` gives the loss of an epoch, counted from 0. With a work folder it goes on where an
+    earlier process was, and comes to the same model, to the last bit.
 
     Raises:
         AepslError: if the loss is no longer a number.
+        Stopped: if the process was asked to stop; what is done is saved.
     """
     torch.set_num_threads(machine.threads)
     model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = SgdOptions(
         train.learning_rate, train.new_layers_factor, train.momentum, train.weight_decay
     )
-    optimizer = sgd(model, new_layers, options)
-    scheduler = rate_schedule(optimizer, schedule)
-    curve: list[dict[str, float]] = []
-    for epoch in range(train.epochs):
-        batches = epoch_batches(
-            images, batch_size=train.batch_size, epoch=epoch, workers=machine.workers
-        )
-        shown = tracked(
-            batches,
-            total=steps_per_epoch(images.images, train),
-            what=f"{what}, epoch {epoch + 1} of {train.epochs}",
-        )
-        try:
-            losses = train_one_epoch(
-                model,
-                shown,
-                loss_at(epoch),
-                optimizer=optimizer,
-                schedule=scheduler,
-                device=machine.device,
-                precision=train.precision,
-                seed=images.seed,
+    steps = steps_per_epoch(images.images, train)
+    with stop_requests() as request:
+        checkpoints = Checkpoints(work, request, model, sgd(model, new_layers, options), what=what)
+        progress = checkpoints.take_up()
+        while progress.epoch < train.epochs:
+            epoch = progress.epoch
+            batches = epoch_batches(
+                images,
+                batch_size=train.batch_size,
                 epoch=epoch,
+                workers=machine.workers,
+                start=progress.step,
             )
-        except FloatingPointError as error:
-            raise AepslError.of(what, str(error), "lower the learning_rate") from None
-        curve.append({"epoch": epoch + 1, **losses})
-        log.info("%s, epoch %d of %d: %s", what, epoch + 1, train.epochs, losses)
-    return curve
+            title = f"{what}, epoch {epoch + 1} of {train.epochs}"
+            try:
+                row = train_one_epoch(
+                    model,
+                    tracked(batches, total=steps - progress.step, what=title),
+                    loss_at(epoch),
+                    optimizer=checkpoints.optimizer,
+                    schedule=lambda step, done=epoch * steps: schedule(done + step),  # type: ignore[misc]
+                    progress=progress,
+                    device=machine.device,
+                    precision=train.precision,
+                    seed=images.seed,
+                    after_step=lambda: checkpoints.after_step(progress),
+                )
+            except FloatingPointError as error:
+                raise AepslError.of(what, str(error), "lower the learning_rate") from None
+            log.info("%s: %s", title, row)
+    return progress.curve
 
 
 def store(

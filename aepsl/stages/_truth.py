@@ -10,23 +10,22 @@ from numpy.typing import NDArray
 from aepsl.data.images import read_mask
 from aepsl.errors import AepslError
 from aepsl.masks import IGNORED
-from aepsl.stores.dataset import DatasetManifest, ImageEntry
+from aepsl.stores.dataset import MaskEntry, TruthManifest
 
 
-def true_mask(image: ImageEntry, manifest: DatasetManifest) -> NDArray[np.uint8]:
-    """Return the image's true mask in the numbers of the run: 0, 1 + class, 255.
+def true_mask(entry: MaskEntry, truth: TruthManifest) -> NDArray[np.uint8]:
+    """Return a true mask in the numbers of the run: 0, 1 + class, 255.
 
     Classes that the run does not use are void: they are neither background nor an error.
 
     Raises:
-        AepslError: if the mask is broken or holds a value that is no class.
+        AepslError: if the mask is broken or has changed its size.
     """
-    assert image.mask is not None
-    values = read_mask(Path(image.mask))
+    values = read_mask(Path(entry.path))
     table = np.full(256, IGNORED, np.uint8)
     table[0] = 0
-    for number, value in enumerate(manifest.mask_values):
+    for number, value in enumerate(truth.mask_values):
         table[value] = 1 + number
-    if values.shape != (image.height, image.width):
-        raise AepslError.of(image.mask, "has changed its size", "index the dataset again")
+    if values.shape != (entry.height, entry.width):
+        raise AepslError.of(entry.path, "has changed its size", "run Snakemake again")
     return table[values]

@@ -7,23 +7,24 @@ from pathlib import Path
 from aepsl.console import tracked
 from aepsl.errors import AepslError
 from aepsl.stages._truth import true_mask
-from aepsl.stores.dataset import read_manifest, shard_of
+from aepsl.stores.dataset import read_images, read_truth, shard_of
 from aepsl.stores.records import Record, writing_shard
 
 
-def run(*, dataset: Path, output: Path, shard: int, shards: int) -> None:
+def run(*, dataset: Path, truth: Path, root: Path, output: Path, shard: int, shards: int) -> None:
     """Write the true masks of one part of the training images as a label store.
 
     Raises:
         AepslError: if an image has none.
     """
-    manifest = read_manifest(dataset)
-    images = shard_of(manifest.split("train"), shard=shard, shards=shards)
+    manifest, true = read_images(dataset, root=root), read_truth(truth, root=root)
+    masks = {mask.id: mask for mask in true.masks}
+    images = shard_of(manifest.images, shard=shard, shards=shards)
     facts = {"class_names": list(manifest.class_names), "source": "truth"}
-    with writing_shard(output, kind="labels", facts=facts) as writer:
+    with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
         for image in tracked(images, total=len(images), what="true labels"):
-            if image.mask is None:
+            if image.id not in masks:
                 raise AepslError.of(
                     f"image {image.id}", "has no true mask", "labels.source: truth needs them all"
                 )
-            writer.add(image.id, Record({"mask": true_mask(image, manifest)}))
+            writer.add(image.id, Record({"mask": true_mask(masks[image.id], true)}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from aepsl.errors import AepslError
 from aepsl.saliency.network import DetectorOptions, SaliencyNetwork
 from aepsl.saliency.robust_background import robust_background_saliency
 from aepsl.stages._parallel import mapped
-from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
+from aepsl.stores.dataset import ImageEntry, read_images, shard_of
 from aepsl.stores.records import Record, writing_shard
 
 
@@ -34,15 +35,27 @@ def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
     return saliency.clip(0, 1)
 
 
-def _network(settings: Saliency, *, threads: int, device: str) -> SaliencyNetwork:
-    about = settings.network
-    assert about.file is not None
-    options = DetectorOptions(**about.model_dump(exclude={"file"}))
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Say which network is at fault."""
     try:
-        return SaliencyNetwork(Path(about.file), options, threads=threads, device=device)
+        yield
     except ValueError as error:
         hint = "set saliency.network as the network's author says"
-        raise AepslError.of(about.file, str(error), hint) from None
+        raise AepslError.of(file, str(error), hint) from None
+
+
+def _by_network(
+    images: Sequence[ImageEntry], file: Path, settings: Saliency, *, threads: int, device: str
+) -> Iterator[NDArray[np.float32]]:
+    options = DetectorOptions(**settings.network.model_dump(exclude={"file"}))
+    with _named(file):
+        network = SaliencyNetwork(file, options, threads=threads, device=device)
+    for image in tracked(images, total=len(images), what="saliency"):
+        pixels = read_image(Path(image.path))
+        with _named(file):
+            saliency = network(pixels)
+        yield saliency
 
 
 def _computed(image: ImageEntry, superpixels: int) -> NDArray[np.float32]:
@@ -50,18 +63,21 @@ def _computed(image: ImageEntry, superpixels: int) -> NDArray[np.float32]:
 
 
 def _maps(
-    images: Sequence[ImageEntry], settings: Saliency, *, threads: int, device: str
+    images: Sequence[ImageEntry],
+    settings: Saliency,
+    source: Path | None,
+    *,
+    threads: int,
+    device: str,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the saliency of each image; a network has the threads to itself."""
     match settings.method:
         case "network":
-            network = _network(settings, threads=threads, device=device)
-            shown = tracked(images, total=len(images), what="saliency")
-            yield from (network(read_image(Path(image.path))) for image in shown)
+            file = source or Path(settings.network.file or "")
+            yield from _by_network(images, file, settings, threads=threads, device=device)
             return
         case "precomputed":
-            assert settings.folder is not None
-            work = partial(_precomputed, folder=Path(settings.folder))
+            work = partial(_precomputed, folder=source or Path(settings.folder or ""))
         case _:
             work = partial(_computed, superpixels=settings.superpixels)
     yield from mapped(work, images, threads=threads, what="saliency")
@@ -71,6 +87,8 @@ def run(
     config: Slice,
     *,
     dataset: Path,
+    root: Path,
+    source: Path | None,
     output: Path,
     shard: int,
     shards: int,
@@ -79,15 +97,17 @@ def run(
 ) -> None:
     """Write the saliency of one part of the training images, 0..1, at image size.
 
+    ``source`` is the folder of maps or the network's file, if the configuration names its content.
+
     Raises:
         AepslError: if a map is absent, or the network cannot be read.
     """
     settings = config.section("saliency", Saliency)
-    manifest = read_manifest(dataset)
-    images = shard_of(manifest.split("train"), shard=shard, shards=shards)
+    manifest = read_images(dataset, root=root)
+    images = shard_of(manifest.images, shard=shard, shards=shards)
     facts = {"config": config.canonical()}
-    with writing_shard(output, kind="saliency", facts=facts) as writer:
+    with writing_shard(output, kind="saliency", facts=facts, shard=shard, shards=shards) as writer:
         for image, saliency in zip(
-            images, _maps(images, settings, threads=threads, device=device), strict=True
+            images, _maps(images, settings, source, threads=threads, device=device), strict=True
         ):
             writer.add(image.id, Record({"saliency": saliency.astype(np.float16)}))

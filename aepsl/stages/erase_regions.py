@@ -12,7 +12,7 @@ from aepsl.console import tracked
 from aepsl.mining.erase import mine_region, unite
 from aepsl.mining.grid import upsample_to_image
 from aepsl.stores.atomic import read_json
-from aepsl.stores.dataset import read_manifest, shard_of
+from aepsl.stores.dataset import read_images, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -33,12 +33,12 @@ def run(
     Delta is the one in ``calibrated``, if there is such a file.
     """
     delta = read_json(calibrated)["delta"] if calibrated else config["mining.delta"]
-    manifest = read_manifest(dataset)
-    images = shard_of(manifest.split("train"), shard=shard, shards=shards)
+    manifest = read_images(dataset, root=Path())
+    images = shard_of(manifest.images, shard=shard, shards=shards)
     cam_store, earlier = Store(cams, kind="cams"), Store(regions, kind="regions")
     stride = float(cam_store.facts()["stride"])
     facts = {"class_names": list(manifest.class_names), "step": step, "config": config.canonical()}
-    with writing_shard(output, kind="regions", facts=facts) as writer:
+    with writing_shard(output, kind="regions", facts=facts, shard=shard, shards=shards) as writer:
         for image in tracked(images, total=len(images), what=f"regions, step {step}"):
             cam = cam_store[image.id]
             maps = upsample_to_image(

@@ -23,7 +23,7 @@ from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stages.train_classifier import EraseMined
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import read_manifest, shard_of
+from aepsl.stores.dataset import read_images, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -64,6 +64,7 @@ def run(
     config: Slice,
     *,
     dataset: Path,
+    root: Path,
     model: Path,
     regions: Sequence[Path],
     step: int,
@@ -78,10 +79,10 @@ def run(
     """
     mining = config.section("mining", Mining)
     torch.set_num_threads(machine.threads)
-    manifest = read_manifest(dataset)
+    manifest = read_images(dataset, root=root)
     network, _ = restore(Classifier, model, device=machine.device)
     paint = EraseMined(Store(regions, kind="regions"), manifest.mean_pixel)
-    images = shard_of(manifest.split("train"), shard=shard, shards=shards)
+    images = shard_of(manifest.images, shard=shard, shards=shards)
     store_facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
@@ -89,7 +90,9 @@ def run(
         "stride": network.stride / max(mining.cam_scales),
         "config": config.canonical(),
     }
-    with writing_shard(output, kind="cams", facts=store_facts) as writer:
+    with writing_shard(
+        output, kind="cams", facts=store_facts, shard=shard, shards=shards
+    ) as writer:
         for image in tracked(images, total=len(images), what=f"CAM, step {step}"):
             pixels = paint(image.id, read_image(Path(image.path)))
             classes = manifest.label_numbers(image)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from aepsl.data.images import write_mask
 from aepsl.data.scenes import SceneOptions, make_scene
 from aepsl.randomness import generator
 from aepsl.stages._parallel import mapped
+from aepsl.stores.atomic import digest_of, write_manifest_json
+from aepsl.stores.checksums import files_in
 
 
 def _write(
@@ -29,7 +34,7 @@ def _write(
 
 
 def run(config: Slice, *, output: Path, threads: int) -> None:
-    """Generate the scenes of both splits into the folder ``output``."""
+    """Generate the scenes of both splits into the folder of ``output``, which digests them all."""
     scenes = config.section("data.scenes", Scenes)
     options = SceneOptions(
         size=scenes.size,
@@ -41,14 +46,20 @@ def run(config: Slice, *, output: Path, threads: int) -> None:
     )
     splits = {"train": scenes.train_images, "val": scenes.val_images}
     jobs = [(split, number) for split, count in splits.items() for number in range(count)]
+    root = output.parent
+    if root.exists():
+        shutil.rmtree(root)  # what an interrupted run left
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (output / folder).mkdir(parents=True, exist_ok=True)
-    work = partial(_write, seed=scenes.seed, options=options, output=output)
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    work = partial(_write, seed=scenes.seed, options=options, output=root)
     rows = list(mapped(work, jobs, threads=threads, what="scenes"))
     for split in splits:
         ids = "".join(f"{image_id}\n" for owner, image_id, _ in rows if owner == split)
-        (output / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(ids)
-    with (output / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(ids)
+    with (root / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image", "labels"))
         writer.writerows((image_id, labels) for _, image_id, labels in rows)
+    files = {path.relative_to(root).as_posix(): digest_of(path) for path in files_in(root)}
+    about = hashlib.sha256(json.dumps(files).encode()).hexdigest()
+    write_manifest_json(output, {"images": len(rows), "sha256": about})

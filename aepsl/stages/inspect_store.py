@@ -6,14 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aepsl.stores.atomic import read_json
 from aepsl.stores.records import Store
 
 
 def run(store: Path, *, image: str | None) -> None:
     """Print the facts of a store, and of one image's record."""
     console = Console()
-    records = Store([store], kind=read_json(store).get("kind", ""))
+    records = Store([store], kind=None, whole=False)
     console.print(f"{store}: {len(records)} records", highlight=False)
     for name, value in records.facts().items():
         console.print(f"  {name}: {value}", highlight=False)

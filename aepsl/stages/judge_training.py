@@ -11,7 +11,7 @@ from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.mining.success import training_succeeds, uninformed_loss
 from aepsl.stores.atomic import write_json
-from aepsl.stores.dataset import read_manifest
+from aepsl.stores.dataset import read_images
 
 
 def run(config: Slice, *, dataset: Path, curve: Path, step: int, output: Path) -> None:
@@ -21,8 +21,8 @@ def run(config: Slice, *, dataset: Path, curve: Path, step: int, output: Path) -
         AepslError: if the very first training has failed: there is nothing to go on with.
     """
     limits = config.section("mining.success", Success)
-    manifest = read_manifest(dataset)
-    uninformed = uninformed_loss(manifest.label_matrix(manifest.split("train")))
+    manifest = read_images(dataset, root=Path())
+    uninformed = uninformed_loss(manifest.label_matrix(manifest.images))
     with curve.open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     loss, recall = float(last["loss"]), float(last["recall"])

@@ -15,18 +15,18 @@ from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import encode_mask
 from aepsl.stores.atomic import replacing
-from aepsl.stores.dataset import read_manifest
+from aepsl.stores.dataset import read_truth
 from aepsl.stores.records import Store
 
 
-def run(config: Slice, *, dataset: Path, masks: Sequence[Path], output: Path) -> None:
+def run(config: Slice, *, truth: Path, masks: Sequence[Path], output: Path) -> None:
     """Write each mask under ``results/VOC2012/Segmentation/<competition>_test_cls/<image>.png``.
 
     Values are VOC's own, whichever classes the run uses. Equal masks give equal bytes.
     """
     competition = config.section("evaluation", Evaluation).voc_competition
     folder = f"results/VOC2012/Segmentation/{competition}_test_cls"
-    values = np.array([0, *read_manifest(dataset).mask_values], np.uint8)
+    values = np.array([0, *read_truth(truth, root=Path()).mask_values], np.uint8)
     store = Store(masks, kind="predictions")
     with (
         replacing(output) as temporary,

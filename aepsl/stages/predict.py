@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,11 @@ from aepsl.segmentation.inference import decide, full_probabilities, grid_scores
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
+from aepsl.stores.dataset import ImageEntry, read_images, shard_of
 from aepsl.stores.records import Record, writing_shard
 
 
-def _asked_for(images: list[ImageEntry], limit: int | None) -> list[ImageEntry]:
+def _asked_for(images: Sequence[ImageEntry], limit: int | None) -> Sequence[ImageEntry]:
     """Return ``limit`` images spread evenly, or all."""
     if limit is None or limit >= len(images):
         return images
@@ -30,8 +31,8 @@ def run(
     config: Slice,
     *,
     dataset: Path,
+    root: Path,
     model: Path,
-    split: str,
     limit: int | None,
     output: Path,
     shard: int,
@@ -42,8 +43,8 @@ def run(
     scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
     threshold = float(config["prediction.threshold"])
     torch.set_num_threads(machine.threads)
-    manifest = read_manifest(dataset)
-    images = shard_of(_asked_for(manifest.split(split), limit), shard=shard, shards=shards)
+    manifest = read_images(dataset, root=root)
+    images = shard_of(_asked_for(manifest.images, limit), shard=shard, shards=shards)
     network, _ = restore(SegmentationNetwork, model, device=machine.device)
     facts = {
         "class_names": list(manifest.class_names),
@@ -51,8 +52,10 @@ def run(
         "stride": network.stride,
         "config": config.canonical(),
     }
-    with writing_shard(output, kind="predictions", facts=facts) as writer:
-        for image in tracked(images, total=len(images), what=f"predict {split}"):
+    with writing_shard(
+        output, kind="predictions", facts=facts, shard=shard, shards=shards
+    ) as writer:
+        for image in tracked(images, total=len(images), what=f"predict {manifest.split}"):
             pixels = as_batch(read_image(Path(image.path)), machine.device)
             cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels
             scores = cells.cpu().numpy().astype(np.float16)

@@ -15,7 +15,7 @@ from aepsl.segmentation.crf import CrfOptions, refine
 from aepsl.segmentation.inference import full_probabilities
 from aepsl.stages._crf import crf_options
 from aepsl.stages._parallel import mapped
-from aepsl.stores.dataset import ImageEntry, read_manifest, shard_of
+from aepsl.stores.dataset import ImageEntry, read_images, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -35,6 +35,7 @@ def run(
     config: Slice,
     *,
     dataset: Path,
+    root: Path,
     predictions: Sequence[Path],
     output: Path,
     shard: int,
@@ -47,11 +48,13 @@ def run(
         AepslError: if pydensecrf is not installed.
     """
     options = crf_options(config)
-    manifest, scores = read_manifest(dataset), Store(predictions, kind="predictions")
-    images = shard_of(manifest.split("eval"), shard=shard, shards=shards)
+    manifest, scores = read_images(dataset, root=root), Store(predictions, kind="predictions")
+    images = shard_of(manifest.images, shard=shard, shards=shards)
     work = partial(_refined, scores=scores, options=options)
     masks = mapped(work, images, threads=threads, what="CRF")
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
-    with writing_shard(output, kind="predictions", facts=facts) as writer:
+    with writing_shard(
+        output, kind="predictions", facts=facts, shard=shard, shards=shards
+    ) as writer:
         for image, mask in zip(images, masks, strict=True):
             writer.add(image.id, Record({"mask": mask}))

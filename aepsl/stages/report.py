@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,14 @@ from aepsl.report.page import render
 from aepsl.stages._truth import true_mask
 from aepsl.stages.summarise import class_mean, describe
 from aepsl.stores.atomic import read_json, write_text
-from aepsl.stores.dataset import DatasetManifest, ImageEntry, read_manifest
+from aepsl.stores.dataset import (
+    ImageEntry,
+    ImageManifest,
+    MaskEntry,
+    TruthManifest,
+    read_images,
+    read_truth,
+)
 from aepsl.stores.records import Store
 
 HEIGHT = 150
@@ -38,9 +45,12 @@ class Sources:
     saliency: Store | None
     labels: Store
     predictions: Store
+    truth: TruthManifest
+    masks: Mapping[str, MaskEntry]
+    """Of ``truth``, by image."""
 
 
-def _steps(image: ImageEntry, manifest: DatasetManifest, sources: Sources) -> Iterator[Picture]:
+def _steps(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
     pixels = read_image(Path(image.path))
     seen = pixels
     size = {"height": image.height, "width": image.width}
@@ -55,7 +65,7 @@ def _steps(image: ImageEntry, manifest: DatasetManifest, sources: Sources) -> It
         yield f"erased, step {step}", seen
 
 
-def _pictures(image: ImageEntry, manifest: DatasetManifest, sources: Sources) -> Iterator[Picture]:
+def _pictures(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
     """Yield the row of one image, from the photograph to the truth."""
     palette = voc_palette()
     yield "photograph", read_image(Path(image.path))
@@ -64,8 +74,8 @@ def _pictures(image: ImageEntry, manifest: DatasetManifest, sources: Sources) ->
         yield "saliency", figures.grey(sources.saliency[image.id].arrays["saliency"].astype("f4"))
     for caption, store in (("label", sources.labels), ("prediction", sources.predictions)):
         yield caption, figures.coloured(store[image.id].arrays["mask"], palette)
-    if image.mask:
-        yield "truth", figures.coloured(true_mask(image, manifest), palette)
+    if mask := sources.masks.get(image.id):
+        yield "truth", figures.coloured(true_mask(mask, sources.truth), palette)
 
 
 def _losses(path: Path) -> list[float]:
@@ -118,10 +128,10 @@ def _plot(classifier: Sequence[Path], segmentation: Path, folder: Path) -> None:
     )
 
 
-def _shown(manifest: DatasetManifest, sources: Sources, folder: Path) -> list[dict[str, Any]]:
+def _shown(manifest: ImageManifest, sources: Sources, folder: Path) -> list[dict[str, Any]]:
     """Write the pictures of each image; return what the page needs of them."""
     shown = []
-    by_id = {image.id: image for image in manifest.split("train")}
+    by_id = {image.id: image for image in manifest.images}
     for row, image_id in enumerate(sources.predictions.ids()):
         image, pictures = by_id[image_id], []
         for column, (caption, pixels) in enumerate(_pictures(image, manifest, sources)):
@@ -132,9 +142,19 @@ def _shown(manifest: DatasetManifest, sources: Sources, folder: Path) -> list[di
     return shown
 
 
+def _legend(class_names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each name with its colour in the masks."""
+    palette, names = voc_palette(), ("background", *class_names)
+    colours = [(name, "rgb({}, {}, {})".format(*palette[k])) for k, name in enumerate(names)]
+    return [*colours, ("ignored", "white")]
+
+
 def run(
     *,
     dataset: Path,
+    evaluated: Path,
+    truth: Path,
+    root: Path,
     scores: Path,
     cams: Sequence[Path],
     regions: Sequence[Path],
@@ -153,29 +173,30 @@ def run(
 
     The images shown are those of the store ``predictions``.
     """
-    manifest = read_manifest(dataset)
+    manifest, true = read_images(dataset, root=root), read_truth(truth, root=root)
+    judged = read_images(evaluated, root=root)
     sources = Sources(
         cams=[Store(paths, kind="cams") for paths in _by_folder(cams)],
         regions=[Store(paths, kind="regions") for paths in _by_folder(regions)],
         saliency=Store(saliency, kind="saliency") if saliency else None,
         labels=Store(labels, kind="labels"),
         predictions=Store(predictions, kind="predictions"),
+        truth=true,
+        masks={mask.id: mask for mask in true.masks},
     )
     folder = output.parent
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     _plot(classifier_curves, segmentation_curve, folder)
     shown = _shown(manifest, sources, folder)
     iou_names, rows = _score_rows(scores)
-    palette = voc_palette()
-    names = ("background", *manifest.class_names)
     facts = {
         "run": name,
         "variant": variant,
         "seed": seed,
-        "train_images": len(manifest.split("train")),
-        "eval_images": len(manifest.split("eval")),
-        "train_split": manifest.splits["train"],
-        "eval_split": manifest.splits["eval"],
+        "train_images": len(manifest.images),
+        "eval_images": len(judged.images),
+        "train_split": manifest.split,
+        "eval_split": judged.split,
         "class_names": manifest.class_names,
         "verdicts": [read_json(path) for path in verdicts],
         "scores": rows,
@@ -183,7 +204,6 @@ def run(
         "curves": ["classifier.png", "segmentation.png"],
         "images": shown,
         "height": HEIGHT,
-        "legend": [(n, "rgb({}, {}, {})".format(*palette[k])) for k, n in enumerate(names)]
-        + [("ignored", "white")],
+        "legend": _legend(manifest.class_names),
     }
     write_text(output, render(facts))

@@ -28,7 +28,7 @@ from aepsl.labels.assemble import BACKGROUND, region_mask
 from aepsl.masks import IGNORED
 from aepsl.stages._truth import true_mask
 from aepsl.stores.atomic import write_json
-from aepsl.stores.dataset import DatasetManifest, ImageEntry, read_manifest
+from aepsl.stores.dataset import TruthManifest, read_truth
 from aepsl.stores.records import Record, Store
 
 KINDS = {
@@ -40,9 +40,6 @@ KINDS = {
     "predictions_crf": "predictions",
 }
 """What is scored, and what kind of store holds it."""
-
-OF_TRAINING = ("saliency", "regions", "labels", "relabelled")
-"""What is scored on the training split; the rest is scored on the evaluation split."""
 
 
 def _mask(record: Record, target: str) -> NDArray[np.uint8]:
@@ -58,26 +55,25 @@ def _number(value: float) -> float | None:
 
 
 def _of_masks(
-    images: Sequence[ImageEntry],
-    manifest: DatasetManifest,
+    truth: TruthManifest,
     records: Store,
     *,
     target: str,
     settings: Evaluation,
 ) -> dict[str, Any]:
-    names = ("background", *manifest.class_names)
-    matrices = np.zeros((len(images), len(names), len(names) + 1), np.int64)
-    outlines = np.full((len(images), len(names)), np.nan)
-    shown = tracked(images, total=len(images), what=f"score {target}")
-    for number, image in enumerate(shown):
-        truth, answer = true_mask(image, manifest), _mask(records[image.id], target)
-        matrices[number] = confusion_matrix(truth, answer, classes=len(names))
+    names = ("background", *truth.class_names)
+    matrices = np.zeros((len(truth.masks), len(names), len(names) + 1), np.int64)
+    outlines = np.full((len(truth.masks), len(names)), np.nan)
+    shown = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
+    for number, entry in enumerate(shown):
+        true, answer = true_mask(entry, truth), _mask(records[entry.id], target)
+        matrices[number] = confusion_matrix(true, answer, classes=len(names))
         outlines[number] = boundary_f(
-            truth, answer, classes=len(names), tolerance=settings.boundary_tolerance
+            true, answer, classes=len(names), tolerance=settings.boundary_tolerance
         )
     matrix = matrices.sum(axis=0)
     interval = (np.nan, np.nan)
-    if images:
+    if truth.masks:
         interval = bootstrap_miou(
             matrices, resamples=settings.resamples, confidence=settings.confidence, seed=0
         )
@@ -102,17 +98,15 @@ def _of_masks(
     }
 
 
-def _of_saliency(
-    images: Sequence[ImageEntry], manifest: DatasetManifest, records: Store
-) -> dict[str, Any]:
+def _of_saliency(truth: TruthManifest, records: Store) -> dict[str, Any]:
     """Return how well saliency finds the pixels of any class; void pixels are left out."""
     counts = []
-    for image in tracked(images, total=len(images), what="score saliency"):
-        truth = true_mask(image, manifest)
-        known = truth != IGNORED
-        salient = (truth > 0)[known]
+    for entry in tracked(truth.masks, total=len(truth.masks), what="score saliency"):
+        true = true_mask(entry, truth)
+        known = true != IGNORED
+        salient = (true > 0)[known]
         if salient.any():
-            counts.append(saliency_counts(records[image.id].arrays["saliency"][known], salient))
+            counts.append(saliency_counts(records[entry.id].arrays["saliency"][known], salient))
     if not counts:
         return {"mae": None, "max_f": None}
     error, precision, recall = (np.mean(values, axis=0) for values in zip(*counts, strict=True))
@@ -122,7 +116,8 @@ def _of_saliency(
 def run(
     config: Slice,
     *,
-    dataset: Path,
+    truth: Path,
+    root: Path,
     store: Sequence[Path],
     target: str,
     variant: str,
@@ -134,15 +129,13 @@ def run(
 
     Images without a true mask are left out; with none, every measure is null.
     """
-    manifest = read_manifest(dataset)
-    split = "train" if target in OF_TRAINING else "eval"
-    images = [image for image in manifest.split(split) if image.mask]
+    true = read_truth(truth, root=root)
     records = Store(store, kind=KINDS[target])
     if target == "saliency":
-        measures = _of_saliency(images, manifest, records)
+        measures = _of_saliency(true, records)
     else:
         settings = config.section("evaluation", Evaluation)
-        measures = _of_masks(images, manifest, records, target=target, settings=settings)
+        measures = _of_masks(true, records, target=target, settings=settings)
     about = {"target": target, "variant": variant, "step": step, "seed": seed}
-    about |= {"split": manifest.splits[split], "images": len(images)}
+    about |= {"split": true.split, "images": len(true.masks)}
     write_json(output, about | measures)

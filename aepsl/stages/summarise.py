@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from aepsl.errors import AepslError
 from aepsl.stores.atomic import read_json, write_json, write_text
 
 FIELDS = ("target", "variant", "step", "split", "images", "seed", "miou")
@@ -52,10 +53,14 @@ def describe(row: dict[str, Any]) -> str:
 def show(scores: Path, *, report: Path | None) -> None:
     """Print the table of scores, and where the report is."""
     table = Table("variant", "what", "split", "images", "seed", "mIoU, %")
-    for row in read_json(scores):
-        miou = "no truth" if row["miou"] is None else f"{100 * row['miou']:.1f}"
-        numbers = (row["split"], str(row["images"]), str(row["seed"]), miou)
-        table.add_row(row["variant"], describe(row), *numbers)
+    try:
+        for row in read_json(scores):
+            miou = "no truth" if row["miou"] is None else f"{100 * row['miou']:.1f}"
+            numbers = (row["split"], str(row["images"]), str(row["seed"]), miou)
+            table.add_row(row["variant"], describe(row), *numbers)
+    except (TypeError, KeyError):
+        hint = "give results/<run>/scores.json"
+        raise AepslError.of(scores, "not the scores of a run", hint) from None
     console = Console()
     console.print(table)
     if report:

@@ -17,6 +17,7 @@ from aepsl.mining.erase import erase
 from aepsl.mining.loss import label_recall, squared_label_loss
 from aepsl.networks.heads import Classifier
 from aepsl.stages._networks import build
+from aepsl.stages._resuming import work_folder
 from aepsl.stages._training import (
     Machine,
     augmentation_of,
@@ -24,7 +25,7 @@ from aepsl.stages._training import (
     steps_per_epoch,
     store,
 )
-from aepsl.stores.dataset import read_manifest
+from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Store
 from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import step_decay
@@ -54,39 +55,47 @@ def run(
     config: Slice,
     *,
     dataset: Path,
+    root: Path,
     regions: Sequence[Path],
     step: int,
     output: Path,
     curve: Path,
     machine: Machine,
+    weights: Path | None = None,
+    code: str = "",
+    work: Path | None = None,
 ) -> None:
-    """Train M_t on I_{.,t}; write it and its curve."""
+    """Train M_t on I_{.,t}; write it and its curve. What an earlier process did is taken up."""
     seed, train = int(config["seed"]), config.section("mining.train", ClassifierTraining)
-    manifest = read_manifest(dataset)
-    images = manifest.split("train")
+    manifest = read_images(dataset, root=root)
+    images = manifest.images
     networks = config.section("networks", Networks)
     seed_torch(seed, "classifier", step)
     classes, head = len(manifest.class_names), str(config["mining.head"])
-    model, facts = build(Classifier, classes=classes, networks=networks, head=head)
-    rows = fit(
-        model,
-        model.new_layers(),
-        TrainingImages(
-            images,
-            manifest.label_matrix(images),
-            augmentation=augmentation_of(train, manifest),
-            seed=seed,
-            paint=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
-        ),
-        lambda epoch: _loss_of,
-        train=train,
-        schedule=step_decay(
-            steps_per_epoch=steps_per_epoch(images, train),
-            every_epochs=train.decay_every,
-            factor=train.decay_factor,
-        ),
-        machine=machine,
-        what=f"classifier, step {step}",
-    )
+    model, facts = build(Classifier, classes=classes, networks=networks, head=head, weights=weights)
     facts |= {"class_names": manifest.class_names, "step": step, "config": config.canonical()}
-    store(model, rows, output=output, curve_path=curve, facts=facts)
+    depends_on = [code, step, manifest.digest()]
+    inputs = [*regions, weights or Path(networks.weights)]
+    with work_folder(work, config=config, machine=machine, inputs=inputs, facts=depends_on) as kept:
+        rows = fit(
+            model,
+            model.new_layers(),
+            TrainingImages(
+                images,
+                manifest.label_matrix(images),
+                augmentation=augmentation_of(train, manifest),
+                seed=seed,
+                paint=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
+            ),
+            lambda epoch: _loss_of,
+            train=train,
+            schedule=step_decay(
+                steps_per_epoch=steps_per_epoch(images, train),
+                every_epochs=train.decay_every,
+                factor=train.decay_factor,
+            ),
+            machine=machine,
+            what=f"classifier, step {step}",
+            work=kept,
+        )
+        store(model, rows, output=output, curve_path=curve, facts=facts)

@@ -22,6 +22,7 @@ from aepsl.segmentation.psl import (
     segmentation_loss,
 )
 from aepsl.stages._networks import build
+from aepsl.stages._resuming import work_folder
 from aepsl.stages._training import (
     Machine,
     augmentation_of,
@@ -29,7 +30,7 @@ from aepsl.stages._training import (
     steps_per_epoch,
     store,
 )
-from aepsl.stores.dataset import read_manifest
+from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Store
 from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import poly_decay
@@ -76,45 +77,54 @@ def run(
     config: Slice,
     *,
     dataset: Path,
+    root: Path,
     labels: Sequence[Path],
     output: Path,
     curve: Path,
     machine: Machine,
+    weights: Path | None = None,
+    code: str = "",
+    work: Path | None = None,
 ) -> None:
-    """Train the network that is kept; write it and its curve.
+    """Train the network that is kept; write it and its curve. Earlier work is taken up.
 
     Every round starts from the same weights and sees the images in the same order: what differs is
     the masks.
     """
     seed, settings = int(config["seed"]), config.section("segmentation", Segmentation)
     train = settings.train
-    manifest = read_manifest(dataset)
-    images = manifest.split("train")
+    manifest = read_images(dataset, root=root)
+    images = manifest.images
     networks = config.section("networks", Networks)
     seed_torch(seed, "segmentation")
-    classes = len(manifest.class_names)
+    classes, head = len(manifest.class_names), settings.head
     model, facts = build(
-        SegmentationNetwork, classes=classes, networks=networks, head=settings.head
-    )
-    rows = fit(
-        model,
-        model.new_layers(),
-        TrainingImages(
-            images,
-            manifest.label_matrix(images),
-            augmentation=augmentation_of(train, manifest),
-            seed=seed,
-            masks=StoredMasks(Store(labels, kind="labels")),
-        ),
-        lambda epoch: SegmentationLosses(
-            psl=settings.psl if epoch >= settings.psl_after else "none", stride=networks.stride
-        ),
-        train=train,
-        schedule=poly_decay(
-            total_steps=train.epochs * steps_per_epoch(images, train), power=train.poly_power
-        ),
-        machine=machine,
-        what="segmentation",
+        SegmentationNetwork, classes=classes, networks=networks, head=head, weights=weights
     )
     facts |= {"class_names": manifest.class_names, "config": config.canonical()}
-    store(model, rows, output=output, curve_path=curve, facts=facts)
+    depends_on = [code, manifest.digest()]
+    inputs = [*labels, weights or Path(networks.weights)]
+    with work_folder(work, config=config, machine=machine, inputs=inputs, facts=depends_on) as kept:
+        rows = fit(
+            model,
+            model.new_layers(),
+            TrainingImages(
+                images,
+                manifest.label_matrix(images),
+                augmentation=augmentation_of(train, manifest),
+                seed=seed,
+                masks=StoredMasks(Store(labels, kind="labels")),
+            ),
+            lambda epoch: SegmentationLosses(
+                psl=settings.psl if epoch >= settings.psl_after else "none",
+                stride=networks.stride,
+            ),
+            train=train,
+            schedule=poly_decay(
+                total_steps=train.epochs * steps_per_epoch(images, train), power=train.poly_power
+            ),
+            machine=machine,
+            what="segmentation",
+            work=kept,
+        )
+        store(model, rows, output=output, curve_path=curve, facts=facts)

@@ -5,12 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from aepsl.errors import AepslError
+
+HOST = socket.gethostname()
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what killed processes of this machine left of ``path``."""
+    for orphan in path.parent.glob(f"{escape(path.name)}.tmp.{escape(HOST)}.*"):
+        try:
+            os.kill(int(orphan.suffix[1:]), 0)
+        except (ProcessLookupError, ValueError):
+            orphan.unlink(missing_ok=True)
+        except PermissionError:
+            pass  # somebody else's process, alive
 
 
 @contextmanager
@@ -20,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
     If the block raises, the temporary file is removed and ``path`` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    _remove_orphans(path)
+    temporary = path.with_name(f"{path.name}.tmp.{HOST}.{os.getpid()}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -60,6 +76,31 @@ def read_json(path: Path) -> Any:
         raise AepslError.of(
             path, f"not JSON ({error})", "remove it and run its stage again"
         ) from None
+
+
+def _self_digest(value: Mapping[str, Any]) -> str:
+    plain = {name: part for name, part in value.items() if name != "self_sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def write_manifest_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write ``value`` as JSON with a digest of itself, all or nothing."""
+    write_json(path, {**value, "self_sha256": _self_digest(value)})
+
+
+def read_manifest_json(path: Path) -> dict[str, Any]:
+    """Return what :func:`write_manifest_json` wrote.
+
+    Raises:
+        AepslError: if it is absent, not such JSON, or was changed since it was written.
+    """
+    value = read_json(path)
+    hint = "remove it and run its stage again"
+    if not isinstance(value, dict) or "self_sha256" not in value:
+        raise AepslError.of(path, "not a manifest of this version", hint)
+    if value.pop("self_sha256") != _self_digest(value):
+        raise AepslError.of(path, "was changed since it was written", hint)
+    return value
 
 
 def digest_of(path: Path) -> str:

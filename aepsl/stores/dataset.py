@@ -1,18 +1,26 @@
-"""The dataset manifest: every image of a run, its labels and where its pixels lie."""
+"""Manifests of a dataset: the photographs of one split with their labels; its true masks, apart.
+
+Paths are relative to the dataset's folder, so that it may be moved.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import read_json, write_json
+from aepsl.stores.atomic import read_manifest_json, write_manifest_json
 
-SCHEMA = 1
+SCHEMA = 2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,29 +33,24 @@ class ImageEntry:
     width: int
     sha256: str
     labels: tuple[str, ...]
-    split: str
-    """``train`` or ``eval``."""
-    mask: str | None = None
-    """The true mask, for scoring only."""
 
 
 @dataclass(frozen=True)
-class DatasetManifest:
-    """What the index stage found, complete and checked."""
+class ImageManifest:
+    """The photographs of one split, complete and checked."""
 
+    split: str
+    """Its name in the dataset."""
     class_names: tuple[str, ...]
     """The classes of the run, background not counted."""
-    mask_values: tuple[int, ...]
-    """The value of each class in the true masks."""
     mean_pixel: tuple[int, int, int]
-    """RGB, 0..255, over all training images."""
-    splits: dict[str, str]
-    """The names that ``train`` and ``eval`` have in the dataset."""
+    """RGB, 0..255, over all its images."""
     images: tuple[ImageEntry, ...]
 
-    def split(self, name: str) -> list[ImageEntry]:
-        """Return the images of ``train`` or ``eval``, in the dataset's order."""
-        return [image for image in self.images if image.split == name]
+    def digest(self) -> str:
+        """Return a digest of what they show, wherever the files lie."""
+        about = asdict(replace(self, images=tuple(replace(i, path="") for i in self.images)))
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
     def label_numbers(self, image: ImageEntry) -> list[int]:
         """Return the numbers of the image's classes, from 0, ascending."""
@@ -61,29 +64,68 @@ class DatasetManifest:
         return labels
 
 
-def shard_of(images: Sequence[ImageEntry], *, shard: int, shards: int) -> Sequence[ImageEntry]:
+@dataclass(frozen=True)
+class MaskEntry:
+    """The true mask of one photograph."""
+
+    id: str
+    path: str
+    height: int
+    width: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TruthManifest:
+    """The true masks of one split, of those images that have one."""
+
+    split: str
+    class_names: tuple[str, ...]
+    mask_values: tuple[int, ...]
+    """The value of each class in the masks."""
+    masks: tuple[MaskEntry, ...]
+
+
+def shard_of(images: Sequence[T], *, shard: int, shards: int) -> Sequence[T]:
     """Return part ``shard`` of ``shards``: contiguous, sizes differ by one at most."""
     bounds = [len(images) * part // shards for part in (shard, shard + 1)]
     return images[bounds[0] : bounds[1]]
 
 
-def write_manifest(path: Path, manifest: DatasetManifest) -> None:
-    """Write the manifest as JSON, all or nothing."""
-    write_json(path, {"schema": SCHEMA} | asdict(manifest))
+def write_manifest(path: Path, manifest: ImageManifest | TruthManifest) -> None:
+    """Write a manifest as JSON, all or nothing."""
+    about = {"schema": SCHEMA, "kind": type(manifest).__name__}
+    write_manifest_json(path, about | asdict(manifest))
 
 
-def read_manifest(path: Path) -> DatasetManifest:
-    """Return the manifest in a file.
+def _read(path: Path, kind: type[Any]) -> dict[str, Any]:
+    content = read_manifest_json(path)
+    if (content.pop("schema", None), content.pop("kind", None)) != (SCHEMA, kind.__name__):
+        what = f"not a {kind.__name__} of this version"
+        raise AepslError.of(path, what, "remove it and run its stage again")
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+
+
+def _under(root: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {"path": str(root / entry["path"])}
+
+
+def read_images(path: Path, *, root: Path) -> ImageManifest:
+    """Return the photographs in a manifest, their paths in the dataset's folder ``root``.
 
     Raises:
-        AepslError: if it is absent, not JSON, or of another version.
+        AepslError: if it is absent, changed, or of another version.
     """
-    content = read_json(path)
-    if content.pop("schema", None) != SCHEMA:
-        raise AepslError.of(path, "not a dataset manifest of this version", "index it again")
+    content = _read(path, ImageManifest)
     images = tuple(
-        ImageEntry(**entry | {"labels": tuple(entry["labels"])}) for entry in content.pop("images")
+        ImageEntry(**_under(root, entry) | {"labels": tuple(entry["labels"])})
+        for entry in content.pop("images")
     )
-    for name in ("class_names", "mask_values", "mean_pixel"):
-        content[name] = tuple(content[name])
-    return DatasetManifest(images=images, **content)
+    return ImageManifest(images=images, **content)
+
+
+def read_truth(path: Path, *, root: Path) -> TruthManifest:
+    """Return the masks in a manifest; see :func:`read_images`."""
+    content = _read(path, TruthManifest)
+    masks = tuple(MaskEntry(**_under(root, entry)) for entry in content.pop("masks"))
+    return TruthManifest(masks=masks, **content)

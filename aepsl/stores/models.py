@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -23,21 +24,35 @@ Tensors = dict[str, Tensor]
 def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write a model's tensors and the facts of its making, all or nothing."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save(plain, metadata={"facts": json.dumps(facts, sort_keys=True)})
+    text = json.dumps(facts, sort_keys=True)
+    about = json.dumps({"sha256": _digest(plain, text), "facts": text})
+    # One entry: of several, safetensors writes them in an order of chance.
+    content = save(plain, metadata={"aepsl": about})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def load_model(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Return a model's tensors and the facts of its making.
 
     Raises:
-        AepslError: if the file is absent or not such a model.
+        AepslError: if the file is absent, not such a model, or changed since it was written.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-        return load_file(path), facts
+            about = json.loads((file.metadata() or {})["aepsl"])
+        tensors, facts = load_file(path), about["facts"]
+        if _digest(tensors, facts) != about["sha256"]:
+            raise ValueError("it was changed since it was written")
+        return tensors, json.loads(facts)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise AepslError.of(
             path, f"not a model of this package ({error})", "run its training stage again"

@@ -6,6 +6,7 @@ string may be one. A chunk is a whole array: images are read one at a time.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import digest_of, read_json, replacing, write_json
+from aepsl.stores.atomic import digest_of, read_manifest_json, replacing, write_manifest_json
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the layout; readers refuse another."""
 
 
@@ -58,15 +59,22 @@ class ShardWriter:
 
 
 @contextmanager
-def writing_shard(path: Path, *, kind: str, facts: Mapping[str, Any]) -> Iterator[ShardWriter]:
+def writing_shard(
+    path: Path, *, kind: str, facts: Mapping[str, Any], shard: int = 0, shards: int = 1
+) -> Iterator[ShardWriter]:
     """Write one shard, all or nothing.
+
+    It is made in memory: on a full disk HDF5 does not raise, it ends the process.
 
     Args:
         path: its final name.
         kind: what the records are, for instance ``cams``.
         facts: of the whole store: class names, the configuration, the model's digest.
+        shard: the number of this part, from 0.
+        shards: the number of parts.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    content = io.BytesIO()
+    with h5py.File(content, "w", track_order=False) as file:
         writer = ShardWriter(file)
         yield writer
         for name, value in facts.items():
@@ -75,17 +83,68 @@ def writing_shard(path: Path, *, kind: str, facts: Mapping[str, Any]) -> Iterato
         file.attrs["schema"] = SCHEMA
         file.attrs["count"] = len(writer.ids)
         file.attrs["complete"] = True
-    write_json(
-        path.with_suffix(".json"),
-        {
-            "schema": SCHEMA,
-            "kind": kind,
-            "shard": path.name,
-            "sha256": digest_of(path),
-            "count": len(writer.ids),
-            "ids": writer.ids,
-        },
-    )
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+    about = {"file": path.name, "sha256": digest_of(path), "ids": writer.ids}
+    _write_shard_manifest(path.with_suffix(".json"), about, kind=kind, shard=shard, shards=shards)
+
+
+def _write_shard_manifest(
+    manifest: Path, about: Mapping[str, Any], *, kind: str, shard: int, shards: int
+) -> None:
+    part = {"schema": SCHEMA, "kind": kind, "shard": shard, "shards": shards}
+    write_manifest_json(manifest, part | {"count": len(about["ids"])} | dict(about))
+
+
+def read_shard_manifest(manifest: Path, *, kind: str | None = None) -> dict[str, Any]:
+    """Return what the manifest of a shard says.
+
+    Raises:
+        AepslError: if it is absent, changed, of another version, or not of ``kind``.
+    """
+    content = read_manifest_json(manifest)
+    if content.get("schema") != SCHEMA:
+        what = f"a store of layout {content.get('schema')}, this version reads {SCHEMA}"
+        raise AepslError.of(manifest, what, "remove the store's folder and run its stage again")
+    if kind is not None and content["kind"] != kind:
+        raise AepslError.of(manifest, f"not a store of {kind}", "run its stage again")
+    return content
+
+
+def check_shard(manifest: Path, content: Mapping[str, Any]) -> None:
+    """Check that the shard of a manifest is there, and as it was written.
+
+    Raises:
+        AepslError: if not.
+    """
+    if "file" not in content:
+        return
+    path = manifest.parent / content["file"]
+    hint = "remove it and its manifest, and run its stage again"
+    if not path.is_file():
+        raise AepslError.of(path, "the shard is not there", hint)
+    if digest_of(path) != content["sha256"]:
+        raise AepslError.of(path, "was changed since it was written", hint)
+
+
+def check_parts(manifests: Sequence[Path], contents: Sequence[Mapping[str, Any]]) -> None:
+    """Check that these shards are all the parts of one store, each once.
+
+    Raises:
+        AepslError: if one is missing, foreign, or repeats an image of another.
+    """
+    hint = "remove the store's folder and run its stage again"
+    parts = {content["shards"] for content in contents}
+    numbers = sorted(content["shard"] for content in contents)
+    if len(parts) > 1 or numbers != list(range(max(parts, default=0))):
+        what = f"has parts {numbers} of {' and '.join(map(str, sorted(parts)))}"
+        raise AepslError.of(manifests[0].parent, what, hint)
+    seen: set[str] = set()
+    for manifest, content in zip(manifests, contents, strict=True):
+        for image_id in content["ids"]:
+            if image_id in seen:
+                raise AepslError.of(manifest, f"repeats image {image_id}", hint)
+            seen.add(image_id)
 
 
 def _open(path: Path) -> h5py.File:
@@ -106,24 +165,27 @@ def _open(path: Path) -> h5py.File:
 class Store:
     """Reads a store by image id; shards are opened on first use, once a process."""
 
-    def __init__(self, manifests: Sequence[Path], *, kind: str) -> None:
-        """Open the store whose shards' manifests are given.
+    def __init__(self, manifests: Sequence[Path], *, kind: str | None, whole: bool = True) -> None:
+        """Open the store whose shards' manifests are given, and check that all of it is there.
+
+        Args:
+            manifests: of its shards.
+            kind: what the records are; None takes any.
+            whole: whether these are to be all its shards.
 
         Raises:
-            AepslError: if one is absent, of another version, holds something else than ``kind``,
-                or repeats an image of another.
+            AepslError: if a part is absent, changed since it was written, of another version,
+                another store's, holds something else than ``kind``, or repeats an image.
         """
         self.manifests = list(manifests)
+        contents = [read_shard_manifest(manifest, kind=kind) for manifest in self.manifests]
+        if whole:
+            check_parts(self.manifests, contents)
         self._place: dict[str, tuple[Path, int]] = {}
-        for manifest in self.manifests:
-            content = read_json(manifest)
-            if content.get("schema") != SCHEMA or content.get("kind") != kind:
-                raise AepslError.of(manifest, f"not a store of {kind}", "run its stage again")
+        for manifest, content in zip(self.manifests, contents, strict=True):
+            check_shard(manifest, content)
             for row, image_id in enumerate(content["ids"]):
-                if image_id in self._place:
-                    hint = "remove the store's folder and run its stage again"
-                    raise AepslError.of(manifest, f"repeats image {image_id}", hint)
-                self._place[image_id] = (manifest.parent / content["shard"], row)
+                self._place[image_id] = (manifest.parent / content["file"], row)
         self._files: dict[tuple[int, Path], h5py.File] = {}
 
     def __len__(self) -> int:
@@ -168,5 +230,5 @@ class Store:
 
 
 def write_empty(manifest: Path, *, kind: str) -> None:
-    """Write the manifest of a shard without records or file."""
-    write_json(manifest, {"schema": SCHEMA, "kind": kind, "count": 0, "ids": []})
+    """Write the manifest of a store without records or file."""
+    _write_shard_manifest(manifest, {"ids": []}, kind=kind, shard=0, shards=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,13 +32,12 @@ def sgd(model: nn.Module, new_layers: Iterable[nn.Module], options: SgdOptions) 
     """Return the optimizer of ``model``, whose ``new_layers`` learn faster by a factor."""
     fast = {id(p): p for layer in new_layers for p in layer.parameters()}
     slow = [p for p in model.parameters() if id(p) not in fast and p.requires_grad]
+    rate = options.learning_rate
+    fast_rate = rate * options.new_layers_factor
     return torch.optim.SGD(
         [
-            {"params": slow, "lr": options.learning_rate},
-            {
-                "params": list(fast.values()),
-                "lr": options.learning_rate * options.new_layers_factor,
-            },
+            {"params": slow, "lr": rate, "initial_lr": rate},
+            {"params": list(fast.values()), "lr": fast_rate, "initial_lr": fast_rate},
         ],
         momentum=options.momentum,
         weight_decay=options.weight_decay,
@@ -72,46 +71,115 @@ def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
 
+@dataclass
+class Progress:
+    """How far a training is: with the tensors, all that another process needs to go on."""
+
+    epoch: int = 0
+    """Epochs that are done."""
+    step: int = 0
+    """Steps that are done of the next epoch."""
+    images: int = 0
+    """Images in these steps."""
+    sums: dict[str, float] = field(default_factory=dict)
+    """Each measure, summed over these images."""
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """One row an epoch that is done: the mean of each measure over the images, and the rate."""
+
+    def count(self, losses: Losses, *, images: int) -> None:
+        """Take note of one step."""
+        self.step += 1
+        self.images += images
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach()) * images
+
+    def close_epoch(self, *, learning_rate: float) -> dict[str, float]:
+        """Add the row of an epoch whose steps are done, and return it."""
+        means = {name: total / self.images for name, total in self.sums.items()}
+        row = {"epoch": self.epoch + 1, **means, "learning_rate": learning_rate}
+        self.curve.append(row)
+        self.epoch, self.step, self.images, self.sums = self.epoch + 1, 0, 0, {}
+        return row
+
+
+def training_state(model: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
+    """Return every tensor that the next step depends on, by name."""
+    momenta = {
+        f"momentum.{name}": optimizer.state[parameter]["momentum_buffer"]
+        for name, parameter in model.named_parameters()
+        if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
+    }
+    return {f"model.{name}": value for name, value in model.state_dict().items()} | momenta
+
+
+def restore_training(
+    model: nn.Module, optimizer: torch.optim.SGD, tensors: Mapping[str, Tensor]
+) -> None:
+    """Put the tensors of :func:`training_state` back.
+
+    Raises:
+        RuntimeError: if they are another model's.
+    """
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "momentum": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = value
+    model.load_state_dict(parts["model"])
+    for name, parameter in model.named_parameters():
+        if name in parts["momentum"]:
+            # Laid out as the parameter is: the next step must not depend on where memory lies.
+            buffer = torch.empty_like(parameter).copy_(parts["momentum"][name])
+            optimizer.state[parameter]["momentum_buffer"] = buffer
+
+
 def train_one_epoch(
     model: nn.Module,
     batches: Iterable[Batch],
     loss_of: LossOf,
     *,
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    schedule: Schedule,
+    progress: Progress,
     device: torch.device,
     precision: str = "float32",
     seed: int,
-    epoch: int,
+    after_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Train on each batch once; return the mean of each measure over the images, and the rate.
+    """Train on what is left of an epoch; return its row of the curve.
 
-    Dropout is drawn from (seed, epoch, step). Raises ``FloatingPointError`` when the loss is no
-    longer a number.
+    Args:
+        model: is trained in place.
+        batches: those that ``progress`` has not counted yet.
+        loss_of: see :data:`Losses`.
+        optimizer: of :func:`sgd`.
+        schedule: from the step of this epoch to the factor of the learning rates.
+        progress: is carried on.
+        device: where the model lies.
+        precision: see :func:`mixed_precision`.
+        seed: dropout is drawn from (seed, epoch, step).
+        after_step: is called when a step is done and counted.
+
+    Raises:
+        FloatingPointError: when the loss is no longer a number.
     """
     model.train()
-    sums: dict[str, float] = {}
-    images = 0
-    rate = optimizer.param_groups[0]["lr"]
-    for step, batch in enumerate(batches):
-        seed_torch(seed, epoch, step)
+    for batch in batches:
+        seed_torch(seed, progress.epoch, progress.step)
+        _set_rates(optimizer, schedule(progress.step))
         with mixed_precision(precision, device):
             losses = loss_of(model, {name: value.to(device) for name, value in batch.items()})
         optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        schedule.step()
-        size = len(next(iter(batch.values())))
-        images += size
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach()) * size
+        progress.count(losses, images=len(next(iter(batch.values()))))
         if not torch.isfinite(losses["loss"]):
             raise FloatingPointError(f"the loss is {losses['loss'].item()}")
-    return {name: total / images for name, total in sums.items()} | {"learning_rate": rate}
+        after_step()
+    first = optimizer.param_groups[0]["initial_lr"] * schedule(0)
+    return progress.close_epoch(learning_rate=first)
 
 
-def rate_schedule(
-    optimizer: torch.optim.Optimizer, schedule: Schedule
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return torch's scheduler that follows ``schedule``, one step a batch."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+def _set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set the rates from the step alone: a scheduler object would be one more state to keep."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor

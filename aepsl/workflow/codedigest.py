@@ -1,7 +1,8 @@
 """A digest of the code that a stage runs, so that a changed module reruns what it touches.
 
 Snakemake sees commands, not imported modules. The digest covers a module and everything of this
-package that it imports, followed statically; comments, docstrings and layout do not count.
+package that it imports, followed statically; comments, docstrings and layout do not count, nor
+do the modules that only speak.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
+
+SILENT = ("aepsl.console", "aepsl.errors", "aepsl.stopping")
+"""What a stage says and how it ends: never a part of its result."""
 
 
 def _module_path(name: str) -> Path | None:
@@ -62,7 +66,7 @@ def import_closure(module: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _module_path(name)
-        if path and path not in found.values():
+        if path and name not in SILENT and path not in found.values():
             found[name] = path
             waiting += _parsed(path)[1]
     return found

@@ -6,15 +6,19 @@ import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aepsl.config.run import Config
 from aepsl.config.sections import parse
-from aepsl.errors import AepslError
+from aepsl.errors import AepslError, Problem
 from aepsl.machine import find_gpus
 from aepsl.workflow import ablations
+from aepsl.workflow.contents import Contents, is_file_name
 from aepsl.workflow.stages import STAGES
 from aepsl.workflow.variants import Variants
+
+MEMORY = Path(".snakemake", "aepsl-contents.json")
+"""Where digests of photographs and the like are remembered."""
 
 
 class Results:
@@ -41,7 +45,8 @@ class Results:
         if taken:
             hint = "main is the run itself; seed<n> and <table>-<row>-seed<n> are of the tables"
             raise AepslError.of(f"variants.{taken[0]}", "the name is taken", hint)
-        self.variants = Variants(plain, {self.main: {}} | self.config.variants | rows)
+        overrides: dict[str, dict[str, Any]] = {self.main: {}} | self.config.variants | rows
+        self.variants = Variants(plain, overrides, Contents(MEMORY))
         if not find_spec("pydensecrf"):
             self._refuse_crf()
         self.results = f"results/{self.config.run}"
@@ -54,6 +59,37 @@ class Results:
                 what = "segmentation.relabel_crf is set, but pydensecrf is not installed"
                 hint = "install a C++ compiler, then requirements-crf.lock"
                 raise AepslError.of(f"variant {name}", what, hint)
+
+    @classmethod
+    def checked(cls, config: Mapping[str, Any], checkpoints: Any = None) -> Self:
+        """Return the same, if also all files are there that ``config`` names."""
+        results = cls(config, checkpoints)
+        results.check_files()
+        return results
+
+    def check_files(self) -> None:
+        """Refuse a configuration whose files are not there, before anything runs.
+
+        Raises:
+            AepslError: listing each of them, with its key.
+        """
+        problems: dict[str, Problem] = {}
+        for config in self.variants.values():
+            data, saliency, weights = config.data, config.saliency, config.networks.weights
+            named = {
+                "data.root": data.root if data.adapter == "voc" else None,
+                "data.labels_csv": data.labels_csv if data.labels == "csv" else None,
+                "networks.weights": weights if is_file_name(weights) else None,
+                "saliency.folder": saliency.folder if saliency.method == "precomputed" else None,
+                "saliency.network.file": saliency.network.file
+                if saliency.method == "network"
+                else None,
+            }
+            for key, path in named.items():
+                if path is not None and not Path(path).exists():
+                    problems[path] = Problem(path, "is not there", f"set {key} to where it lies")
+        if problems:
+            raise AepslError(list(problems.values()), "Files of the configuration are absent:")
 
     # What is there
 

@@ -12,8 +12,12 @@ from typing import Any
 
 from aepsl.workflow import ablations
 from aepsl.workflow.codedigest import code_digest
+from aepsl.workflow.contents import is_file_name
 from aepsl.workflow.results import Results
 from aepsl.workflow.stages import STAGES, label_stage
+
+OF_EVALUATION = ("predictions", "predictions_crf")
+"""What is scored on the photographs predicted; the rest is scored on those learnt from."""
 
 
 class Workflow(Results):
@@ -24,6 +28,10 @@ class Workflow(Results):
     def params(self, stage: str) -> Callable[[Any], str]:
         """Return what gives a rule's ``--config``: a callable, for JSON has braces."""
         return lambda w: self.variants.slice_of(stage, w.name)
+
+    def index_params(self, kind: str) -> Callable[[Any], str]:
+        """Return the same for the index of ``images`` or ``truth``, of one part of the dataset."""
+        return lambda w: self.variants.slice_of(f"{w.part}_{kind}", w.name)
 
     def code(self, stage: str) -> str:
         """Return the digest of the code behind ``stage``."""
@@ -38,40 +46,62 @@ class Workflow(Results):
         return lambda w: self.store(stage, w.name, int(w.step) - back)
 
     def dataset(self, w: Any) -> str:
-        """Return the dataset manifest of a variant."""
-        return f"{self.folder('dataset', w.name)}/manifest.json"
+        """Return the manifest of the photographs that a variant learns from."""
+        return f"{self.folder('train_images', w.name)}/manifest.json"
 
-    def dataset_inputs(self, w: Any) -> dict[str, str]:
-        """Return the files whose change makes the dataset another: scenes, splits, labels."""
+    def evaluated(self, w: Any) -> str:
+        """Return the manifest of the photographs that a variant predicts."""
+        return f"{self.folder('eval_images', w.name)}/manifest.json"
+
+    def true_masks(self, w: Any) -> str:
+        """Return the manifest of the true masks of the photographs learnt from."""
+        return f"{self.folder('train_truth', w.name)}/manifest.json"
+
+    def evaluated_masks(self, w: Any) -> str:
+        """Return the manifest of the true masks of the photographs predicted."""
+        return f"{self.folder('eval_truth', w.name)}/manifest.json"
+
+    def indexed(self, w: Any) -> str:
+        """Return the manifest of the photographs whose masks are indexed."""
+        return f"{self.folder(f'{w.part}_images', w.name)}/manifest.json"
+
+    def scenes(self, w: Any) -> list[str]:
+        """Return the digest of the generated scenes, if they are used; it lies beside them."""
+        data = self.variants[w.name].data
+        return [f"{self.folder('scenes', w.name)}/scenes.json"] if data.adapter == "scenes" else []
+
+    # Where files lie: resources, for Snakemake reruns nothing when they change
+
+    def root(self, w: Any) -> str:
+        """Return the folder of a variant's dataset."""
+        return str(self.variants[w.name].data.root or self.folder("scenes", w.name))
+
+    @property
+    def main_root(self) -> str:
+        """Return the folder of the dataset that the report shows."""
+        return self.root(SimpleNamespace(name=self.main))
+
+    def labels_csv(self, w: Any) -> str:
+        """Return the file of a variant's image labels, empty if they are not in one."""
         data = self.variants[w.name].data
         if data.adapter == "scenes":
-            return {"scenes": self.folder("scenes", w.name)}
-        splits = {"train": data.train_split, "eval": data.eval_split}
-        files = {k: f"{data.root}/ImageSets/Segmentation/{v}.txt" for k, v in splits.items()}
-        if data.labels == "csv" and data.labels_csv:
-            files["labels"] = data.labels_csv
-        return {name: path for name, path in files.items() if Path(path).exists()}
+            return f"{self.root(w)}/labels.csv"
+        return str(data.labels_csv) if data.labels == "csv" else ""
 
-    def scenes_option(self, w: Any) -> str:
-        """Return the option that tells the index where the scenes are, if they are used."""
-        if self.variants[w.name].data.adapter != "scenes":
-            return ""
-        return f"--scenes-folder {self.folder('scenes', w.name)}"
-
-    def weights(self, w: Any) -> list[str]:
-        """Return the local weights file of a variant, if it has one."""
+    def weights(self, w: Any) -> str:
+        """Return the local weights file of a variant, empty if it has none."""
         name = self.variants[w.name].networks.weights
-        return [name] if name.endswith((".npz", ".pth", ".pt", ".safetensors")) else []
+        return name if is_file_name(name) else ""
 
-    def detector(self, w: Any) -> list[str]:
-        """Return the file of a variant's salient object detector, if it uses one."""
+    def saliency_source(self, w: Any) -> str:
+        """Return the folder of saliency maps or the detector's file, empty if there is none."""
         saliency = self.variants[w.name].saliency
-        used = saliency.method == "network" and saliency.network.file
-        return [saliency.network.file] if used and saliency.network.file else []
+        by_method = {"precomputed": saliency.folder, "network": saliency.network.file}
+        return by_method.get(saliency.method) or ""
 
     def detector_gpu(self, w: Any) -> int:
         """Return the GPUs that detecting a variant's saliency asks for."""
-        return self.gpu if self.detector(w) else 0
+        return self.gpu if self.variants[w.name].saliency.method == "network" else 0
 
     def calibration(self, w: Any) -> list[str]:
         """Return the file with the delta of a step, if it is to be found."""
@@ -155,6 +185,11 @@ class Workflow(Results):
         name = f"{target}-{counted}{at}" if counted else target
         return f"{self.results}/scores/{self.variants.owner(stage, variant, at)}/{name}.json"
 
+    def scored_truth(self, w: Any) -> str:
+        """Return the true masks that a score file is about."""
+        target = w.target.partition("-")[0]
+        return self.evaluated_masks(w) if target in OF_EVALUATION else self.true_masks(w)
+
     def scored_store(self, w: Any) -> list[str]:
         """Return the store that a score file is about."""
         target, _, at = w.target.partition("-")
@@ -168,8 +203,14 @@ class Workflow(Results):
         return options + (f" --step {at.removeprefix('step')}" if at.startswith("step") else "")
 
     def evaluation(self, w: Any) -> str:
-        """Return how answers are scored and handed in, as canonical JSON."""
-        return json.dumps({"evaluation": self.config.evaluation.model_dump()}, sort_keys=True)
+        """Return how answers are scored, as canonical JSON."""
+        how = self.config.evaluation.model_dump(exclude={"voc_competition"})
+        return json.dumps({"evaluation": how}, sort_keys=True)
+
+    def competition(self, w: Any) -> str:
+        """Return where answers are handed in, as canonical JSON."""
+        how = self.config.evaluation.model_dump(include={"voc_competition"})
+        return json.dumps({"evaluation": how}, sort_keys=True)
 
     def score_files(self, w: Any = None) -> list[str]:
         """Return the score files of the run's variants, each once, in the order of the table."""
@@ -193,7 +234,9 @@ class Workflow(Results):
         steps, rounds = self.steps(name), self.config.segmentation.relabel_rounds
         each = range(1, steps + 1)
         return {
-            "dataset": f"{self.folder('dataset', name)}/manifest.json",
+            "dataset": f"{self.folder('train_images', name)}/manifest.json",
+            "evaluated": f"{self.folder('eval_images', name)}/manifest.json",
+            "truth": f"{self.folder('train_truth', name)}/manifest.json",
             "scores": f"{self.results}/scores.json",
             "cams": [path for step in each for path in self.store("cams", name, step)],
             "regions": [path for step in each for path in self.store("regions", name, step)],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from aepsl.config.data import Data
 from aepsl.config.run import Config
+from aepsl.config.segmentation import Crf
 
 
 class Stage(NamedTuple):
@@ -21,21 +21,27 @@ class Stage(NamedTuple):
     """Whether there is one a ``step`` of mining, or one a ``round`` of relabelling."""
 
 
-_DATA = tuple(f"data.{name}" for name in Data.model_fields if name != "scenes")
-_OF_CRF = ("prediction.threshold", "crf")
+_SELECTION = ("data.adapter", "data.class_names", "data.classes", "data.limit_per_class")
+_LABELLED = ("data.root", "data.labels", "data.labels_csv", *_SELECTION)
+_OF_TRUTH = ("data.adapter", "data.root", "data.mask_folder", "data.class_names", "data.classes")
+_CRF = tuple(f"crf.{name}" for name in Crf.model_fields if name != "enabled")
+_OF_CRF = ("prediction.threshold", *_CRF)
 _VIEWS = ("prediction.scales", "prediction.flip")
 
 STAGES = {
     "scenes": Stage(("data.scenes",), (), "generate_scenes"),
-    "dataset": Stage(_DATA, (), "index_dataset"),
+    "train_images": Stage(("data.train_split", *_LABELLED), (), "index_images"),
+    "eval_images": Stage(("data.eval_split", *_LABELLED), (), "index_images"),
+    "train_truth": Stage(_OF_TRUTH, ("train_images",), "index_truth"),
+    "eval_truth": Stage(_OF_TRUTH, ("eval_images",), "index_truth"),
     "saliency": Stage(
         ("saliency.method", "saliency.superpixels", "saliency.folder", "saliency.network"),
-        ("dataset",),
+        ("train_images",),
         "detect_saliency",
     ),
     "classifier": Stage(
         ("seed", "networks", "mining.head", "mining.train"),
-        ("dataset",),
+        ("train_images",),
         "train_classifier",
         "step",
     ),
@@ -53,7 +59,7 @@ STAGES = {
     "labels": Stage(
         ("labels.background_threshold", "labels.class_thresholds"), ("saliency",), "assemble_labels"
     ),
-    "true_labels": Stage((), ("dataset",), "copy_true_labels"),
+    "true_labels": Stage((), ("train_images", "train_truth"), "copy_true_labels"),
     "relabelled": Stage(
         ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS, *_OF_CRF),
         (),
@@ -74,7 +80,7 @@ STAGES = {
         "round",
     ),
     "predictions": Stage((*_VIEWS, "prediction.threshold", "crf.enabled"), (), "predict"),
-    "crf": Stage(("crf",), ("predictions",), "refine_predictions"),
+    "crf": Stage(_CRF, ("predictions",), "refine_predictions"),
 }
 """The DAG of the method."""
 
@@ -83,13 +89,18 @@ def keys_of(stage: str, config: Config) -> tuple[str, ...]:
     """Return the keys that matter to ``stage`` under ``config``: not those of other methods."""
     unused: set[str] = set()
     match stage:
-        case "dataset" if config.data.adapter == "scenes":
-            unused = {key for key in _DATA if key not in ("data.adapter", "data.limit_per_class")}
+        case "train_images" | "eval_images" | "train_truth" | "eval_truth" if (
+            config.data.adapter == "scenes"
+        ):
+            used = ("data.adapter", "data.limit_per_class")
+            unused = {key for key in STAGES[stage].keys if key not in used}
+        case "train_images" | "eval_images" if config.data.labels == "xml":
+            unused = {"data.labels_csv"}
         case "saliency":
-            used = {"robust_background": "superpixels", "precomputed": "folder"}
+            source = {"robust_background": "superpixels", "precomputed": "folder"}
             method = config.saliency.method
             unused = {"saliency.superpixels", "saliency.folder", "saliency.network"}
-            unused.discard(f"saliency.{used.get(method, method)}")
+            unused.discard(f"saliency.{source.get(method, method)}")
         case "regions" if config.mining.area is not None:
             unused = {"mining.delta"}
         case "labels" if config.saliency.method == "none":
@@ -108,7 +119,7 @@ def needs_of(stage: str, config: Config, at: int) -> list[tuple[str, int]]:
     mining, last_round = config.mining, config.segmentation.relabel_rounds
     needs = [(need, at) for need in STAGES[stage].needs]
     match stage:
-        case "dataset" if config.data.adapter == "scenes":
+        case "train_images" | "eval_images" if config.data.adapter == "scenes":
             needs = [("scenes", 0)]
         case "classifier" | "cams" if at > 1:
             needs.append(("regions", at - 1))
@@ -125,7 +136,7 @@ def needs_of(stage: str, config: Config, at: int) -> list[tuple[str, int]]:
         case "segmentation":
             needs = [("relabelled", at) if at else (label_stage(config), 0)]
         case "predictions":
-            needs = [("segmentation", last_round)]
+            needs = [("segmentation", last_round), ("eval_images", 0)]
     return needs
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from aepsl.config.run import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
-from aepsl.workflow.stages import keys_of, needs_of, value_of
+from aepsl.workflow.contents import Contents
+from aepsl.workflow.stages import keys_of, needs_of
 
 FIXED = ("run", "runtime", "report", "evaluation", "ablations", "variants")
 """What no variant may override: it is said once for a run."""
@@ -35,9 +36,12 @@ class Variants(dict[str, Config]):
     """Checked configurations by name, in an order: the first of equals is the owner."""
 
     def __init__(
-        self, config: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]]
+        self,
+        config: Mapping[str, Any],
+        overrides: Mapping[str, Mapping[str, Any]],
+        contents: Contents,
     ) -> None:
-        """Check every variant of ``config``.
+        """Check every variant of ``config``, whose files are known by ``contents``.
 
         Raises:
             AepslError: if an override has an unknown key, a wrong value, or one fixed for the run.
@@ -51,13 +55,15 @@ class Variants(dict[str, Config]):
             if wrong:
                 hint = f"{', '.join(FIXED)} are the same for all variants"
                 raise AepslError([Problem(f"variant {name}", f"overrides {wrong[0]}", hint)])
+        self._contents = contents
         self.key = cache(self._key)
 
     def slice_of(self, stage: str, name: str) -> str:
         """Return the keys that matter to ``stage`` under a variant, as canonical JSON."""
         config = self[name]
         return json.dumps(
-            {key: value_of(config, key) for key in keys_of(stage, config)}, sort_keys=True
+            {key: self._contents.value(stage, config, key) for key in keys_of(stage, config)},
+            sort_keys=True,
         )
 
     def _key(self, stage: str, name: str, at: int) -> str:

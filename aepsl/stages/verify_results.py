@@ -1,0 +1,109 @@
+"""Whether the results of a run are what its jobs wrote, all of it, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from aepsl.console import tracked
+from aepsl.errors import AepslError, Problem
+from aepsl.stores.atomic import digest_of
+from aepsl.stores.checksums import files_in, read_checksums
+from aepsl.stores.dataset import read_images
+from aepsl.stores.records import check_parts, check_shard, read_shard_manifest
+
+CHECKSUMS = "checksums"
+UNLISTED = (CHECKSUMS, "logs", "benchmarks", "work")
+"""Folders of a run that hold no results."""
+
+AGAIN = "remove it, and run Snakemake again"
+
+
+def _listed(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
+    """Return the digest of each file that a job wrote, and what is wrong with the lists."""
+    listed: dict[Path, str] = {}
+    problems: list[Problem] = []
+    for path in files_in(folder / CHECKSUMS):
+        try:
+            listed |= read_checksums(path)
+        except AepslError as error:
+            problems += error.problems
+    return listed, problems
+
+
+def _changed(listed: Mapping[Path, str]) -> Iterator[Problem]:
+    for path, digest in tracked(listed.items(), total=len(listed), what="checksums"):
+        if not path.is_file():
+            hint = "run Snakemake again, in the folder of the Snakefile"
+            yield Problem(str(path), "is not there, but a job wrote it", hint)
+        elif digest_of(path) != digest:
+            yield Problem(str(path), "was changed since it was written", AGAIN)
+
+
+def _foreign(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
+    for path in files_in(folder):
+        if path.relative_to(folder).parts[0] in UNLISTED or path in listed:
+            continue
+        if path.name.startswith(".snakemake"):
+            continue
+        if ".tmp." in path.name:
+            hint = "remove it: a job that was killed left it"
+            yield Problem(str(path), "is half written", hint)
+        else:
+            yield Problem(str(path), "no job of this run wrote it", "move it out of the results")
+
+
+def _stores(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
+    """Check that manifests and shards belong together, and stores have all their parts."""
+    by_folder: dict[Path, dict[Path, Mapping[str, Any]]] = {}
+    broken: set[Path] = set()
+    for shard in sorted(path for path in listed if path.suffix == ".h5"):
+        manifest = shard.with_suffix(".json")
+        try:
+            content = read_shard_manifest(manifest)
+            check_shard(manifest, content)
+            by_folder.setdefault(manifest.parent, {})[manifest] = content
+        except AepslError as error:
+            broken.add(manifest.parent)
+            yield from error.problems
+    for place, contents in by_folder.items():
+        if place in broken:
+            continue
+        try:
+            check_parts(list(contents), list(contents.values()))
+        except AepslError as error:
+            yield from error.problems
+
+
+def _photographs(folder: Path, root: Path) -> Iterator[Problem]:
+    for path in sorted(folder.glob("*_images/*/manifest.json")):
+        images = read_images(path, root=root).images
+        for image in tracked(images, total=len(images), what="photographs"):
+            photograph = Path(image.path)
+            if not photograph.is_file():
+                yield Problem(image.path, "the photograph is gone", "put it back")
+            elif digest_of(photograph) != image.sha256:
+                hint = "run Snakemake again: it is indexed anew"
+                yield Problem(image.path, "is another photograph than the one indexed", hint)
+
+
+def run(folder: Path, *, root: Path | None) -> int:
+    """Check every file in the results of a run; return how many there are.
+
+    With ``root``, the dataset's folder, also that its photographs are those that were indexed.
+
+    Raises:
+        AepslError: listing every file that is changed, missing, foreign or half written.
+    """
+    if not (folder / CHECKSUMS).is_dir():
+        hint = "give the folder of a run, results/<run>, in the folder of the Snakefile"
+        raise AepslError.of(folder, "there are no checksums in it", hint)
+    listed, problems = _listed(folder)
+    problems += [*_changed(listed), *_foreign(folder, listed)]
+    problems += [p for p in _stores(folder, listed) if p.where not in {q.where for q in problems}]
+    if root:
+        problems += _photographs(folder, root)
+    if problems:
+        raise AepslError(problems, f"{folder}: {len(problems)} problem(s) in {len(listed)} files:")
+    return len(listed)

@@ -1,0 +1,55 @@
+"""Lists of checksums, one a job, in sha256sum's format: what it wrote, and whether it is whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from aepsl.errors import AepslError
+from aepsl.stores.atomic import digest_of, write_text
+
+
+def files_in(path: Path) -> Iterator[Path]:
+    """Yield ``path`` if it is a file, or every file in it, in order."""
+    if path.is_dir():
+        yield from sorted(child for child in path.rglob("*") if child.is_file())
+    else:
+        yield path
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def write_checksums(listing: Path, paths: Sequence[Path]) -> None:
+    """Write the SHA-256 of every file in ``paths``, folders with all that is in them."""
+    lines = []
+    for path in chain.from_iterable(map(files_in, paths)):
+        name = _escaped(path)
+        mark = "\\" if name != str(path) else ""
+        lines.append(f"{mark}{digest_of(path)}  {name}\n")
+    write_text(listing, "".join(lines))
+
+
+def read_checksums(listing: Path) -> dict[Path, str]:
+    """Return the digest of each file in a list.
+
+    Raises:
+        AepslError: if it is no such list.
+    """
+    found = {}
+    try:
+        for line in listing.read_text(encoding="utf-8").splitlines():
+            digest, separator, name = line.partition("  ")
+            if digest.startswith("\\"):
+                plain = re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], name)
+                digest, name = digest[1:], plain
+            if not separator or len(digest) != 64:
+                raise ValueError(f"the line {line[:40]!r}")
+            found[Path(name)] = digest
+    except (OSError, ValueError) as error:
+        hint = "remove the job's outputs and this file, and run again"
+        raise AepslError.of(listing, f"not a list of checksums ({error})", hint) from None
+    return found

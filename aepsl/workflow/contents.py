@@ -1,0 +1,150 @@
+"""What the files that a configuration points to hold: by digest, so that a place means nothing.
+
+A photograph that is replaced is other work; one that is touched, copied or moved is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aepsl.config.data import Data
+from aepsl.config.run import Config
+from aepsl.data.voc import image_files, labels_from_csv, read_split
+from aepsl.errors import AepslError
+from aepsl.stores.atomic import digest_of, write_text
+from aepsl.workflow.stages import value_of
+
+ABSENT = "absent"
+
+MANY = 1000
+"""Files that take long enough to read that a person should know."""
+
+
+def is_file_name(weights: str) -> bool:
+    """Return whether ``networks.weights`` is a file, not a name of torchvision's."""
+    return weights.endswith((".npz", ".pth", ".pt", ".safetensors"))
+
+
+class Contents:
+    """Digests of files. A file is read again only if its size or its time has changed."""
+
+    def __init__(self, memory: Path | None = None) -> None:
+        """Remember digests in the file ``memory``, if there is to be one."""
+        self._memory = memory
+        self._known: dict[str, list[Any]] = self._recall()
+        self._new = 0
+        self.of_photographs = cache(self._of_photographs)
+        self.of_masks = cache(self._of_masks)
+        self.of_maps = cache(self._of_maps)
+        self._ids = cache(self._read_ids)
+
+    def _recall(self) -> dict[str, list[Any]]:
+        if self._memory is None:
+            return {}
+        try:
+            known = json.loads(self._memory.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}  # the files are read again
+        return known if isinstance(known, dict) else {}
+
+    def _remember(self) -> None:
+        if self._new and self._memory:
+            write_text(self._memory, json.dumps(self._known))
+        self._new = 0
+
+    def of_file(self, path: Path) -> str:
+        """Return the SHA-256 of a file, or that it is absent."""
+        try:
+            found = path.stat()
+            about = [found.st_size, found.st_mtime_ns]
+            known = self._known.get(str(path))
+            if not isinstance(known, list) or known[:2] != about:
+                known = [*about, digest_of(path)]
+                self._known[str(path)] = known
+                self._new += 1
+                if self._new == MANY:
+                    print("aepsl: reading the data, to know it again", file=sys.stderr)
+        except OSError:
+            return ABSENT
+        return str(known[2])
+
+    def _together(self, rows: Sequence[Any]) -> str:
+        self._remember()
+        return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def _read_ids(self, root: str, split: str) -> list[str]:
+        try:
+            return read_split(Path(root), split)
+        except (AepslError, OSError, ValueError):
+            return []  # what is wrong with it, the index will say
+
+    def _of_photographs(self, root: str, split: str, labels: str, labels_csv: str | None) -> str:
+        ids = self._ids(root, split)
+        try:
+            files = image_files(Path(root))
+        except OSError:
+            files = {}
+        rows: list[Any] = [
+            [i, files[i].name, self.of_file(files[i])] if i in files else [i] for i in ids
+        ]
+        if labels == "xml":
+            rows += [self.of_file(Path(root, "Annotations", f"{i}.xml")) for i in ids]
+        elif labels_csv:
+            try:
+                of = labels_from_csv(Path(labels_csv), known_images=files).of
+                rows += [of(i) for i in ids]
+            except (AepslError, OSError, ValueError):
+                rows += [self.of_file(Path(labels_csv))]
+        return self._together(rows)
+
+    def _of_masks(self, root: str, split: str, folder: str) -> str:
+        ids = self._ids(root, split)
+        return self._together([[i, self.of_file(Path(root, folder, f"{i}.png"))] for i in ids])
+
+    def _of_maps(self, folder: str, root: str, split: str) -> str:
+        ids = self._ids(root, split)
+        names = [f"{i}{suffix}" for i in ids for suffix in (".png", ".jpg")]
+        return self._together([[name, self.of_file(Path(folder, name))] for name in names])
+
+    def single(self, path: str) -> str:
+        """Return the digest of one file, as it stands in the place of its name."""
+        return self._together([self.of_file(Path(path))])
+
+    def value(self, stage: str, config: Config, key: str) -> Any:
+        """Return what a stage depends on under ``key``: for a path, what lies there."""
+        value = value_of(config, key)
+        special: dict[str, Callable[[], Any]] = {
+            "networks": lambda: self._in_networks(value),
+            "saliency.network": lambda: self._in_detector(value),
+            "saliency.folder": lambda: self._in_folder(config, value),
+            "data.root": lambda: self._in_root(stage, config.data),
+            "data.labels_csv": lambda: "see data.root",
+        }
+        return special[key]() if key in special and value is not None else value
+
+    def _in_networks(self, value: dict[str, Any]) -> dict[str, Any]:
+        if not is_file_name(value["weights"]):
+            return value
+        return value | {"weights": self.single(value["weights"])}
+
+    def _in_detector(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value | ({"file": self.single(value["file"])} if value["file"] else {})
+
+    def _in_folder(self, config: Config, folder: str) -> str:
+        data = config.data
+        if data.adapter == "scenes" or data.root is None:
+            return folder
+        return self.of_maps(folder, data.root, data.train_split)
+
+    def _in_root(self, stage: str, data: Data) -> str:
+        assert data.root is not None
+        split = data.train_split if stage.startswith("train") else data.eval_split
+        if stage.endswith("truth"):
+            return self.of_masks(data.root, split, data.mask_folder)
+        return self.of_photographs(data.root, split, data.labels, data.labels_csv)

@@ -1,0 +1,713 @@
+"""Bad input of every kind, each with the command that meets it.
+
+A case spoils one thing in a small dataset or in the artefacts of a small run, names the command,
+and says what the message must hold. `make bad-input` writes docs/bad-input.md.
+"""
+
+import atexit
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from conftest import ROOT, VocFolder
+from PIL import Image
+
+from aepsl.config.networks import Networks
+from aepsl.networks.heads import Classifier
+from aepsl.stages._networks import build
+from aepsl.stores.atomic import write_manifest_json
+from aepsl.stores.models import save_model
+from aepsl.stores.records import Record, write_empty, writing_shard
+
+DOCUMENT = ROOT / "docs" / "bad-input.md"
+
+DATA = {"data.adapter": "voc", "data.root": "photographs", "data.class_names": ["cat", "dog"]}
+NETWORK = {"networks": {"width": 0.0625, "weights": "random", "fc6_dilation": 1}}
+TRAIN = {"epochs": 1, "batch_size": 2, "crop": 33}
+
+
+def png_header(width, height):
+    """Return the beginning of a PNG that claims to be of this size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    return (
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    )  # fmt: skip
+
+
+class Payload:
+    """A pickle that would leave a file behind."""
+
+    def __reduce__(self):
+        return (os.system, ("touch a-pickle-was-run",))
+
+
+class Place:
+    """A folder with a small dataset, its manifests, a store, a model: all of it sound."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.data = VocFolder(folder / "photographs", make=False)
+
+    @staticmethod
+    def make(folder):
+        """Make a sound place."""
+        data = VocFolder(folder / "photographs")
+        data.index(folder / "train.json")
+        data.index_truth(folder / "train.json", folder / "truth.json")
+        for kind in ("labels", "predictions"):
+            with writing_shard(folder / kind / "0.h5", kind=kind, facts={"stride": 8}) as writer:
+                for image_id in "ab":
+                    writer.add(image_id, Record({"mask": np.zeros((40, 48), np.uint8)}))
+        write_empty(folder / "regions" / "0.json", kind="regions")
+        settings = Networks(**NETWORK["networks"])
+        model, facts = build(Classifier, classes=2, networks=settings, head="none", weights=None)
+        facts["class_names"] = ["cat", "dog"]
+        save_model(folder / "model.safetensors", model.state_dict(), facts)
+        (folder / "results").mkdir()
+        (folder / "results" / "earlier.txt").write_text("what was there")
+
+    def path(self, name):
+        """Return a file of the place."""
+        return self.folder / name
+
+
+def aepsl(folder, *arguments):
+    """Run a command as a person does."""
+    environment = os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    return subprocess.run(
+        [sys.executable, "-m", "aepsl", *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def slice_of(**more):
+    """Return a --config."""
+    return ("--config", json.dumps(more))
+
+
+def index(part="train", **more):
+    """Return the command that indexes a split."""
+    config = json.dumps(DATA | {"data.labels": "csv", "data.labels_csv": "-"} | more)
+    labels = () if more.get("data.labels") == "xml" else ("--labels-csv", "photographs/labels.csv")
+    where = ("--part", part, "--root", "photographs", *labels, "--output", "results/new.json")
+    return ("index-images", "--config", config, *where)
+
+
+def truth():
+    """Return the command that indexes masks."""
+    where = ("--dataset", "train.json", "--root", "photographs", "--output", "results/new.json")
+    return ("index-truth", "--config", json.dumps(DATA), *where)
+
+
+def score(**more):
+    """Return the command that scores the labels."""
+    options = {"truth": "truth.json", "store": "labels/0.json", "target": "labels"} | more
+    named = [word for name, value in options.items() for word in (f"--{name}", value)]
+    about = ("--variant", "main", "--seed", "0", "--root", "photographs")
+    return ("score", "--config", "{}", *named, *about, "--output", "results/new.json")
+
+
+def predict(*more):
+    """Return the command that predicts."""
+    config = {"prediction.scales": [1], "prediction.flip": False, "prediction.threshold": 0.1}
+    config |= {"crf.enabled": False}
+    where = ("--dataset", "train.json", "--root", "photographs", "--model", "model.safetensors")
+    return ("predict", "--config", json.dumps(config), *where, "--output", "results/0.h5", *more)
+
+
+def train(*more, networks=None, **settings):
+    """Return the command that trains a classifier."""
+    config = {"seed": 0, "mining.head": "largefov", "mining.train": TRAIN | settings}
+    config |= {"networks": NETWORK["networks"] | (networks or {})}
+    where = ("--dataset", "train.json", "--root", "photographs", "--regions", "regions/0.json")
+    write = ("--step", "1", "--output", "results/model.safetensors", "--curve", "results/c.csv")
+    return ("train-classifier", "--config", json.dumps(config), *where, *write, *more)
+
+
+def saliency(source, **more):
+    """Return the command that takes saliency from somewhere."""
+    where = ("--dataset", "train.json", "--root", "photographs", "--source", source)
+    config = json.dumps({"saliency.method": "precomputed", "saliency.folder": "-"} | more)
+    return ("detect-saliency", "--config", config, *where, "--output", "results/0.h5")
+
+
+def detector(source, **settings):
+    """Return the command that runs a salient object detector."""
+    network = {"saliency.network": {"file": "-", "size": 8} | settings}
+    return saliency(source, **{"saliency.method": "network"}, **network)
+
+
+def cut(path):
+    """Leave half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    """Change a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def animate(path):
+    """Write an animation."""
+    frames = [Image.new("RGB", (48, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def swelling():
+    """Return an annotation whose entities, each twenty of the one before, would fill the memory."""
+    entities = ['<!ENTITY c0 "' + "x" * 1000 + '">']
+    entities += [f'<!ENTITY c{n} "{f"&c{n - 1};" * 20}">' for n in range(1, 8)]
+    return f"<!DOCTYPE a [{''.join(entities)}]><annotation><object>&c7;</object></annotation>"
+
+
+def xml(place, text):
+    """Give image a this annotation, b a sound one."""
+    folder = place.data.root / "Annotations"
+    folder.mkdir()
+    sound = "<annotation><object><name>cat</name></object></annotation>"
+    (folder / "a.xml").write_text(text)
+    (folder / "b.xml").write_text(sound)
+
+
+def nothing(place):
+    """Spoil nothing: the command line is what is wrong."""
+
+
+def pickled_weights(place):
+    """Write a .pth whose pickle runs a command."""
+    torch.save({"w": Payload()}, place.path("w.pth"))
+
+
+def pickled_arrays(place):
+    """Write a .npz whose array is a pickle that runs a command."""
+    np.savez(place.path("w.npz"), w=np.array([Payload()], dtype=object))
+
+
+def weights(place, **tensors):
+    """Write a .npz of weights."""
+    np.savez(place.path("w.npz"), **tensors)
+
+
+IMAGES = {
+    "a truncated photograph": (
+        lambda p: cut(p.data.image("a")),
+        index(),
+        "a.png: the image is broken",
+    ),
+    "a photograph of no bytes": (
+        lambda p: p.data.image("a").write_bytes(b""),
+        index(),
+        "a.png: the file is empty",
+    ),
+    "a web page that is called .png": (
+        lambda p: p.data.image("a").write_text("<html>"),
+        index(),
+        "a.png: no image format that can be read",
+    ),
+    "a PNG that claims 60,000 x 60,000 pixels": (
+        lambda p: p.data.image("a").write_bytes(png_header(60_000, 60_000)),
+        index(),
+        "a.png: the image is broken",
+    ),
+    "an animation": (
+        lambda p: animate(p.data.image("a")),
+        index(),
+        "a.png: an animation of 2 frames",
+    ),
+    "a folder in a photograph's place": (
+        lambda p: (p.data.image("a").unlink(), p.data.image("a").mkdir()),
+        index(),
+        "a.png: the image is broken",
+    ),
+    "a link that leads nowhere": (
+        lambda p: (p.data.image("a").unlink(), p.data.image("a").symlink_to("nowhere")),
+        index(),
+        "a.png: the image is not there",
+    ),
+    "a photograph of a format that is not read": (
+        lambda p: p.data.image("a").rename(p.data.root / "JPEGImages" / "a.heic"),
+        index(),
+        "image a: the image is not there",
+    ),
+    "no JPEGImages": (
+        lambda p: (p.data.root / "JPEGImages").rename(p.folder / "x"),
+        index(),
+        "photographs: there is no folder JPEGImages in it",
+    ),
+    "no dataset": (
+        lambda p: p.data.root.rename(p.folder / "x"),
+        index(),
+        "photographs: no such folder",
+    ),
+}
+
+LABELS = {
+    "no label file": (
+        lambda p: p.data.labels.unlink(),
+        index(),
+        "labels.csv: the label file is not there",
+    ),
+    "a label file without a header": (
+        lambda p: p.data.labels.write_text("a,cat\n"),
+        index(),
+        "labels.csv: no columns image, labels",
+    ),
+    "a label file of no bytes": (
+        lambda p: p.data.labels.write_text(""),
+        index(),
+        "labels.csv: no columns image, labels",
+    ),
+    "a label file in another encoding": (
+        lambda p: p.data.labels.write_bytes("image,labels\na,Kätzchen\n".encode("latin-1")),
+        index(),
+        "labels.csv: not a table of labels",
+    ),
+    "a spreadsheet in a label file's place": (
+        lambda p: p.data.labels.write_bytes(b"PK\x03\x04\x00\xff\xfe"),
+        index(),
+        "labels.csv: not a table of labels",
+    ),
+    "an open quotation mark": (
+        lambda p: p.data.labels.write_text('image,labels\na,"cat\nb,cat\n'),
+        index(),
+        "labels.csv: not a table of labels",
+    ),
+    "an unknown label": (
+        lambda p: p.data.write_labels([("a", "cta"), ("b", "cat"), ("c", "cat")]),
+        index(),
+        "image a: unknown label 'cta'",
+    ),
+    "an image without labels": (
+        lambda p: p.data.write_labels([("a", ""), ("b", "cat"), ("c", "cat")]),
+        index(),
+        "image a: has no labels",
+    ),
+    "an image without a row": (
+        lambda p: p.data.write_labels([("b", "cat"), ("c", "cat")]),
+        index(),
+        "image a: has no labels",
+    ),
+    "two rows of one image": (
+        lambda p: p.data.write_labels([("a", "cat"), ("a", "dog"), ("b", "cat")]),
+        index(),
+        "labels.csv:3: a has two rows",
+    ),
+    "a row of an image that is absent": (
+        lambda p: p.data.write_labels([("a", "cat"), ("b", "cat"), ("z", "cat")]),
+        index(),
+        "labels.csv:4: names z, which is absent",
+    ),
+    "an annotation that is no XML": (
+        lambda p: xml(p, "<annotation>"),
+        index(**{"data.labels": "xml"}),
+        "a.xml: not XML",
+    ),
+    "an annotation that swells to gigabytes": (
+        lambda p: xml(p, swelling()),
+        index(**{"data.labels": "xml"}),
+        "a.xml: not XML",
+    ),
+    "an annotation that asks for another file": (
+        lambda p: xml(
+            p,
+            '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>'
+            "<annotation><object><name>&b;</name></object></annotation>",
+        ),
+        index(**{"data.labels": "xml"}),
+        "a.xml: not XML",
+    ),
+    "a class that is none of the dataset's": (
+        nothing,
+        index(**{"data.classes": ["cow"]}),
+        "data.classes names ['cow']",
+    ),
+    "classes that no image shows": (
+        nothing,
+        index(**{"data.classes": ["dog"]}),
+        "no image of train shows any of the classes",
+    ),
+}
+
+SPLITS = {
+    "no split": (
+        lambda p: (p.data.root / "ImageSets/Segmentation/train.txt").unlink(),
+        index(),
+        "train.txt: the split is not there",
+    ),
+    "an empty split": (
+        lambda p: p.data.write_split("train", []),
+        index(),
+        "train.txt: the split is empty",
+    ),
+    "an image listed twice": (
+        lambda p: p.data.write_split("train", ["a", "b", "a"]),
+        index(),
+        "a: listed twice",
+    ),
+    "an image that is absent": (
+        lambda p: p.data.write_split("train", ["a", "nowhere"]),
+        index(),
+        "image nowhere: ",
+    ),
+    "an id that leaves the folder": (
+        lambda p: p.data.write_split("train", ["../../etc/passwd"]),
+        index(),
+        "../../etc/passwd: an id that is a path",
+    ),
+    "an id that is an absolute path": (
+        lambda p: p.data.write_split("train", ["/etc/passwd"]),
+        index(),
+        "/etc/passwd: an id that is a path",
+    ),
+    "an id of 5,000 letters": (
+        lambda p: p.data.write_split("train", ["a" * 5000]),
+        index(),
+        "aaaa: ",
+    ),
+    "a split in another encoding": (
+        lambda p: (p.data.root / "ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfea\x00"),
+        index(),
+        "train.txt: not UTF-8",
+    ),
+}
+
+MASKS = {
+    "a mask of another size": (
+        lambda p: Image.new("L", (7, 5)).save(p.data.mask("a")),
+        truth(),
+        "a.png: is 7x5, its image 48x40",
+    ),
+    "a mask of colours": (
+        lambda p: Image.new("RGB", (48, 40)).save(p.data.mask("a")),
+        truth(),
+        "a.png: a mask of mode RGB",
+    ),
+    "a broken mask": (lambda p: cut(p.data.mask("a")), truth(), "a.png: the mask is broken"),
+    "a mask with a value that is no class": (
+        lambda p: Image.new("L", (48, 40), 9).save(p.data.mask("a")),
+        truth(),
+        "a.png: holds 9, which is none of 2 classes",
+    ),
+    "a mask of 16 bits": (
+        lambda p: Image.fromarray(np.zeros((40, 48), np.uint16)).save(p.data.mask("a")),
+        truth(),
+        "a.png: a mask of mode I;16",
+    ),
+}
+
+STORES = {
+    "a store that is not there": (
+        lambda p: p.path("labels/0.json").unlink(),
+        score(),
+        "labels/0.json: the file is not there",
+    ),
+    "a manifest that is cut off": (
+        lambda p: cut(p.path("labels/0.json")),
+        score(),
+        "labels/0.json: not JSON",
+    ),
+    "a flipped bit in a manifest": (
+        lambda p: p.path("labels/0.json").write_text(
+            p.path("labels/0.json").read_text().replace('"a"', '"z"')
+        ),
+        score(),
+        "labels/0.json: was changed since it was written",
+    ),
+    "a flipped bit in a shard": (
+        lambda p: flip(p.path("labels/0.h5")),
+        score(),
+        "labels/0.h5: was changed since it was",
+    ),
+    "a shard that is gone": (
+        lambda p: p.path("labels/0.h5").unlink(),
+        score(),
+        "labels/0.h5: the shard is not there",
+    ),
+    "a shard that is no HDF5": (
+        lambda p: p.path("labels/0.h5").write_text("x"),
+        score(),
+        "labels/0.h5: was changed",
+    ),
+    "a store of something else": (
+        nothing,
+        score(store="predictions/0.json"),
+        "predictions/0.json: not a store of labels",
+    ),
+    "a store of an earlier version": (
+        lambda p: write_manifest_json(p.path("labels/0.json"), {"schema": 1, "kind": "labels"}),
+        score(),
+        "labels/0.json: a store of layout 1, this version reads 2",
+    ),
+    "a store with a part missing": (
+        lambda p: part_of_two(p.path("labels/0.h5")),
+        score(),
+        "labels: has parts [0] of 2",
+    ),
+    "a store without one of the images": (
+        lambda p: part_of_two(p.path("labels/0.h5"), shards=1),
+        score(),
+        "labels: holds nothing of image b",
+    ),
+    "a dataset's manifest that was edited": (
+        lambda p: p.path("truth.json").write_text(
+            p.path("truth.json").read_text().replace("train", "val")
+        ),
+        score(),
+        "truth.json: was changed since it was written",
+    ),
+    "a dataset's manifest in a mask's place": (
+        nothing,
+        score(truth="train.json"),
+        "train.json: not a TruthManifest of this version",
+    ),
+    "a mask that changed after it was indexed": (
+        lambda p: Image.new("L", (7, 5)).save(p.data.mask("a")),
+        score(),
+        "a.png: has changed its size",
+    ),
+    "a photograph that went after it was indexed": (
+        lambda p: p.data.image("a").unlink(),
+        train(),
+        "a.png: the image is not there",
+    ),
+}
+
+
+def part_of_two(path, shards=2):
+    """Write a store that lacks image b."""
+    with writing_shard(path, kind="labels", facts={}, shards=shards) as writer:
+        writer.add("a", Record({"mask": np.zeros((40, 48), np.uint8)}))
+
+
+MODELS = {
+    "a model that is not there": (
+        lambda p: p.path("model.safetensors").unlink(),
+        predict(),
+        "model.safetensors: not a model of this package",
+    ),
+    "a model of another kind": (
+        lambda p: p.path("model.safetensors").write_bytes(b"PK"),
+        predict(),
+        "model.safetensors: not a model of this package",
+    ),
+    "a pickle in a model's place": (
+        lambda p: p.path("model.safetensors").write_bytes(pickle.dumps(Payload())),
+        predict(),
+        "model.safetensors: not a model of this package",
+    ),
+    "a flipped bit in a model": (
+        lambda p: flip(p.path("model.safetensors")),
+        predict(),
+        "model.safetensors: not a model of this package",
+    ),
+    "a classifier in a segmentation network's place": (
+        nothing,
+        predict(),
+        "model.safetensors: not a SegmentationNetwork",
+    ),
+    "weights that run a command when unpickled": (
+        pickled_weights,
+        train("--weights", "w.pth", networks={"weights": "x.pth"}),
+        "w.pth: refused by the safe loader",
+    ),
+    "arrays that run a command when unpickled": (
+        pickled_arrays,
+        train("--weights", "w.npz", networks={"weights": "x.npz"}),
+        "w.npz: no weights could be read",
+    ),
+    "weights that are not there": (
+        nothing,
+        train("--weights", "w.npz", networks={"weights": "x.npz"}),
+        "w.npz: the weights file is not there",
+    ),
+    "weights of another network": (
+        lambda p: weights(p, other=np.zeros(3)),
+        train("--weights", "w.npz", networks={"weights": "x.npz"}),
+        "w.npz: weights that do not fit",
+    ),
+    "weights of an unknown format": (
+        lambda p: p.path("w.bin").touch(),
+        train("--weights", "w.bin", networks={"weights": "x"}),
+        "w.bin: no weights could be read (the name ends with none of",
+    ),
+    "no saliency map of an image": (
+        lambda p: p.path("maps").mkdir(),
+        saliency("maps"),
+        "maps/a.png: no saliency map",
+    ),
+    "a saliency map that is broken": (
+        lambda p: (p.path("maps").mkdir(), p.path("maps/a.png").write_text("x")),
+        saliency("maps"),
+        "maps/a.png: not readable",
+    ),
+    "a detector that is not there": (
+        nothing,
+        detector("none.onnx"),
+        "none.onnx: not a network that ONNX Runtime reads",
+    ),
+    "a detector that is no network": (
+        lambda p: p.path("x.onnx").write_text("x"),
+        detector("x.onnx"),
+        "x.onnx: not a network that ONNX Runtime reads",
+    ),
+}
+
+COMMANDS = {
+    "an unknown command": (nothing, ("trian-classifier",), "No such command 'trian-classifier'"),
+    "a missing option": (nothing, ("predict",), "Missing option '--config'"),
+    "a configuration that is no JSON": (nothing, ("index-truth", "--config", "{"), "not JSON"),
+    "a configuration that is a list": (
+        nothing,
+        ("index-truth", "--config", "[]"),
+        "not a JSON object",
+    ),
+    "an unknown key": (nothing, index(**{"data.rot": 1}), "--config data: rot: unknown key"),
+    "a value of the wrong type": (
+        nothing,
+        train(epochs="many"),
+        "epochs: Input should be a valid integer",
+    ),
+    "a value out of range": (
+        nothing,
+        train(batch_size=0),
+        "batch_size: Input should be greater than or equal to",
+    ),
+    "step 0": (nothing, (*train(), "--step", "0"), "Invalid value for '--step'"),
+    "a negative shard": (nothing, predict("--shard", "-1"), "Invalid value for '--shard'"),
+    "a shard beyond the last": (
+        nothing,
+        predict("--shard", "3", "--shards", "2"),
+        "--shard: is 3, of 2",
+    ),
+    "a device that there is not": (
+        nothing,
+        train("--device", "gpu"),
+        "runtime.device: no device 'gpu'",
+    ),
+    "a GPU where there is none": (
+        nothing,
+        train("--device", "cuda:7"),
+        "runtime.device: cuda:7, but no GPU is seen",
+    ),
+    "scores that are not there": (nothing, ("show-scores", "none.json"), "none.json: the file is"),
+    "scores that are no scores": (
+        lambda p: p.path("s.json").write_text("[1]"),
+        ("show-scores", "s.json"),
+        "s.json: not the scores of a run",
+    ),
+    "a store to inspect that is not there": (
+        nothing,
+        ("inspect", "none.json"),
+        "none.json: the file is not there",
+    ),
+    "an image that a store does not hold": (
+        nothing,
+        ("inspect", "labels/0.json", "--image", "z"),
+        "labels: holds nothing of image z",
+    ),
+    "results to verify that are none": (
+        nothing,
+        ("verify", "photographs"),
+        "photographs: there are no checksums in it",
+    ),
+    "a learning rate that explodes": (
+        nothing,
+        train(learning_rate=1e30, epochs=3),
+        "classifier, step 1: the loss is",
+    ),
+}
+
+GROUPS = {
+    "Photographs": IMAGES,
+    "Labels": LABELS,
+    "Splits": SPLITS,
+    "True masks": MASKS,
+    "Stores": STORES,
+    "Models, weights, saliency": MODELS,
+    "Command lines": COMMANDS,
+}
+
+CASES = {name: case for cases in GROUPS.values() for name, case in cases.items()}
+
+
+@cache
+def template():
+    """Return a sound place, made once a process and removed when it ends."""
+    top = TemporaryDirectory()
+    atexit.register(top.cleanup)
+    Place.make(Path(top.name) / "place")
+    return Path(top.name) / "place"
+
+
+def meet(folder, case):
+    """Spoil a place and run the command; return the place and what it said."""
+    spoil, command, _ = CASES[case]
+    shutil.copytree(template(), folder)
+    place = Place(folder)
+    spoil(place)
+    return place, aepsl(folder, *command)
+
+
+def told(text, expected):
+    """Return the line of a message that holds what is expected, and the hint after it."""
+    lines = [line.strip(" │╭╰╮╯─").removeprefix("aepsl: ") for line in text.splitlines()]
+    flat = " ".join(expected.split())
+    for number, line in enumerate(lines):
+        if flat in line:
+            hints = [after for after in lines[number:] if after.startswith("Hint: ")]
+            return line, (hints or [""])[0].removeprefix("Hint: ")
+    raise AssertionError(f"{expected!r} is not in {text}")
+
+
+def document(said):
+    """Return docs/bad-input.md from what each case said."""
+    parts = [
+        "# What bad input is told\n",
+        "Written by `make bad-input`, which runs each case; the test suite runs them again. All end"
+        " with a status\nthat is not 0, name the file, show no traceback and leave alone what was"
+        " there.\n",
+    ]
+    for group, cases in GROUPS.items():
+        parts.append(f"## {group}\n\n| what is wrong | what is said | hint |\n|---|---|---|")
+        for name in cases:
+            problem, hint = told(said[name], cases[name][2])
+            cells = (name, f"`{problem[:140]}`", hint[:140])
+            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def main():
+    """Run every case and write the document."""
+    with TemporaryDirectory() as top, ThreadPoolExecutor(2) as pool:
+        folders = {name: Path(top) / str(number) for number, name in enumerate(CASES)}
+        results = pool.map(lambda name: meet(folders[name], name)[1].stderr, CASES)
+        said = {
+            name: text.replace(f"{folders[name]}/", "")
+            for name, text in zip(CASES, results, strict=True)
+        }
+    DOCUMENT.write_text(document(said))
+
+
+if __name__ == "__main__":
+    main()

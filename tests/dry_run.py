@@ -1,0 +1,78 @@
+"""Dry runs of the real Snakemake, in a forked process: what a change would run again."""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+
+import snakemake.cli  # loaded once, for all the processes that are forked from here
+
+
+class Plan(dict):
+    """The number of jobs of each rule that a dry run plans, and what it said."""
+
+    def __init__(self, status, text):
+        self.status, self.text = status, text
+        table = text.partition("Job stats:")[2].partition("\ntotal")[0]
+        super().__init__(
+            {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)\s*$", table, re.M)}
+        )
+
+    @property
+    def rules(self):
+        """The rules that would run; what only gathers their results counts as nothing."""
+        return set(self) - {"all"}
+
+
+def _pretend_changed(module):
+    """Make the digests of code see another module of that name."""
+    from aepsl.workflow import codedigest
+
+    parsed = codedigest._parsed
+
+    def other(path):
+        text, names = parsed(path)
+        return (text + "changed", names) if path == module else (text, names)
+
+    codedigest._parsed = other
+
+
+def _child(folder, arguments, module, log):
+    os.chdir(folder)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    status = 1
+    try:
+        if module:
+            _pretend_changed(module)
+        snakemake.cli.main(["--cores", "2", "-n", *arguments])
+        status = 0
+    except SystemExit as stop:
+        status = stop.code or 0
+    except BaseException:
+        traceback.print_exc()
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(int(status))
+
+
+def plan(folder, *arguments, module=None):
+    """Return what `snakemake -n` plans in a folder.
+
+    Args:
+        folder: of the Snakefile.
+        arguments: of Snakemake.
+        module: path of a module of the package that is to seem changed.
+    """
+    log = Path(folder) / ".dry-run.log"
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_child, args=(folder, arguments, module, log))
+    process.start()
+    process.join()
+    return Plan(process.exitcode, log.read_text())
