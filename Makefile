@@ -2,7 +2,7 @@
 BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: check test test-slow test-data schema picture bad-input publish lock
+.PHONY: check test test-slow fuzz test-data schema picture bad-input publish lock
 
 check: ## style, types, import law, rules
 	ruff check .
@@ -17,6 +17,9 @@ test: ## minutes, on two cores
 
 test-slow: ## real runs that take longer
 	pytest -m slow
+
+fuzz: ## a quarter of an hour: the readers of labels, configurations, manifests, on random input
+	AEPSL_FUZZ=2000 pytest tests/test_fuzz.py
 
 test-data: ## needs the photographs: AEPSL_DATA=folder
 	pytest -m real_data

@@ -26,8 +26,8 @@ try:
 except AepslError as error:
     raise WorkflowError(str(error))
 
-if run.missing:
-    logger.warning(run.missing)
+for warning in filter(None, (run.missing, run.forgotten)):
+    logger.warning(warning)
 
 
 wildcard_constraints:

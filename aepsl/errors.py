@@ -68,8 +68,15 @@ MACHINE = (
 """Faults of the machine by the system's number, and what to do about each."""
 
 
-def fault_of_the_machine(error: BaseException) -> AepslError | None:
-    """Return the error to show for one that is neither the program's nor the input's fault."""
+def fault_of_the_machine(
+    error: BaseException, *, where: str | Path | None = None
+) -> AepslError | None:
+    """Return the error to show for one that is neither the program's nor the input's fault.
+
+    Args:
+        error: what was raised.
+        where: the file that was at hand, if the error does not say.
+    """
     text = str(error)
     if isinstance(error, OSError):
         number = error.errno
@@ -77,8 +84,8 @@ def fault_of_the_machine(error: BaseException) -> AepslError | None:
             number = int(found[1])
         for numbers, what, hint in MACHINE:
             if number in numbers:
-                where = error.filename or "a file"
-                return AepslError.of(str(where), f"{what} ({os.strerror(number or 0)})", hint)
+                place = error.filename or where or "a file"
+                return AepslError.of(str(place), f"{what} ({os.strerror(number or 0)})", hint)
     if isinstance(error, MemoryError) or "out of memory" in text.lower():
         hint = f"smaller batches or crops, fewer jobs at a time, a larger machine; {GO_ON}"
         return AepslError.of("memory", "there is not enough of it", hint)
@@ -86,3 +93,8 @@ def fault_of_the_machine(error: BaseException) -> AepslError | None:
         hint = f"set runtime.workers lower: each needs memory of its own; {GO_ON}"
         return AepslError.of("a loader process", "was killed, most likely for its memory", hint)
     return None
+
+
+def unreadable(error: BaseException, where: Path, what: str, hint: str) -> AepslError:
+    """Return what to show when ``where`` could not be read: the machine's fault, or the file's."""
+    return fault_of_the_machine(error, where=where) or AepslError.of(where, what, hint)

@@ -40,6 +40,7 @@ rule index_images:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.processes
     resources:
+        cache=run.cache,
         root=run.root,
         labels_csv=run.labels_csv,
         mem_mb=2000,
@@ -50,6 +51,7 @@ rule index_images:
     shell:
         "aepsl index-images --config {params.cfg:q} --part {wildcards.part} --root {resources.root:q}"
         ' --labels-csv "{resources.labels_csv}" --output {output:q} --threads {threads}'
+        " --code {params.code} {resources.cache}"
         " --log {log.run:q} --checksums {log.checksums:q}"
 
 

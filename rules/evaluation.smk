@@ -17,6 +17,7 @@ rule score:
     conda:
         "../envs/aepsl.yaml"
     resources:
+        cache=run.cache,
         root=run.root,
         mem_mb=1000,
         runtime=60,
@@ -26,7 +27,9 @@ rule score:
         options=run.score_options,
     shell:
         'aepsl score --config {params.cfg:q} --truth {input.truth:q} --root {resources.root:q} --store "{input.store}"'
-        " {params.options} --variant {wildcards.name} --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
+        " {params.options} --variant {wildcards.name} --output {output:q}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule summarise:
@@ -54,7 +57,18 @@ rule summarise:
 
 rule report:
     input:
-        unpack(run.report_inputs),
+        dataset=run.shown("dataset"),
+        evaluated=run.shown("evaluated"),
+        truth=run.shown("truth"),
+        scores=run.shown("scores"),
+        cams=run.shown("cams"),
+        regions=run.shown("regions"),
+        curves=run.shown("curves"),
+        verdicts=run.shown("verdicts"),
+        saliency=run.shown("saliency"),
+        labels=run.shown("labels"),
+        segmentation=run.shown("segmentation"),
+        shown=run.shown("shown"),
     output:
         page=f"{run.results}/report/index.html",
         pictures=directory(f"{run.results}/report/pictures"),

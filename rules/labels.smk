@@ -16,8 +16,10 @@ rule detect_saliency:
         f"{run.results}/benchmarks/detect_saliency/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.threads
     resources:
+        network_threads=run.threads,
+        cache=run.cache,
         root=run.root,
         source=run.saliency_source,
         device=run.config.runtime.device,
@@ -31,8 +33,10 @@ rule detect_saliency:
     shell:
         "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         ' --source "{resources.source}"'
-        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
-        " --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads}"
+        " --device {resources.device}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule assemble_labels:
@@ -51,6 +55,7 @@ rule assemble_labels:
     conda:
         "../envs/aepsl.yaml"
     resources:
+        cache=run.cache,
         mem_mb=2000,
         runtime=60,
     params:
@@ -60,7 +65,9 @@ rule assemble_labels:
     shell:
         "aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q}"
         ' --regions "{input.regions}" --saliency "{input.saliency}"'
-        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --log {log.run:q} --checksums {log.checksums:q}"
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule copy_true_labels:

@@ -38,8 +38,10 @@ rule train_classifier:
         f"{run.results}/benchmarks/train_classifier/{{name}}-step{{step}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.threads
     resources:
+        network_threads=run.threads,
+        cache=run.cache,
         root=run.root,
         weights=run.weights,
         workers=run.config.runtime.workers,
@@ -56,7 +58,9 @@ rule train_classifier:
         " --output {output.model:q} --curve {output.curve:q}"
         f" --work {run.results}/work/classifier-{{wildcards.name}}-step{{wildcards.step}}"
         ' --weights "{resources.weights}"'
-        " --code {params.code} --threads {threads} --device {resources.device} --workers {resources.workers} --log {log.run:q} --checksums {log.checksums:q}"
+        " --threads {resources.network_threads} --device {resources.device} --workers {resources.workers}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 checkpoint judge_training:
@@ -98,8 +102,10 @@ rule extract_cams:
         f"{run.results}/benchmarks/extract_cams/{{name}}-step{{step}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.threads
     resources:
+        network_threads=run.threads,
+        cache=run.cache,
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
@@ -112,7 +118,9 @@ rule extract_cams:
     shell:
         "aepsl extract-cams --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q} --model {input.model:q}"
         ' --regions "{input.regions}" --step {wildcards.step} --output {output.store:q}'
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads} --device {resources.device}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule calibrate_delta:
@@ -155,6 +163,7 @@ rule erase_regions:
     conda:
         "../envs/aepsl.yaml"
     resources:
+        cache=run.cache,
         mem_mb=2000,
         runtime=60,
     params:
@@ -165,4 +174,6 @@ rule erase_regions:
         "aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q}"
         ' --cams "{input.cams}" --regions "{input.regions}" --calibrated "{input.calibrated}"'
         " --step {wildcards.step} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --log {log.run:q} --checksums {log.checksums:q}"
+        " --shard {wildcards.shard} --shards {params.shards}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"

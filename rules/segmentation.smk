@@ -18,8 +18,10 @@ rule train_segmentation:
         f"{run.results}/benchmarks/train_segmentation/{{name}}-round{{round}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.threads
     resources:
+        network_threads=run.threads,
+        cache=run.cache,
         root=run.root,
         weights=run.weights,
         workers=run.config.runtime.workers,
@@ -35,7 +37,9 @@ rule train_segmentation:
         ' --labels "{input.labels}" --output {output.model:q} --curve {output.curve:q}'
         f" --work {run.results}/work/segmentation-{{wildcards.name}}-round{{wildcards.round}}"
         ' --weights "{resources.weights}"'
-        " --code {params.code} --threads {threads} --device {resources.device} --workers {resources.workers} --log {log.run:q} --checksums {log.checksums:q}"
+        " --threads {resources.network_threads} --device {resources.device} --workers {resources.workers}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule relabel:
@@ -52,8 +56,10 @@ rule relabel:
         f"{run.results}/benchmarks/relabel/{{name}}-round{{round}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.threads
     resources:
+        network_threads=run.threads,
+        cache=run.cache,
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
@@ -66,7 +72,9 @@ rule relabel:
     shell:
         "aepsl relabel --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         " --model {input.model:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads} --device {resources.device}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule predict:
@@ -83,8 +91,10 @@ rule predict:
         f"{run.results}/benchmarks/predict/{{name}}-{{shard}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.threads
     resources:
+        network_threads=run.threads,
+        cache=run.cache,
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
@@ -97,7 +107,9 @@ rule predict:
     shell:
         "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         " --model {input.model:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads} --device {resources.device}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule predict_shown:
@@ -114,8 +126,10 @@ rule predict_shown:
         f"{run.results}/benchmarks/predict_shown/{{name}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.threads
+    threads: run.threads
     resources:
+        network_threads=run.threads,
+        cache=run.cache,
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
@@ -128,7 +142,9 @@ rule predict_shown:
     shell:
         "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         " --model {input.model:q} --limit {params.images}"
-        " --output {output.store:q} --threads {threads} --device {resources.device} --log {log.run:q} --checksums {log.checksums:q}"
+        " --output {output.store:q} --threads {resources.network_threads} --device {resources.device}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule refine_predictions:
@@ -147,6 +163,7 @@ rule refine_predictions:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.processes
     resources:
+        cache=run.cache,
         root=run.root,
         mem_mb=2000,
         runtime=240,
@@ -157,7 +174,9 @@ rule refine_predictions:
     shell:
         "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         ' --predictions "{input.predictions}" --output {output.store:q}'
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads} --log {log.run:q} --checksums {log.checksums:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
+        " --code {params.code} {resources.cache}"
+        " --log {log.run:q} --checksums {log.checksums:q}"
 
 
 rule export_masks:

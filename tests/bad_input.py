@@ -20,13 +20,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from conftest import ROOT, VocFolder
+from conftest import ROOT, VocFolder, new_project
 from PIL import Image
 
 from aepsl.config.networks import Networks
 from aepsl.networks.heads import Classifier
 from aepsl.stages._networks import build
-from aepsl.stores.atomic import write_manifest_json
+from aepsl.stores.atomic import read_manifest_json, write_manifest_json
 from aepsl.stores.models import save_model
 from aepsl.stores.records import Record, write_empty, writing_shard
 
@@ -91,6 +91,19 @@ def aepsl(folder, *arguments):
         [sys.executable, "-m", "aepsl", *map(str, arguments)],
         cwd=folder,
         env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def snakemake(folder, *arguments):
+    """Run Snakemake as a person does."""
+    new_project(folder)
+    return subprocess.run(
+        ["snakemake", "--cores", "1", *arguments],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -382,7 +395,12 @@ SPLITS = {
     "an id of 5,000 letters": (
         lambda p: p.data.write_split("train", ["a" * 5000]),
         index(),
-        "aaaa: ",
+        "aaaa: an id that is no name of a file",
+    ),
+    "an id with a zero byte": (
+        lambda p: p.data.write_split("train", ["a", "b\0"]),
+        index(),
+        "b\\x00: an id that is no name of a file",
     ),
     "a split in another encoding": (
         lambda p: (p.data.root / "ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfea\x00"),
@@ -402,7 +420,11 @@ MASKS = {
         truth(),
         "a.png: a mask of mode RGB",
     ),
-    "a broken mask": (lambda p: cut(p.data.mask("a")), truth(), "a.png: the mask is broken"),
+    "a broken mask": (
+        lambda p: cut(p.data.mask("a")),
+        truth(),
+        "a.png: no image format that can be read",
+    ),
     "a mask with a value that is no class": (
         lambda p: Image.new("L", (48, 40), 9).save(p.data.mask("a")),
         truth(),
@@ -483,7 +505,19 @@ STORES = {
     "a mask that changed after it was indexed": (
         lambda p: Image.new("L", (7, 5)).save(p.data.mask("a")),
         score(),
-        "a.png: has changed its size",
+        "a.png: was changed since it was indexed",
+    ),
+    "a photograph that was replaced after it was indexed": (
+        lambda p: Image.new("RGB", (48, 40)).save(p.data.image("a")),
+        train(),
+        "a.png: was changed since it was indexed",
+    ),
+    "a manifest of right digest and wrong content": (
+        lambda p: write_manifest_json(
+            p.path("train.json"), read_manifest_json(p.path("train.json")) | {"images": [{}]}
+        ),
+        train(),
+        "train.json: not a manifest of this version (images.0.id: Field required)",
     ),
     "a photograph that went after it was indexed": (
         lambda p: p.data.image("a").unlink(),
@@ -630,6 +664,14 @@ COMMANDS = {
         ("verify", "photographs"),
         "photographs: there are no checksums in it",
     ),
+    "scenes to be generated among photographs": (
+        nothing,
+        (
+            *("generate-scenes", "--config", '{"data.scenes": {}}'),
+            *("--output", "photographs/scenes.json"),
+        ),
+        "photographs: holds other things than generated scenes",
+    ),
     "a learning rate that explodes": (
         nothing,
         train(learning_rate=1e30, epochs=3),
@@ -637,7 +679,105 @@ COMMANDS = {
     ),
 }
 
+RUN = ("snakemake", "--configfile", "mine.yaml")
+
+
+def config(text):
+    """Return what writes a configuration."""
+    return lambda p: p.path("mine.yaml").write_text(text)
+
+
+def voc(more):
+    """Return what writes a configuration of the photographs."""
+    lines = "adapter: voc, root: photographs, labels: csv, labels_csv: photographs/labels.csv"
+    return config(f"data: {{ {lines}, {more} }}\n")
+
+
+CONFIGS = {
+    "a key that does not exist": (
+        config("mining: { dleta: 0.4 }\n"),
+        RUN,
+        "config: mining.dleta: unknown key",
+    ),
+    "a text where a number belongs": (
+        config("mining: { delta: much }\n"),
+        RUN,
+        "config: mining.delta: Input should be a valid number",
+    ),
+    "a number beyond its limits": (
+        config("mining: { delta: 1.5 }\n"),
+        RUN,
+        "config: mining: mining.delta is 1.5, but fraction_of_max takes a share",
+    ),
+    "a share of more than everything": (
+        config("prediction: { threshold: 2 }\n"),
+        RUN,
+        "config: prediction.threshold: Input should be less than 1",
+    ),
+    "a section that is a list": (
+        config("mining: [1, 2]\n"),
+        RUN,
+        "config: mining: Input should be a valid dictionary",
+    ),
+    "a folder of photographs that is not there": (
+        config("data: { adapter: voc, root: elsewhere }\n"),
+        RUN,
+        "elsewhere: is not there",
+    ),
+    "a weights file that is not there": (
+        config("networks: { weights: elsewhere.npz }\n"),
+        RUN,
+        "elsewhere.npz: is not there",
+    ),
+    "a run that lies elsewhere": (
+        config("run: ../../elsewhere\n"),
+        RUN,
+        "config: run: String should match pattern",
+    ),
+    "a split outside the dataset": (
+        voc("train_split: ../../../../etc/passwd"),
+        RUN,
+        "config: data.train_split: '../../../../etc/passwd' is not inside data.root",
+    ),
+    "a class name with a space": (
+        voc("class_names: [cat, 'big dog']"),
+        RUN,
+        "'big dog' is no name: labels are separated by spaces",
+    ),
+    "a class that is named twice": (
+        voc("class_names: [cat, dog, cat]"),
+        RUN,
+        "config: data.class_names: 'cat' is there twice",
+    ),
+    "a class named background": (
+        voc("class_names: [background, cat]"),
+        RUN,
+        "config: data.class_names: 'background' is what no class shows",
+    ),
+    "more classes than a mask has values": (
+        voc(f"class_names: [{', '.join(f'c{n}' for n in range(300))}]"),
+        RUN,
+        "config: data.class_names: 300 names; a mask has values for 254",
+    ),
+    "a variant named main": (
+        config("variants: { main: { seed: 1 } }\n"),
+        RUN,
+        "variants.main: the name is taken",
+    ),
+    "a variant that is a path": (
+        config("variants: { ../x: { seed: 1 } }\n"),
+        RUN,
+        "config: variants.../x",
+    ),
+    "a variant that overrides what is said once": (
+        config("variants: { other: { runtime: { shards: 2 } } }\n"),
+        RUN,
+        "variant other: overrides runtime",
+    ),
+}
+
 GROUPS = {
+    "Configurations": CONFIGS,
     "Photographs": IMAGES,
     "Labels": LABELS,
     "Splits": SPLITS,
@@ -665,6 +805,8 @@ def meet(folder, case):
     shutil.copytree(template(), folder)
     place = Place(folder)
     spoil(place)
+    if command[0] == "snakemake":
+        return place, snakemake(folder, *command[1:])
     return place, aepsl(folder, *command)
 
 

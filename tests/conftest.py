@@ -1,5 +1,6 @@
 """Shared fixtures: where the photographs are, small datasets in VOC's layout, real runs."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -120,11 +121,22 @@ def new_project(folder):
 
 
 @pytest.fixture(scope="session")
-def finished_miniature(tmp_path_factory):
-    """Return a project in which the miniature of the scenes is done; not to be changed."""
-    folder = tmp_path_factory.mktemp("finished")
-    new_project(folder)
-    shutil.copy(ROOT / "tests" / "mini.yaml", folder / "mini.yaml")
-    result = run_snakemake(folder, "--configfile", "mini.yaml")
-    (folder / "said.txt").write_text(result.stdout)
+def finished_miniature(tmp_path_factory, worker_id):
+    """Return a project in which the miniature of the scenes is done; not to be changed.
+
+    Its finished work is in ``cache`` beside it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent  # one for all the test's workers
+    folder = shared / "finished"
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        if not (folder / "said.txt").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            new_project(folder)
+            shutil.copy(ROOT / "tests" / "mini.yaml", folder / "mini.yaml")
+            keep = f'runtime={{"cache": "{shared / "cache"}"}}'
+            result = run_snakemake(folder, "--configfile", "mini.yaml", "--config", keep)
+            (folder / "said.txt").write_text(result.stdout)
     return folder

@@ -6,9 +6,18 @@ import os
 import re
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 
-import snakemake.cli  # loaded once, for all the processes that are forked from here
+import smart_open  # noqa: F401
+import snakemake.cli
+
+from aepsl.workflow.codedigest import import_closure
+
+# Loaded once, for all the processes that are forked from here: half of a dry run's time.
+snakemake.cli.get_argument_parser()
+for stage in Path(import_module("aepsl.stages").__path__[0]).glob("[a-z]*.py"):
+    import_closure(f"aepsl.stages.{stage.stem}")
 
 
 class Plan(dict):

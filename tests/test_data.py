@@ -125,7 +125,10 @@ BAD_INPUT = {
         lambda f: Image.new("L", (7, 5)).save(f.mask("c")),
         ["c.png: is 7x5, its image 48x40"],
     ),
-    "a broken mask": (lambda f: f.mask("c").write_bytes(b"x"), ["c.png: the mask is broken"]),
+    "a broken mask": (
+        lambda f: f.mask("c").write_bytes(b"x"),
+        ["c.png: no image format that can be read"],
+    ),
     "a value that is no class": (
         lambda f: Image.new("L", (48, 40), 3).save(f.mask("a")),
         ["a.png: holds 3, which is none of 2 classes"],

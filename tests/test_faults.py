@@ -1,15 +1,22 @@
 """What the machine does to a stage: full disks, folders that may not be written, no memory."""
 
+import contextlib
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from conftest import VocFolder
+from test_resume import CONFIG as TRAINING
+from test_resume import Project
 
-from aepsl.errors import fault_of_the_machine
+from aepsl.errors import AepslError, fault_of_the_machine
+from aepsl.workflow.contents import Contents
 
 
 @pytest.mark.parametrize(
@@ -110,3 +117,125 @@ def test_a_folder_that_became_read_only_is_said(small_disk):
     assert result.returncode == 1
     assert "may not be written" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+# A loader that is short of memory, a disk and a mount that go away: the real things
+
+
+def run(command):
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def loaders_of(process):
+    """Yield the number of each loader process of a training, until it ends."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            yield from map(int, children.read_text().split())
+        time.sleep(0.005)
+
+
+MEMORY = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.fixture
+def little_memory():
+    """Return what puts a process where there is none left."""
+    group = MEMORY / "aepsl-test"
+    try:
+        group.mkdir(exist_ok=True)
+        (group / "memory.limit_in_bytes").write_text("0")
+    except OSError:
+        pytest.skip("this machine does not let a test limit memory (cgroup v1)")
+    yield lambda pid: (group / "cgroup.procs").write_text(str(pid))
+    group.rmdir()
+
+
+@root_only
+def test_a_loader_that_runs_out_of_memory_is_said_and_gone_on_from(tmp_path, little_memory):
+    project = Project(tmp_path)
+    longer = TRAINING | {"mining.train": TRAINING["mining.train"] | {"epochs": 40}}
+    whole = project.train("whole", config=longer)
+    command = project.command("starved", "--workers", "1", config=longer)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for loader in loaders_of(process):
+        with contextlib.suppress(OSError):  # it has ended
+            little_memory(loader)
+    message = process.communicate()[1]
+    assert process.returncode == 1
+    assert "a loader process: was killed, most likely for its memory" in message
+    assert "set runtime.workers lower" in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "starved" / "model.safetensors").exists()
+    assert run(project.command("starved", config=longer)).returncode == 0
+    assert project.result("starved") == whole
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+@root_only
+def test_a_mount_that_went_away_is_said_and_gone_on_from(tmp_path, workers):
+    project = Project(tmp_path)
+    whole = project.train("whole")
+    photographs, mount = project.data.root, ["mount", "-t", "tmpfs", "tmpfs"]
+    if run([*mount, str(photographs)]).returncode:
+        pytest.skip("this machine does not let a test mount a file system")
+    result = run(project.command("lost", "--workers", workers))
+    assert run(["umount", str(photographs)]).returncode == 0
+    assert result.returncode == 1
+    assert f"{photographs}/JPEGImages/" in result.stderr
+    assert ".png: the image is not there" in result.stderr
+    assert "Hint:" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert run(project.command("lost")).returncode == 0
+    assert project.result("lost") == whole
+
+
+@pytest.fixture
+def failing_disk(tmp_path):
+    """Return a disk with photographs, and what makes it fail and mends it."""
+    image, good, folder = tmp_path / "disk.img", tmp_path / "good.img", tmp_path / "photographs"
+    image.write_bytes(b"\0" * 8_000_000)
+    make = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", str(image)]
+    folder.mkdir()
+    if not shutil.which("mkfs.ext4") or run(make).returncode:
+        pytest.skip("this machine has no mkfs.ext4")
+    attach = ["mount", "-o", "loop", str(image), str(folder)]
+    if run(attach).returncode:
+        pytest.skip("this machine does not let a test mount a disk")
+    VocFolder(folder)
+    run(["umount", str(folder)])
+    shutil.copy(image, good)
+    assert run(attach).returncode == 0
+
+    def fail():
+        os.truncate(image, 65_536)
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+
+    def mend():
+        run(["umount", "-l", str(folder)])
+        shutil.copy(good, image)
+        assert run(attach).returncode == 0
+
+    yield VocFolder(folder, make=False), fail, mend
+    run(["umount", "-l", str(folder)])
+
+
+@root_only
+def test_a_disk_that_fails_is_said_and_gone_on_from(failing_disk, tmp_path):
+    data, fail, mend = failing_disk
+    data.index(tmp_path / "images.json")
+    config = json.dumps({"saliency.method": "robust_background", "saliency.superpixels": 20})
+    command = [sys.executable, "-m", "aepsl", "detect-saliency", "--config", config]
+    command += ["--dataset", tmp_path / "images.json", "--root", data.root]
+    command += ["--output", tmp_path / "out" / "0.h5"]
+    fail()
+    result = run(command)
+    assert result.returncode == 1
+    assert f"{data.root}/JPEGImages/a.png: the file system does not answer" in result.stderr
+    assert "bring the disk or mount back, then run the same command again" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out" / "0.h5").exists()
+    with pytest.raises(AepslError, match="does not answer"):
+        Contents().of_photographs(str(data.root), "train", "csv", str(data.labels))
+    mend()
+    assert run(command).returncode == 0

@@ -1,12 +1,14 @@
-"""What each key of the configuration and each module of the package makes run again: all of them.
+"""What each key of the configuration, module of the package, and file of the data makes run again.
 
 A new key or module without a row fails. Two finished miniatures stand for all runs: `scenes`, the
 embedded default, and `photographs`, which has every stage that a run can have.
 """
 
 import ast
+import csv
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, VocFolder, new_project, run_snakemake
@@ -15,6 +17,7 @@ from test_config import knobs
 from test_saliency_network import write_network
 
 from aepsl.config.run import Config
+from aepsl.networks.heads import Classifier, NetworkShape
 from aepsl.workflow.stages import value_of
 from aepsl.workflow.variants import merged
 
@@ -62,6 +65,8 @@ def and_after(*rules, of):
         found |= more
 
 
+LABELS = {n: ["<script>", "=1+1", "<script> =1+1"][k % 3] for k, n in enumerate("abcdefgh")}
+
 FULL = """\
 run: photographs
 data:
@@ -69,8 +74,8 @@ data:
   root: data
   labels: csv
   labels_csv: data/labels.csv
-  class_names: [cat, dog]
-networks: { width: 0.0625 }
+  class_names: ["<script>", "=1+1"] # no name may do anything
+networks: { width: 0.0625, weights: weights.npz, weights_input: caffe_rgb }
 mining:
   steps: 2
   area: 0.1
@@ -78,7 +83,7 @@ mining:
   cam_flip: true
   train: { epochs: 1, batch_size: 2, crop: 33 }
 saliency: { method: network, network: { file: net.onnx, size: 8 } }
-labels: { class_thresholds: { cat: 0.1 } }
+labels: { class_thresholds: { "=1+1": 0.1 } }
 segmentation:
   psl_after: 0
   relabel_rounds: 1
@@ -88,6 +93,7 @@ prediction: { scales: [1, 0.5] }
 crf: { iterations: 1 }
 report: { images: 1 }
 evaluation: { resamples: 20 }
+runtime: { cache: null }
 """
 
 
@@ -101,13 +107,16 @@ def projects(finished_miniature, tmp_path_factory):
     data.write_split("train", "abcdef")
     data.write_split("val", "gh")
     data.write_split("fewer", "abcd")
-    data.write_labels([(n, ["cat", "dog", "cat dog"][k % 3]) for k, n in enumerate("abcdefgh")])
+    data.write_labels(LABELS.items())
     for folder in ("JPEGImages", "SegmentationClass"):
         shutil.copytree(data.root / folder, photographs / "copy" / folder)
     shutil.copytree(data.root / "ImageSets", photographs / "copy" / "ImageSets")
     shutil.copytree(data.root / "SegmentationClass", data.root / "SameMasks")
     for name in ("labels.csv", "same.csv"):
         shutil.copy(data.labels, photographs / "copy" / name)
+    network = Classifier(classes=1, shape=NetworkShape(width=0.0625, batch_norm=True))
+    layers = network.backbone.layers.state_dict()
+    np.savez(photographs / "weights.npz", **{n: tensor.numpy() for n, tensor in layers.items()})
     write_network(photographs / "net.onnx")
     shutil.copy(photographs / "net.onnx", photographs / "same.onnx")
     (photographs / "mini.yaml").write_text(FULL)
@@ -159,8 +168,8 @@ KEYS = {
     ),
     "data.labels": ("xml", INDEXED),
     "data.labels_csv": ("copy/same.csv", NOTHING),
-    "data.class_names": (["dog", "cat"], only("photographs", "index_images", "index_truth")),
-    "data.classes": (["cat"], only("photographs", "index_images", "index_truth")),
+    "data.class_names": (["=1+1", "<script>"], only("photographs", "index_images", "index_truth")),
+    "data.classes": (["=1+1"], only("photographs", "index_images", "index_truth")),
     "data.limit_per_class": (2, both("index_images")),
     "data.scenes.train_images": (11, SCENES),
     "data.scenes.val_images": (7, SCENES),
@@ -288,6 +297,8 @@ KEYS = {
     "runtime.processes": (1, NOTHING),
     "runtime.workers": (2, NOTHING),
     "runtime.device": ("cpu", NOTHING),
+    "runtime.cache": ("elsewhere", NOTHING),
+    "runtime.cache_gb": (1, NOTHING),
     "ablations.seeds": ([4], NOTHING),
     "ablations.tables": ({}, NOTHING),
     "ablations.loss_curves": (None, NOTHING),
@@ -364,6 +375,64 @@ def test_what_a_swap_of_two_values_reruns(projects, of, keys):
     assert done.rules == SWAPS[keys][of]
 
 
+OF_EVALUATION = {"index_images", "index_truth", "predict", "refine_predictions"}
+OF_EVALUATION |= {"score", "summarise", "report"}
+
+PHOTOGRAPHS = and_after("index_images", of="photographs")
+TRUTH_ONLY = and_after("index_truth", of="photographs")
+
+
+def appended(path):
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+def relabelled(data, image_id):
+    data.write_labels((LABELS | {image_id: "=1+1 <script>"}).items())
+
+
+FILES = {
+    "a photograph to learn from": (lambda d: appended(d.image("a")), PHOTOGRAPHS),
+    "a photograph to predict": (lambda d: appended(d.image("g")), OF_EVALUATION),
+    "a photograph of neither": (lambda d: shutil.copy(d.image("a"), d.image("z")), set()),
+    "a mask to compare labels with": (lambda d: appended(d.mask("a")), TRUTH_ONLY),
+    "a mask to compare predictions with": (lambda d: appended(d.mask("h")), TRUTH_ONLY),
+    "a mask that is gone": (lambda d: d.mask("h").unlink(), TRUTH_ONLY),
+    "a label line to learn from": (lambda d: relabelled(d, "b"), PHOTOGRAPHS),
+    "a label line of a photograph to predict": (lambda d: relabelled(d, "g"), OF_EVALUATION),
+    "a photograph less to learn from": (lambda d: d.write_split("train", "abcde"), PHOTOGRAPHS),
+    "a photograph less to predict": (lambda d: d.write_split("val", "g"), OF_EVALUATION),
+    "the weights": (
+        lambda d: appended(d.root.parent / "weights.npz"),
+        TRAINED["photographs"],
+    ),
+    "the saliency detector": (
+        lambda d: appended(d.root.parent / "net.onnx"),
+        and_after("detect_saliency", of="photographs"),
+    ),
+}
+"""A changed file of the data, and the rules that run again."""
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_what_a_file_reruns(projects, tmp_path, case):
+    change, expected = FILES[case]
+    shutil.copytree(projects["photographs"], tmp_path / "project")
+    change(VocFolder(tmp_path / "project" / "data", make=False))
+    done = plan(tmp_path / "project", "--configfile", "mini.yaml")
+    assert done.status == 0, done.text
+    assert done.rules == expected
+    assert done.get("index_images", 0) <= 1  # of the one split or the other
+
+
+def test_names_of_classes_are_text_wherever_they_show(projects):
+    results = projects["photographs"] / "results/photographs"
+    page = (results / "report/index.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    header, *_ = csv.reader((results / "scores.csv").open(newline=""))
+    assert header[-2:] == ["<script>", "'=1+1"]
+
+
 NETWORKS = ("train_classifier", "extract_cams", "train_segmentation", "predict", "relabel")
 """What builds a network."""
 
@@ -389,7 +458,7 @@ MODULES = {
     "data/scenes.py": ("generate_scenes",),
     "evaluation/boundary.py evaluation/confusion.py evaluation/saliency.py": ("score",),
     "labels/assemble.py": ("assemble_labels", "score"),
-    "masks.py": ("index_images", "index_truth"),
+    "masks.py": ("generate_scenes", "index_images", "index_truth"),
     "mining/cam.py": ("extract_cams",),
     "mining/erase.py": ("train_classifier", "erase_regions", "calibrate_delta"),
     "mining/grid.py": ("extract_cams",),
@@ -398,6 +467,7 @@ MODULES = {
     "networks": NETWORKS,
     "randomness.py": ("generate_scenes", *NETWORKS),
     "report/page.py report/figures.py": ("report",),
+    "report/plain.py": ("summarise",),
     "report/tables.py": (),
     "saliency/network.py saliency/robust_background.py": ("detect_saliency",),
     "segmentation/crf.py stages/_crf.py": ("refine_predictions", "relabel"),
@@ -428,10 +498,17 @@ MODULES = {
     "stages/pack_voc_test.py stages/judge_training.py stages/fetch_voc.py": (),
     "stages/inspect_store.py stages/verify_results.py": (),
     "stores/atomic.py": tuple(READS),
+    "stores/cache.py": (),
     "stores/checksums.py": ("generate_scenes",),
     "stores/dataset.py": ("index_images", "index_truth"),
     "stores/models.py stores/work.py": NETWORKS,
-    "stores/records.py": ("start_mining", "detect_saliency", "score", "copy_true_labels"),
+    "stores/reuse.py": ("detect_saliency", "predict", "predict_shown", "refine_predictions"),
+    "stores/records.py stores/shards.py": (
+        "start_mining",
+        "detect_saliency",
+        "score",
+        "copy_true_labels",
+    ),
     "training": NETWORKS,
 }
 """The rules whose own code a module is; a folder stands for each module in it."""

@@ -74,10 +74,10 @@ class Project:
         )
         return output.read_bytes(), curve.read_bytes()
 
-    def command(self, name, *more):
+    def command(self, name, *more, config=CONFIG):
         """Return the same training as a command."""
         return [
-            *(sys.executable, "-m", "aepsl", "train-classifier", "--config", json.dumps(CONFIG)),
+            *(sys.executable, "-m", "aepsl", "train-classifier", "--config", json.dumps(config)),
             *(
                 "--dataset",
                 self.dataset,
@@ -226,6 +226,13 @@ def test_a_lock_file_without_a_holder_is_no_obstacle(project):
     project.work.mkdir()
     (project.work / "lock").write_text('{"pid": 1, "host": "elsewhere", "since": "2020"}')
     project.train("model")
+
+
+def test_a_work_folder_with_other_things_keeps_them(project):
+    project.work.mkdir()
+    (project.work / "thesis.txt").write_text("years of work")
+    project.train("model")
+    assert [path.name for path in project.work.iterdir()] == ["thesis.txt"]
 
 
 def test_an_error_keeps_the_checkpoint(tmp_path):

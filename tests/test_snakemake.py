@@ -152,8 +152,28 @@ def test_the_same_command_gives_the_same_bytes(finished, snakemake):
     results = folder / "results" / "mini"
     before = digests(results)
     again = ("--forcerun", "train_classifier", "train_segmentation", "detect_saliency")
-    snakemake(folder, "--configfile", "mini.yaml", *again)
+    other = ("--cores", "1", "--config", 'runtime={"workers": 1}')
+    snakemake(folder, "--configfile", "mini.yaml", *again, *other)
     assert digests(results) == before
+
+
+def test_results_whose_settings_nobody_remembers_are_said(finished, snakemake, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "copy", ignore=shutil.ignore_patterns(".snakemake"))
+    said = snakemake(tmp_path / "copy", "--configfile", "mini.yaml", "-n").stdout
+    assert "results/mini is there, but .snakemake/ is not" in said
+    snakemake(tmp_path / "copy", "--configfile", "mini.yaml", "--touch", "--forceall")
+    said = snakemake(tmp_path / "copy", "--configfile", "mini.yaml", "-n").stdout
+    assert "but .snakemake/ is not" not in said
+    assert "Nothing to be done" in said
+
+
+def test_threads_are_those_of_the_configuration_whatever_the_cores(finished, snakemake):
+    folder, _ = finished
+    options = ("--configfile", "mini.yaml", "--config", 'runtime={"threads": 2}', "--cores", "1")
+    said = snakemake(folder, *options, "-n", "-p", "--forcerun", "train_classifier").stdout
+    commands = [line for line in said.splitlines() if "aepsl train-classifier" in line]
+    assert len(commands) == 2
+    assert all("--threads 2 " in command for command in commands)
 
 
 def test_a_wrong_key_is_refused_before_anything_runs(finished, snakemake):
@@ -236,6 +256,15 @@ def test_auto_stops_where_a_made_up_curve_says(finished, snakemake, tmp_path):
     assert "CAM 2" not in page
     assert "mined regions, step 1" in result.stdout
     assert "mined regions, step 2" not in result.stdout
+    for more, reruns in (
+        ("", set()),
+        (', "max_steps": 2', set()),
+        (', "success": {"loss": 0.5}', {"judge_training"}),
+        (', "success": {"recall": 0.4}', {"judge_training"}),
+    ):
+        change = f'mining={{"steps": "auto", "max_steps": 3{more}}}'
+        planning = planned(snakemake, folder, "--config", change)
+        assert set(planning) & {"judge_training", "train_classifier"} == reruns, more
 
 
 @pytest.mark.slow

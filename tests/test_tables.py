@@ -13,6 +13,7 @@ from PIL import Image
 from aepsl.config.sections import Slice
 from aepsl.report.tables import markdown
 from aepsl.stages import collect_tables, pack_voc_test, score, tabulate
+from aepsl.stores.atomic import digest_of
 from aepsl.stores.dataset import MaskEntry, TruthManifest, write_manifest
 from aepsl.stores.records import Record, writing_shard
 
@@ -173,7 +174,8 @@ def write_truth(tmp_path, truth):
     for number, mask in enumerate(truth):
         path = tmp_path / f"truth{number}.png"
         Image.fromarray(np.array(mask, np.uint8)).save(path)
-        entries.append(MaskEntry(f"x{number}", path.name, *np.shape(mask), "-"))
+        size, digest = np.shape(mask), digest_of(path)
+        entries.append(MaskEntry(f"x{number}", path.name, *size, digest))
     manifest = TruthManifest("test", ("bird", "cat"), (3, 8), tuple(entries))
     write_manifest(tmp_path / "manifest.json", manifest)
     return tmp_path / "manifest.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aepsl.cli.job import Writes
+from aepsl.cli.markers import Writes
 from aepsl.errors import AepslError
 from aepsl.stages import verify_results
 from aepsl.stores.atomic import write_manifest_json

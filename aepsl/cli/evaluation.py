@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from aepsl.cli.job import Writes, job
+from aepsl.cli.job import job
+from aepsl.cli.kept import kept
+from aepsl.cli.markers import Reads, Writes
 from aepsl.cli.options import (
     DatasetFile,
     LabelStore,
@@ -34,11 +36,12 @@ commands = typer.Typer()
 
 @commands.command()
 @job
+@kept
 def score(
     config: Settings,
     truth: TruthFile,
     root: Root,
-    store: Annotated[Paths, typer.Option(parser=parse_paths, help="Store to score.")],
+    store: Annotated[Paths, typer.Option(parser=parse_paths, help="Store to score."), Reads()],
     target: Annotated[str, typer.Option(help="What the store holds.")],
     variant: Annotated[str, typer.Option(help="Name for the table.")],
     seed: Annotated[int, typer.Option(help="Seed for the table.")],

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from aepsl.cli.job import Writes, job
+from aepsl.cli.job import job
+from aepsl.cli.kept import kept
+from aepsl.cli.markers import Aside, Reads, Share, Writes
 from aepsl.cli.options import (
     Cams,
-    Code,
     Curve,
     DatasetFile,
     Device,
+    Earlier,
     Model,
     Output,
     OutputCurve,
     OutputShard,
     Paths,
+    Processes,
     Regions,
     Root,
     SaliencyStore,
@@ -40,7 +44,7 @@ from aepsl.cli.options import (
 OutputScenes = Annotated[
     Path,
     typer.Option("--output", help="Their digest to write, in a folder of its own with the scenes."),
-    Writes("JPEGImages", "SegmentationClass", "ImageSets", "labels.csv"),
+    Writes("JPEGImages", "SegmentationClass", "ImageSets", "labels.csv", "generated.txt"),
 ]
 
 commands = typer.Typer()
@@ -48,26 +52,36 @@ commands = typer.Typer()
 
 @commands.command()
 @job
-def generate_scenes(config: Settings, output: OutputScenes, threads: Threads = 1) -> None:
+def generate_scenes(config: Settings, output: OutputScenes, threads: Processes = 1) -> None:
     """Generate the embedded dataset, in VOC's layout."""
     stage("generate_scenes").run(config, output=output, threads=threads)
 
 
 @commands.command()
 @job
+@partial(kept, whole=False)
 def index_images(
-    config: Settings,
-    part: Annotated[str, typer.Option(help="train or eval.")],
+    config: Annotated[Settings, Share()],
+    part: Annotated[str, typer.Option(help="train or eval."), Share()],
     root: Root,
     output: Output,
     labels_csv: Annotated[
-        Paths | None, typer.Option(parser=parse_paths, help="Labels; else Annotations/*.xml.")
+        Paths | None,
+        typer.Option(parser=parse_paths, help="Labels; else Annotations/*.xml."),
+        Aside(),
     ] = None,
-    threads: Threads = 1,
+    threads: Processes = 1,
+    earlier: Earlier = (),
 ) -> None:
     """Check every photograph and label of a split; write its manifest."""
     stage("index_images").run(
-        config, part=part, root=root, labels_csv=one(labels_csv), output=output, threads=threads
+        config,
+        part=part,
+        root=root,
+        labels_csv=one(labels_csv),
+        output=output,
+        threads=threads,
+        earlier=earlier,
     )
 
 
@@ -80,18 +94,22 @@ def index_truth(config: Settings, dataset: DatasetFile, root: Root, output: Outp
 
 @commands.command()
 @job
+@kept
 def detect_saliency(
     config: Settings,
     dataset: DatasetFile,
     root: Root,
     output: OutputShard,
     source: Annotated[
-        Paths | None, typer.Option(parser=parse_paths, help="Folder of maps, or the network.")
+        Paths | None,
+        typer.Option(parser=parse_paths, help="Folder of maps, or the network."),
+        Reads(),
     ] = None,
     shard: Shard = 0,
     shards: Shards = 1,
     device: Device = "auto",
     threads: Threads = 1,
+    earlier: Earlier = (),
 ) -> None:
     """Compute or read the saliency of the training images."""
     stage("detect_saliency").run(
@@ -104,6 +122,7 @@ def detect_saliency(
         shards=shards,
         threads=threads,
         device=device,
+        earlier=earlier,
     )
 
 
@@ -116,6 +135,7 @@ def start_mining(output: Output) -> None:
 
 @commands.command()
 @job
+@kept
 def train_classifier(
     config: Settings,
     dataset: DatasetFile,
@@ -128,7 +148,7 @@ def train_classifier(
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = 0,
-    code: Code = "",
+    code: str = "",
     work: Work = None,
 ) -> None:
     """Train the classifier of one erasing step."""
@@ -149,6 +169,7 @@ def train_classifier(
 
 @commands.command()
 @job
+@kept
 def extract_cams(
     config: Settings,
     dataset: DatasetFile,
@@ -179,6 +200,7 @@ def extract_cams(
 
 @commands.command()
 @job
+@kept
 def erase_regions(
     config: Settings,
     dataset: DatasetFile,
@@ -187,7 +209,7 @@ def erase_regions(
     step: Step,
     output: OutputShard,
     calibrated: Annotated[
-        Paths | None, typer.Option(parser=parse_paths, help="File with the step's delta.")
+        Paths | None, typer.Option(parser=parse_paths, help="File with the step's delta."), Reads()
     ] = None,
     shard: Shard = 0,
     shards: Shards = 1,
@@ -228,6 +250,7 @@ def judge_training(
 
 @commands.command()
 @job
+@kept
 def assemble_labels(
     config: Settings,
     dataset: DatasetFile,

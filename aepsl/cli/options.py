@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from aepsl.cli.job import Writes
+from aepsl.cli.markers import Aside, Reads, Share, Writes
 from aepsl.config.sections import Slice
 
 
@@ -26,7 +27,7 @@ def parse_slice(text: str) -> Slice:
     """Return the keys of a stage from JSON."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"not JSON: {error}") from None
     if not isinstance(values, dict):
         raise typer.BadParameter("not a JSON object")
@@ -36,11 +37,13 @@ def parse_slice(text: str) -> Slice:
 Settings = Annotated[
     Slice, typer.Option("--config", parser=parse_slice, help="The stage's keys, as JSON.")
 ]
-DatasetFile = Annotated[Path, typer.Option("--dataset", help="Manifest of photographs.")]
-TruthFile = Annotated[Path, typer.Option("--truth", help="Manifest of their true masks.")]
-Root = Annotated[Path, typer.Option(help="Folder of the dataset.")]
+DatasetFile = Annotated[
+    Path, typer.Option("--dataset", help="Manifest of photographs."), Reads(by_image=True)
+]
+TruthFile = Annotated[Path, typer.Option("--truth", help="Manifest of their true masks."), Reads()]
+Root = Annotated[Path, typer.Option(help="Folder of the dataset."), Aside()]
 Weights = Annotated[
-    Paths | None, typer.Option(parser=parse_paths, help="File of pretrained weights.")
+    Paths | None, typer.Option(parser=parse_paths, help="File of pretrained weights."), Reads()
 ]
 Output = Annotated[Path, typer.Option(help="File to write."), Writes()]
 OutputFolder = Annotated[Path, typer.Option("--output", help="Folder to write."), Writes()]
@@ -50,32 +53,38 @@ OutputShard = Annotated[
     Writes(".json"),
 ]
 Step = Annotated[int, typer.Option(min=1, help="Erasing step, from 1.")]
-Shard = Annotated[int, typer.Option(min=0, help="Part to do, from 0.")]
-Shards = Annotated[int, typer.Option(min=1, help="Number of parts.")]
+Shard = Annotated[int, typer.Option(min=0, help="Part to do, from 0."), Share()]
+Shards = Annotated[int, typer.Option(min=1, help="Number of parts."), Share()]
 Threads = Annotated[int, typer.Option(min=1, help="Threads or processes.")]
-Workers = Annotated[int, typer.Option(min=0, help="Loader processes.")]
-Code = Annotated[str, typer.Option(help="Digest of the code, so that changed code starts anew.")]
+Processes = Annotated[int, typer.Option("--threads", min=1, help="Processes."), Aside()]
+Workers = Annotated[int, typer.Option(min=0, help="Loader processes."), Aside()]
 Work = Annotated[
-    Path | None, typer.Option(help="Folder for what a stopped training needs to go on.")
+    Path | None, typer.Option(help="Folder for what a stopped training needs to go on."), Aside()
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Regions = Annotated[
-    Paths, typer.Option(parser=parse_paths, help="Region store: its shards' manifests.")
+    Paths, typer.Option(parser=parse_paths, help="Region store: its shards' manifests."), Reads()
 ]
-Cams = Annotated[Paths, typer.Option(parser=parse_paths, help="CAM store (shards).")]
+Cams = Annotated[Paths, typer.Option(parser=parse_paths, help="CAM store (shards)."), Reads()]
 SaliencyStore = Annotated[
-    Paths, typer.Option(parser=parse_paths, help="Saliency store: its shards' manifests.")
+    Paths, typer.Option(parser=parse_paths, help="Saliency store: its shards' manifests."), Reads()
 ]
 LabelStore = Annotated[
-    Paths, typer.Option(parser=parse_paths, help="Label store: its shards' manifests.")
+    Paths, typer.Option(parser=parse_paths, help="Label store: its shards' manifests."), Reads()
 ]
 Predictions = Annotated[
-    Paths, typer.Option(parser=parse_paths, help="Prediction store: its shards' manifests.")
+    Paths,
+    typer.Option(parser=parse_paths, help="Prediction store: its shards' manifests."),
+    Reads(by_image=True),
 ]
-Model = Annotated[Path, typer.Option(help="Trained model.")]
-Curve = Annotated[Path, typer.Option(help="Training curve (CSV).")]
+Model = Annotated[Path, typer.Option(help="Trained model."), Reads()]
+Curve = Annotated[Path, typer.Option(help="Training curve (CSV)."), Reads()]
 OutputCurve = Annotated[Path, typer.Option("--curve", help="Training curve to write."), Writes()]
 ScoreFiles = Annotated[list[Path], typer.Argument(help="Score files, in the table's order.")]
+
+
+Earlier = Sequence[Path]
+"""Manifests of earlier work made alike, whose records may be taken; see :mod:`aepsl.cli.kept`."""
 
 
 def one(paths: Paths | None) -> Path | None:

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from aepsl.cli.job import job
+from aepsl.cli.kept import kept
+from aepsl.cli.markers import Share
 from aepsl.cli.options import (
-    Code,
     DatasetFile,
     Device,
+    Earlier,
     LabelStore,
     Model,
     Output,
@@ -18,6 +20,7 @@ from aepsl.cli.options import (
     OutputFolder,
     OutputShard,
     Predictions,
+    Processes,
     Root,
     Settings,
     Shard,
@@ -36,6 +39,7 @@ commands = typer.Typer()
 
 @commands.command()
 @job
+@kept
 def train_segmentation(
     config: Settings,
     dataset: DatasetFile,
@@ -47,7 +51,7 @@ def train_segmentation(
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = 0,
-    code: Code = "",
+    code: str = "",
     work: Work = None,
 ) -> None:
     """Train the segmentation network."""
@@ -67,17 +71,19 @@ def train_segmentation(
 
 @commands.command()
 @job
+@kept
 def predict(
     config: Settings,
     dataset: DatasetFile,
     root: Root,
     model: Model,
     output: OutputShard,
-    limit: Annotated[int | None, typer.Option(min=0, help="Only so many images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Only so many images."), Share()] = None,
     shard: Shard = 0,
     shards: Shards = 1,
     device: Device = "auto",
     threads: Threads = 1,
+    earlier: Earlier = (),
 ) -> None:
     """Predict masks with the segmentation network."""
     stage("predict").run(
@@ -90,11 +96,13 @@ def predict(
         shard=shard,
         shards=shards,
         machine=machine_of(device, threads),
+        earlier=earlier,
     )
 
 
 @commands.command()
 @job
+@kept
 def relabel(
     config: Settings,
     dataset: DatasetFile,
@@ -121,6 +129,7 @@ def relabel(
 
 @commands.command()
 @job
+@kept
 def refine_predictions(
     config: Settings,
     dataset: DatasetFile,
@@ -129,7 +138,8 @@ def refine_predictions(
     output: OutputShard,
     shard: Shard = 0,
     shards: Shards = 1,
-    threads: Threads = 1,
+    threads: Processes = 1,
+    earlier: Earlier = (),
 ) -> None:
     """Refine predictions with the fully connected CRF."""
     stage("refine_predictions").run(
@@ -141,6 +151,7 @@ def refine_predictions(
         shard=shard,
         shards=shards,
         threads=threads,
+        earlier=earlier,
     )
 
 

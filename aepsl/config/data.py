@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from aepsl.config.sections import Section, knob
+from aepsl.masks import BACKGROUND_NAME, MOST_CLASSES
 
 # fmt: off
 VOC_CLASSES = (
@@ -82,6 +85,28 @@ class Data(Section):
         if self.adapter == "scenes":
             return SCENE_CLASSES
         return tuple(n for n in self.class_names if n in (self.classes or self.class_names))
+
+    @field_validator("class_names")
+    @classmethod
+    def _names_of_classes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not name or name.split() != [name] or not name.isprintable():
+                raise ValueError(f"{name!r} is no name: labels are separated by spaces")
+        if BACKGROUND_NAME in names:
+            raise ValueError(f"{BACKGROUND_NAME!r} is what no class shows: leave it out")
+        repeated = [name for name, times in Counter(names).items() if times > 1]
+        if repeated:
+            raise ValueError(f"{repeated[0]!r} is there twice")
+        if len(names) > MOST_CLASSES:
+            raise ValueError(f"{len(names)} names; a mask has values for {MOST_CLASSES}")
+        return names
+
+    @field_validator("train_split", "eval_split", "mask_folder")
+    @classmethod
+    def _inside_the_root(cls, name: str) -> str:
+        if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"{name!r} is not inside data.root")
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Data:

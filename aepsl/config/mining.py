@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from aepsl.config.networks import Training
 from aepsl.config.sections import Section, knob
@@ -86,3 +86,9 @@ class Mining(Section):
         source="chosen: a view without the object then adds little",
     )
     train: ClassifierTraining = ClassifierTraining()
+
+    @model_validator(mode="after")
+    def _delta_fits_the_rule(self) -> Mining:
+        if self.area is None and self.erase_rule != "absolute" and self.delta >= 1:
+            raise ValueError(f"mining.delta is {self.delta:g}, but {self.erase_rule} takes a share")
+        return self

@@ -15,7 +15,10 @@ from aepsl.config.networks import Networks
 from aepsl.config.sections import Section, knob
 from aepsl.config.segmentation import Crf, Prediction, Segmentation
 
-VariantName = Annotated[str, Field(pattern=r"^[\w.-]+$")]
+NAME = r"^\w[\w.-]*$"
+"""Of a folder in the results: none that is hidden or leads elsewhere."""
+
+VariantName = Annotated[str, Field(pattern=NAME)]
 
 
 class Report(Section):
@@ -50,13 +53,25 @@ class Runtime(Section):
         source="-",
     )
 
+    cache: str | None = knob(
+        "results/.cache",
+        "Folder of finished work, which other runs take; null keeps none.",
+        unit="-",
+        source="-",
+    )
+    cache_gb: float | None = knob(
+        20,
+        "Size of that folder; what nobody asked for the longest is removed. null: no limit.",
+        unit="GB",
+        source="ten runs of voc2012",
+        ge=0,
+    )
+
 
 class Config(Section):
     """Everything that a run is made from."""
 
-    run: str = knob(
-        "scenes", "Name of the folder in results/.", unit="-", source="-", pattern=r"^[\w.-]+$"
-    )
+    run: str = knob("scenes", "Name of the folder in results/.", unit="-", source="-", pattern=NAME)
     seed: int = knob(0, "Seed of all training.", unit="-", source="-", ge=0)
     data: Data = Data()
     networks: Networks = Networks()

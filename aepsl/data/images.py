@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from aepsl.errors import AepslError
+from aepsl.errors import AepslError, unreadable
 
 _BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 
@@ -32,19 +33,32 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def _content(path: Path, sha256: str | None) -> io.BytesIO:
+    """Return what a file holds, if it is what it was."""
+    content = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise AepslError.of(path, "was changed since it was indexed", "run Snakemake again")
+    return io.BytesIO(content)
+
+
+def read_image(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
     """Return a photograph as (height, width, 3) RGB, 0..255.
 
     Grey, palette, CMYK, transparent and 16-bit files are converted; EXIF rotation is applied. Of
     a camera's multi-picture file (MPO) the first picture is taken.
 
+    Args:
+        path: of the file.
+        sha256: the digest that it had when it was indexed, to be checked.
+
     Raises:
-        AepslError: if the file is absent, empty, truncated, an animation, or no image.
+        AepslError: if the file is absent, empty, truncated, an animation, no image, or changed.
     """
     try:
+        content = _content(path, sha256)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(content) as image:
                 frames = getattr(image, "n_frames", 1)
                 if frames > 1 and image.format != "MPO":
                     what = f"an animation of {frames} frames"
@@ -59,26 +73,33 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         what = "the file is empty" if empty else "no image format that can be read"
         raise AepslError.of(path, what, "replace it, or take it out of the split") from None
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
-        raise AepslError.of(
-            path, f"the image is broken ({error})", "replace it, or take it out of the split"
-        ) from None
+        hint = "replace it, or take it out of the split"
+        raise unreadable(error, path, f"the image is broken ({error})", hint) from None
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
+def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
     """Return a true mask's (height, width) values: palette indices or grey values.
 
+    Args:
+        path: of the file.
+        sha256: the digest that it had when it was indexed, to be checked.
+
     Raises:
-        AepslError: if it cannot be read, or stores colours instead of indices.
+        AepslError: if it cannot be read, stores colours instead of indices, or was changed.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(_content(path, sha256)) as image:
             if image.mode not in ("P", "L", "1"):
                 raise AepslError.of(
                     path, f"a mask of mode {image.mode}", "store class indices (palette or grey)"
                 )
             return np.asarray(image).astype(np.uint8)
+    except UnidentifiedImageError:
+        what = "no image format that can be read"
+        raise AepslError.of(path, what, "replace the file") from None
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
-        raise AepslError.of(path, f"the mask is broken ({error})", "replace the file") from None
+        what = f"the mask is broken ({error})"
+        raise unreadable(error, path, what, "replace the file") from None
 
 
 def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
@@ -119,6 +140,5 @@ def read_grey(path: Path) -> NDArray[np.float32]:
         with Image.open(path) as image:
             return np.asarray(image.convert("L")).astype(np.float32) / np.float32(255)
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
-        raise AepslError.of(
-            path, f"not readable ({error})", "write one 8-bit map an image"
-        ) from None
+        hint = "write one 8-bit map an image"
+        raise unreadable(error, path, f"not readable ({error})", hint) from None

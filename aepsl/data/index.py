@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aepsl.data.images import read_image, read_mask
 from aepsl.data.voc import LabelSource
@@ -32,7 +33,6 @@ class Selection:
 @dataclass(frozen=True)
 class _Read:
     entry: ImageEntry | None
-    pixel_sum: NDArray[np.float64]
     problems: list[Problem]
 
 
@@ -83,22 +83,33 @@ def limit(
     return kept
 
 
-def _read(root: Path, path: Path, labels: tuple[str, ...]) -> _Read:
-    """Decode one photograph."""
+def _digest(path: Path) -> str:
     try:
-        image = read_image(path)
-    except AepslError as error:
-        return _Read(None, np.zeros(4), list(error.problems))
+        return digest_of(path)
+    except OSError:
+        read_image(path)  # says what is wrong with it
+        raise
+
+
+def _described(path: Path, sha256: str) -> ImageEntry:
+    """Decode one photograph."""
+    image = read_image(path, sha256=sha256)
+    red, green, blue = image.sum(axis=(0, 1), dtype=np.int64).tolist()
     height, width = image.shape[:2]
-    entry = ImageEntry(
-        id=path.stem,
-        path=path.relative_to(root).as_posix(),
-        height=height,
-        width=width,
-        sha256=digest_of(path),
-        labels=labels,
-    )
-    return _Read(entry, np.array([*image.sum(axis=(0, 1), dtype=np.float64), height * width]), [])
+    return ImageEntry("", "", height, width, (red, green, blue), sha256, ())
+
+
+def _read(
+    path: Path, labels: tuple[str, ...], *, root: Path, earlier: Mapping[str, ImageEntry]
+) -> _Read:
+    """Describe one photograph; it is decoded unless it is among the ``earlier`` ones."""
+    try:
+        sha256 = _digest(path)
+        entry = earlier.get(sha256) or _described(path, sha256)
+    except AepslError as error:
+        return _Read(None, list(error.problems))
+    place = path.relative_to(root).as_posix()
+    return _Read(replace(entry, id=path.stem, path=place, labels=labels), [])
 
 
 Progress = Callable[[Iterable[_Read], int], Iterable[_Read]]
@@ -114,6 +125,7 @@ def index_images(
     selection: Selection,
     learnt: bool,
     threads: int = 1,
+    earlier: Mapping[str, ImageEntry] = MappingProxyType({}),
     progress: Progress = lambda reads, total: reads,
 ) -> ImageManifest:
     """Check and describe the photographs of one split.
@@ -127,6 +139,7 @@ def index_images(
         selection: which classes and how many images.
         learnt: whether it is learnt from, so that each image needs a label.
         threads: how many images are decoded at a time.
+        earlier: photographs that were read before, by their digest: of these only that is read.
         progress: wraps the reading, to show how far it is.
 
     Raises:
@@ -142,7 +155,8 @@ def index_images(
             problems.append(Problem(f"image {image_id}", "the image is not there", hint))
     problems += source.problems
     with ThreadPoolExecutor(threads) as pool:
-        reads = list(progress(pool.map(lambda job: _read(root, *job), wanted), len(wanted)))
+        read = partial(_read, root=root, earlier=earlier)
+        reads = list(progress(pool.map(lambda job: read(*job), wanted), len(wanted)))
     problems += [problem for read in reads for problem in read.problems]
     if learnt and not wanted and not problems:
         what = f"no image of {split} shows any of the classes used"
@@ -150,8 +164,9 @@ def index_images(
     if problems:
         raise AepslError(problems, f"{root}: {len(problems)} problem(s), nothing was indexed:")
     entries = tuple(read.entry for read in reads if read.entry)
-    sums = np.sum([read.pixel_sum for read in reads], axis=0) if reads else np.array([0, 0, 0, 1])
-    mean = np.rint(sums[:3] / sums[3]).astype(int).tolist()
+    sums = np.sum([entry.rgb_sum for entry in entries], axis=0) if entries else np.zeros(3)
+    pixels = max(1, sum(entry.height * entry.width for entry in entries))
+    mean = np.rint(sums / pixels).astype(int).tolist()
     return ImageManifest(split, selection.classes, (mean[0], mean[1], mean[2]), entries)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image
+from aepsl.errors import AepslError
 from aepsl.masks import IGNORED
 from aepsl.randomness import generator, shuffled_batches
 from aepsl.stopping import ignore_signals
@@ -64,7 +66,7 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
     def __getitem__(self, key: tuple[int, int]) -> Mapping[str, Tensor]:
         epoch, number = key
         entry, how = self.images[number], self.augmentation
-        image = read_image(Path(entry.path))
+        image = read_image(Path(entry.path), sha256=entry.sha256)
         if self.paint:
             image = self.paint(entry.id, image)
         view = random_view(
@@ -84,6 +86,28 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         return item
 
 
+FAULTS = (AepslError, OSError, MemoryError)
+"""What a person can act on; on its way out of a worker torch would make single letters of it."""
+
+
+class _Careful(Dataset[Any]):
+    """The same images; a fault is handed over as an item, to be raised where it is understood."""
+
+    def __init__(self, images: TrainingImages) -> None:
+        self._images = images
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        try:
+            return self._images[key]
+        except FAULTS as fault:
+            return fault
+
+
+def _collated(items: list[Any]) -> Any:
+    faults = [item for item in items if isinstance(item, FAULTS)]
+    return faults[0] if faults else default_collate(items)
+
+
 def _start_worker(number: int) -> None:
     """Leave it to the training process when to stop."""
     ignore_signals()
@@ -91,16 +115,24 @@ def _start_worker(number: int) -> None:
 
 def epoch_batches(
     images: TrainingImages, *, batch_size: int, epoch: int, workers: int, start: int = 0
-) -> Iterable[Mapping[str, Tensor]]:
-    """Return the batches of one epoch: ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``.
+) -> Iterator[Mapping[str, Tensor]]:
+    """Yield the batches of one epoch: ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``.
 
     The first ``start`` of them are left out, and never loaded.
+
+    Raises:
+        AepslError: if a photograph or mask cannot be read, or is not what was indexed.
     """
     batches = shuffled_batches(len(images), batch_size=batch_size, seed=images.seed, epoch=epoch)
-    return DataLoader(
-        images,
+    loader = DataLoader(
+        _Careful(images),
         batch_sampler=[[(epoch, number) for number in batch] for batch in batches[start:]],
         num_workers=workers,
         worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(0),
+        collate_fn=_collated,
     )
+    for batch in loader:
+        if isinstance(batch, FAULTS):
+            raise batch
+        yield batch

@@ -13,6 +13,9 @@ from aepsl.errors import AepslError, Problem
 
 Labels = dict[str, tuple[str, ...]]
 
+LONGEST_ID = 240
+"""In bytes: with its suffix it is the name of a file."""
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -32,6 +35,16 @@ def check_folder(root: Path) -> None:
         )
 
 
+def is_name(image_id: str) -> bool:
+    """Return whether an id can be the name of a file in any folder, and of nothing else."""
+    return (
+        image_id.isprintable()
+        and image_id not in ("", ".", "..")
+        and not {"/", "\\"} & set(image_id)
+        and len(image_id.encode()) <= LONGEST_ID
+    )
+
+
 def read_split(root: Path, split: str) -> list[str]:
     """Return the image ids of one split, in the file's order.
 
@@ -48,8 +61,11 @@ def read_split(root: Path, split: str) -> list[str]:
     ids = [line.split()[0] for line in lines if line.strip()]
     problems = []
     for image_id, times in Counter(ids).items():
-        if image_id in (".", "..") or "/" in image_id or "\\" in image_id:
-            problems.append(Problem(f"{path}: {image_id}", "an id that is a path", "use the name"))
+        if not is_name(image_id):
+            shown = ascii(image_id[:80])[1:-1]
+            is_path = image_id in (".", "..") or {"/", "\\"} & set(image_id)
+            what = "an id that is a path" if is_path else "an id that is no name of a file"
+            problems.append(Problem(f"{path}: {shown}", what, "use the file's name"))
         if times > 1:
             problems.append(Problem(f"{path}: {image_id}", "listed twice", "remove one line"))
     if not ids:

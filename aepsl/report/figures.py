@@ -15,6 +15,8 @@ from matplotlib import pyplot
 
 from aepsl.masks import IGNORED
 
+pyplot.rcParams["text.parse_math"] = False  # a name with $ in it is a name
+
 Rgb = NDArray[np.uint8]
 
 

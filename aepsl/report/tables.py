@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from aepsl.report.plain import markdown_text
+
 TARGETS = {
     "classifier": "last step",
     "saliency": "saliency",
@@ -90,13 +92,15 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
     lines = []
     for row in specification["rows"]:
         mine = data[data["row"] == row["name"]]
-        cells = {"": row["label"].replace("|", "\\|")}
+        cells = {"": markdown_text(row["label"])}
         for column in columns:
             part = mine[mine["column"] == column]
             interval = _interval(part) if column == main else ""
             cells[column_title(column)] = shown(column, part) + interval
         if reference:
-            cells[f"share of “{labels[reference]}”"] = _ratio(data, row["name"], reference, main)
+            cells[f"share of “{markdown_text(labels[reference])}”"] = _ratio(
+                data, row["name"], reference, main
+            )
         if any(other["paper"] is not None for other in specification["rows"]):
             cells["paper, mIoU %"] = _paper(row)
         lines.append(cells)
@@ -111,7 +115,10 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
         note += ", mean of the seeds." if len(seeds) > 1 else "."
     picture = f"![each seed, mean and standard deviation]({specification['name']}.png)"
     remarks = [f"{note} {_images(data)}.", specification["note"], picture]
-    return "\n\n".join([f"### {specification['title']}", table, *filter(None, remarks)]) + "\n"
+    return (
+        "\n\n".join([f"### {markdown_text(specification['title'])}", table, *filter(None, remarks)])
+        + "\n"
+    )
 
 
 def page(title: str, command: str, texts: Sequence[str], *, losses: str | None) -> str:

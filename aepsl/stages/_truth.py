@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.data.images import read_mask
-from aepsl.errors import AepslError
 from aepsl.masks import IGNORED
 from aepsl.stores.dataset import MaskEntry, TruthManifest
 
@@ -19,13 +18,11 @@ def true_mask(entry: MaskEntry, truth: TruthManifest) -> NDArray[np.uint8]:
     Classes that the run does not use are void: they are neither background nor an error.
 
     Raises:
-        AepslError: if the mask is broken or has changed its size.
+        AepslError: if the mask is broken, or was changed since it was indexed.
     """
-    values = read_mask(Path(entry.path))
+    values = read_mask(Path(entry.path), sha256=entry.sha256)
     table = np.full(256, IGNORED, np.uint8)
     table[0] = 0
     for number, value in enumerate(truth.mask_values):
         table[value] = 1 + number
-    if values.shape != (entry.height, entry.width):
-        raise AepslError.of(entry.path, "has changed its size", "run Snakemake again")
     return table[values]

@@ -21,6 +21,7 @@ from aepsl.saliency.robust_background import robust_background_saliency
 from aepsl.stages._parallel import mapped
 from aepsl.stores.dataset import ImageEntry, read_images, shard_of
 from aepsl.stores.records import Record, writing_shard
+from aepsl.stores.reuse import Earlier, add_all
 
 
 def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
@@ -52,14 +53,15 @@ def _by_network(
     with _named(file):
         network = SaliencyNetwork(file, options, threads=threads, device=device)
     for image in tracked(images, total=len(images), what="saliency"):
-        pixels = read_image(Path(image.path))
+        pixels = read_image(Path(image.path), sha256=image.sha256)
         with _named(file):
             saliency = network(pixels)
         yield saliency
 
 
 def _computed(image: ImageEntry, superpixels: int) -> NDArray[np.float32]:
-    return robust_background_saliency(read_image(Path(image.path)), superpixels=superpixels)
+    pixels = read_image(Path(image.path), sha256=image.sha256)
+    return robust_background_saliency(pixels, superpixels=superpixels)
 
 
 def _maps(
@@ -83,6 +85,18 @@ def _maps(
     yield from mapped(work, images, threads=threads, what="saliency")
 
 
+def _records(
+    images: Sequence[ImageEntry],
+    *,
+    settings: Saliency,
+    source: Path | None,
+    threads: int,
+    device: str,
+) -> Iterator[Record]:
+    for saliency in _maps(images, settings, source, threads=threads, device=device):
+        yield Record({"saliency": saliency.astype(np.float16)})
+
+
 def run(
     config: Slice,
     *,
@@ -94,10 +108,12 @@ def run(
     shards: int,
     threads: int,
     device: str,
+    earlier: Sequence[Path] = (),
 ) -> None:
     """Write the saliency of one part of the training images, 0..1, at image size.
 
     ``source`` is the folder of maps or the network's file, if the configuration names its content.
+    Records in ``earlier``, the manifests of stores that were made alike, are taken from there.
 
     Raises:
         AepslError: if a map is absent, or the network cannot be read.
@@ -106,8 +122,6 @@ def run(
     manifest = read_images(dataset, root=root)
     images = shard_of(manifest.images, shard=shard, shards=shards)
     facts = {"config": config.canonical()}
+    make = partial(_records, settings=settings, source=source, threads=threads, device=device)
     with writing_shard(output, kind="saliency", facts=facts, shard=shard, shards=shards) as writer:
-        for image, saliency in zip(
-            images, _maps(images, settings, source, threads=threads, device=device), strict=True
-        ):
-            writer.add(image.id, Record({"saliency": saliency.astype(np.float16)}))
+        add_all(writer, images, [i.sha256 for i in images], earlier=Earlier(earlier), make=make)

@@ -94,7 +94,7 @@ def run(
         output, kind="cams", facts=store_facts, shard=shard, shards=shards
     ) as writer:
         for image in tracked(images, total=len(images), what=f"CAM, step {step}"):
-            pixels = paint(image.id, read_image(Path(image.path)))
+            pixels = paint(image.id, read_image(Path(image.path), sha256=image.sha256))
             classes = manifest.label_numbers(image)
             views = list(_views(network, pixels, classes, mining=mining, device=machine.device))
             merged = merge_views(views, normalise_first=mining.cam_merge == "normalised_mean")

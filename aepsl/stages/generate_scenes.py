@@ -15,10 +15,14 @@ from aepsl.config.data import Scenes
 from aepsl.config.sections import Slice
 from aepsl.data.images import write_mask
 from aepsl.data.scenes import SceneOptions, make_scene
+from aepsl.errors import AepslError
 from aepsl.randomness import generator
 from aepsl.stages._parallel import mapped
 from aepsl.stores.atomic import digest_of, write_manifest_json
 from aepsl.stores.checksums import files_in
+
+MARK = "generated.txt"
+"""Says that a folder's content may be replaced."""
 
 
 def _write(
@@ -31,6 +35,17 @@ def _write(
     Image.fromarray(scene.image).save(output / "JPEGImages" / f"{image_id}.png")
     write_mask(output / "SegmentationClass" / f"{image_id}.png", scene.mask)
     return split, image_id, " ".join(scene.labels)
+
+
+def _empty(root: Path) -> None:
+    """Remove what an interrupted run left, and nothing else."""
+    if root.exists() and any(root.iterdir()):
+        if not (root / MARK).is_file():
+            hint = "give --output a folder of its own: it is emptied"
+            raise AepslError.of(root, "holds other things than generated scenes", hint)
+        shutil.rmtree(root)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / MARK).write_text("Made by aepsl generate-scenes, which may replace what lies here.\n")
 
 
 def run(config: Slice, *, output: Path, threads: int) -> None:
@@ -47,8 +62,7 @@ def run(config: Slice, *, output: Path, threads: int) -> None:
     splits = {"train": scenes.train_images, "val": scenes.val_images}
     jobs = [(split, number) for split, count in splits.items() for number in range(count)]
     root = output.parent
-    if root.exists():
-        shutil.rmtree(root)  # what an interrupted run left
+    _empty(root)
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     work = partial(_write, seed=scenes.seed, options=options, output=root)

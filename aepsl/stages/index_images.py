@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aepsl.config.data import SCENE_CLASSES, Data
@@ -9,7 +10,19 @@ from aepsl.config.sections import Slice
 from aepsl.console import log, tracked
 from aepsl.data.index import Selection, index_images
 from aepsl.data.voc import check_folder, image_files, labels_from_csv, labels_from_xml, read_split
-from aepsl.stores.dataset import write_manifest
+from aepsl.errors import AepslError
+from aepsl.stores.dataset import ImageEntry, read_images, write_manifest
+
+
+def _known(manifests: Sequence[Path], *, root: Path) -> dict[str, ImageEntry]:
+    """Return the photographs in ``manifests``, by their digest."""
+    known: dict[str, ImageEntry] = {}
+    for manifest in manifests:
+        try:
+            known |= {image.sha256: image for image in read_images(manifest, root=root).images}
+        except AepslError as error:
+            log.warning("Not taken from the cache: %s", error)
+    return known
 
 
 def run(
@@ -20,6 +33,7 @@ def run(
     labels_csv: Path | None,
     output: Path,
     threads: int,
+    earlier: Sequence[Path] = (),
 ) -> None:
     """Index the split that is learnt from (``part`` is train) or predicted (eval).
 
@@ -30,6 +44,7 @@ def run(
         labels_csv: the labels, if they are in such a file.
         output: the manifest.
         threads: how many images are decoded at a time.
+        earlier: manifests whose photographs need not be decoded again.
 
     Raises:
         AepslError: one list of everything that is wrong with it.
@@ -54,6 +69,7 @@ def run(
         selection=selection,
         learnt=part == "train",
         threads=threads,
+        earlier=_known(earlier, root=root),
         progress=lambda reads, total: tracked(reads, total=total, what=f"index {split}"),
     )
     log.info("%s: %d images", split, len(manifest.images))

@@ -11,14 +11,14 @@ from aepsl.stores.records import Store
 
 def run(store: Path, *, image: str | None) -> None:
     """Print the facts of a store, and of one image's record."""
-    console = Console()
+    console = Console(highlight=False, markup=False)
     records = Store([store], kind=None, whole=False)
-    console.print(f"{store}: {len(records)} records", highlight=False)
+    console.print(f"{store}: {len(records)} records")
     for name, value in records.facts().items():
-        console.print(f"  {name}: {value}", highlight=False)
+        console.print(f"  {name}: {value}")
     if image:
         record = records[image]
         for name, value in record.facts.items():
-            console.print(f"  {image} {name}: {value}", highlight=False)
+            console.print(f"  {image} {name}: {value}")
         for name, array in record.arrays.items():
-            console.print(f"  {image} {name}: {array.dtype} {array.shape}", highlight=False)
+            console.print(f"  {image} {name}: {array.dtype} {array.shape}")

@@ -32,7 +32,7 @@ def run(config: Slice, *, truth: Path, masks: Sequence[Path], output: Path) -> N
         replacing(output) as temporary,
         temporary.open("wb") as raw,
         gzip.GzipFile("", fileobj=raw, mode="wb", mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for image_id in tracked(store.ids(), total=len(store), what="archive"):
             content = encode_mask(values[store[image_id].arrays["mask"]])

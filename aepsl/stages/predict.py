@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from aepsl.stages._training import Machine
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.dataset import ImageEntry, read_images, shard_of
 from aepsl.stores.records import Record, writing_shard
+from aepsl.stores.reuse import Earlier, add_all
 
 
 def _asked_for(images: Sequence[ImageEntry], limit: int | None) -> Sequence[ImageEntry]:
@@ -25,6 +27,27 @@ def _asked_for(images: Sequence[ImageEntry], limit: int | None) -> Sequence[Imag
     if limit is None or limit >= len(images):
         return images
     return [images[len(images) * number // limit] for number in range(limit)]
+
+
+def _records(
+    images: Sequence[ImageEntry],
+    *,
+    network: SegmentationNetwork,
+    config: Slice,
+    device: torch.device,
+) -> Iterator[Record]:
+    scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
+    threshold = float(config["prediction.threshold"])
+    for image in tracked(images, total=len(images), what="predict"):
+        pixels = as_batch(read_image(Path(image.path), sha256=image.sha256), device)
+        cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels
+        scores = cells.cpu().numpy().astype(np.float16)
+        full = full_probabilities(
+            scores, height=image.height, width=image.width, stride=network.stride
+        )
+        mask = decide(full, threshold=threshold)
+        arrays = {"mask": mask} | ({"scores": scores} if config["crf.enabled"] else {})
+        yield Record(arrays, {"threshold": threshold})
 
 
 def run(
@@ -38,10 +61,12 @@ def run(
     shard: int,
     shards: int,
     machine: Machine,
+    earlier: Sequence[Path] = (),
 ) -> None:
-    """Write one part of a split's masks; with the CRF to follow, the scores of the cells, too."""
-    scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
-    threshold = float(config["prediction.threshold"])
+    """Write one part of a split's masks; with the CRF to follow, the scores of the cells, too.
+
+    Records in ``earlier``, the manifests of stores that were made alike, are taken from there.
+    """
     torch.set_num_threads(machine.threads)
     manifest = read_images(dataset, root=root)
     images = shard_of(_asked_for(manifest.images, limit), shard=shard, shards=shards)
@@ -52,16 +77,8 @@ def run(
         "stride": network.stride,
         "config": config.canonical(),
     }
+    make = partial(_records, network=network, config=config, device=machine.device)
     with writing_shard(
         output, kind="predictions", facts=facts, shard=shard, shards=shards
     ) as writer:
-        for image in tracked(images, total=len(images), what=f"predict {manifest.split}"):
-            pixels = as_batch(read_image(Path(image.path)), machine.device)
-            cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels
-            scores = cells.cpu().numpy().astype(np.float16)
-            full = full_probabilities(
-                scores, height=image.height, width=image.width, stride=network.stride
-            )
-            mask = decide(full, threshold=threshold)
-            arrays = {"mask": mask} | ({"scores": scores} if config["crf.enabled"] else {})
-            writer.add(image.id, Record(arrays, {"threshold": threshold}))
+        add_all(writer, images, [i.sha256 for i in images], earlier=Earlier(earlier), make=make)

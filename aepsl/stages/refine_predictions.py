@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from aepsl.stages._crf import crf_options
 from aepsl.stages._parallel import mapped
 from aepsl.stores.dataset import ImageEntry, read_images, shard_of
 from aepsl.stores.records import Record, Store, writing_shard
+from aepsl.stores.reuse import Earlier, add_all, source_of
 
 
 def _refined(image: ImageEntry, *, scores: Store, options: CrfOptions) -> NDArray[np.uint8]:
@@ -28,7 +29,16 @@ def _refined(image: ImageEntry, *, scores: Store, options: CrfOptions) -> NDArra
         stride=int(scores.facts()["stride"]),
     )
     threshold = float(record.facts["threshold"])
-    return refine(read_image(Path(image.path)), full, threshold=threshold, options=options)
+    pixels = read_image(Path(image.path), sha256=image.sha256)
+    return refine(pixels, full, threshold=threshold, options=options)
+
+
+def _records(
+    images: Sequence[ImageEntry], *, scores: Store, options: CrfOptions, threads: int
+) -> Iterator[Record]:
+    work = partial(_refined, scores=scores, options=options)
+    for mask in mapped(work, images, threads=threads, what="CRF"):
+        yield Record({"mask": mask})
 
 
 def run(
@@ -41,8 +51,11 @@ def run(
     shard: int,
     shards: int,
     threads: int,
+    earlier: Sequence[Path] = (),
 ) -> None:
     """Write one part of the refined masks.
+
+    Records in ``earlier``, the manifests of stores that were made alike, are taken from there.
 
     Raises:
         AepslError: if pydensecrf is not installed.
@@ -50,11 +63,11 @@ def run(
     options = crf_options(config)
     manifest, scores = read_images(dataset, root=root), Store(predictions, kind="predictions")
     images = shard_of(manifest.images, shard=shard, shards=shards)
-    work = partial(_refined, scores=scores, options=options)
-    masks = mapped(work, images, threads=threads, what="CRF")
+    stride = str(scores.facts().get("stride"))
+    sources = [source_of(image.sha256, scores.digest(image.id), stride) for image in images]
+    make = partial(_records, scores=scores, options=options, threads=threads)
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
     with writing_shard(
         output, kind="predictions", facts=facts, shard=shard, shards=shards
     ) as writer:
-        for image, mask in zip(images, masks, strict=True):
-            writer.add(image.id, Record({"mask": mask}))
+        add_all(writer, images, sources, earlier=Earlier(earlier), make=make)

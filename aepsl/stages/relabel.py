@@ -65,7 +65,7 @@ def run(
         for image, present in zip(
             tracked(images, total=len(images), what="relabel"), labels, strict=True
         ):
-            photograph = read_image(Path(image.path))
+            photograph = read_image(Path(image.path), sha256=image.sha256)
             pixels = as_batch(photograph, machine.device)
             scores = grid_scores(network, pixels, scales=scales, flip=flip)
             probabilities = weighted_probabilities(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.data.images import read_image, voc_palette
+from aepsl.masks import BACKGROUND_NAME
 from aepsl.mining.erase import erase
 from aepsl.mining.grid import normalised, upsample_to_image
 from aepsl.report import figures
@@ -51,7 +52,7 @@ class Sources:
 
 
 def _steps(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
-    pixels = read_image(Path(image.path))
+    pixels = read_image(Path(image.path), sha256=image.sha256)
     seen = pixels
     size = {"height": image.height, "width": image.width}
     for step, (cams, regions) in enumerate(zip(sources.cams, sources.regions, strict=True), 1):
@@ -68,7 +69,7 @@ def _steps(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iter
 def _pictures(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
     """Yield the row of one image, from the photograph to the truth."""
     palette = voc_palette()
-    yield "photograph", read_image(Path(image.path))
+    yield "photograph", read_image(Path(image.path), sha256=image.sha256)
     yield from _steps(image, manifest, sources)
     if sources.saliency:
         yield "saliency", figures.grey(sources.saliency[image.id].arrays["saliency"].astype("f4"))
@@ -144,7 +145,7 @@ def _shown(manifest: ImageManifest, sources: Sources, folder: Path) -> list[dict
 
 def _legend(class_names: Sequence[str]) -> list[tuple[str, str]]:
     """Return each name with its colour in the masks."""
-    palette, names = voc_palette(), ("background", *class_names)
+    palette, names = voc_palette(), (BACKGROUND_NAME, *class_names)
     colours = [(name, "rgb({}, {}, {})".format(*palette[k])) for k, name in enumerate(names)]
     return [*colours, ("ignored", "white")]
 

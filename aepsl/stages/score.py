@@ -25,7 +25,7 @@ from aepsl.evaluation.confusion import (
 )
 from aepsl.evaluation.saliency import max_f, saliency_counts
 from aepsl.labels.assemble import BACKGROUND, region_mask
-from aepsl.masks import IGNORED
+from aepsl.masks import BACKGROUND_NAME, IGNORED
 from aepsl.stages._truth import true_mask
 from aepsl.stores.atomic import write_json
 from aepsl.stores.dataset import TruthManifest, read_truth
@@ -61,7 +61,7 @@ def _of_masks(
     target: str,
     settings: Evaluation,
 ) -> dict[str, Any]:
-    names = ("background", *truth.class_names)
+    names = (BACKGROUND_NAME, *truth.class_names)
     matrices = np.zeros((len(truth.masks), len(names), len(names) + 1), np.int64)
     outlines = np.full((len(truth.masks), len(names)), np.nan)
     shown = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")

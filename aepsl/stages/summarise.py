@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aepsl.errors import AepslError
+from aepsl.masks import BACKGROUND_NAME
+from aepsl.report.plain import csv_cell
 from aepsl.stores.atomic import read_json, write_json, write_text
 
 FIELDS = ("target", "variant", "step", "split", "images", "seed", "miou")
@@ -25,16 +27,18 @@ def run(scores: Sequence[Path], *, output: Path, table: Path) -> None:
     text = io.StringIO()
     classes = list(rows[0]["iou"]) if rows else []
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*FIELDS, *classes))
+    writer.writerow((*FIELDS, *map(csv_cell, classes)))
     for row in rows:
-        writer.writerow([row[name] for name in FIELDS] + [row["iou"].get(c) for c in classes])
+        writer.writerow(
+            [csv_cell(row[name]) for name in FIELDS] + [row["iou"].get(c) for c in classes]
+        )
     write_text(table, text.getvalue())
     write_json(output, rows)
 
 
 def class_mean(by_class: Mapping[str, float | None]) -> float | None:
     """Return the mean over the objects' classes that have a value; None if none has."""
-    found = [v for name, v in by_class.items() if name != "background" and v is not None]
+    found = [v for name, v in by_class.items() if name != BACKGROUND_NAME and v is not None]
     return sum(found) / len(found) if found else None
 
 

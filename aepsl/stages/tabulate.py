@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from aepsl.report.figures import plot_spread
+from aepsl.report.plain import csv_cell
 from aepsl.report.tables import PLAIN, column_title, markdown
 from aepsl.stages.summarise import class_mean
 from aepsl.stores.atomic import read_json, replacing, write_text
@@ -72,7 +73,7 @@ def run(*, specification: str, output: Path, text: Path, plot: Path) -> None:
     """Write the table that ``specification`` (JSON) describes."""
     table = json.loads(specification)
     data = pd.DataFrame(list(_lines(table)), columns=COLUMNS)
-    write_text(output, data.to_csv(index=False, lineterminator="\n"))
+    write_text(output, data.map(csv_cell).to_csv(index=False, lineterminator="\n"))
     write_text(text, markdown(table, data))
     rows: dict[str, dict[str, list[float]]] = {row["label"]: {} for row in table["rows"]}
     for (label, column), part in data.groupby(["label", "column"], sort=False):

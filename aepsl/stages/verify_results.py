@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from aepsl.console import tracked
 from aepsl.errors import AepslError, Problem
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.checksums import files_in, read_checksums
 from aepsl.stores.dataset import read_images
-from aepsl.stores.records import check_parts, check_shard, read_shard_manifest
+from aepsl.stores.shards import ShardManifest, check_parts, check_shard, read_shard_manifest
 
 CHECKSUMS = "checksums"
 UNLISTED = (CHECKSUMS, "logs", "benchmarks", "work")
@@ -56,7 +55,7 @@ def _foreign(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
 
 def _stores(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
     """Check that manifests and shards belong together, and stores have all their parts."""
-    by_folder: dict[Path, dict[Path, Mapping[str, Any]]] = {}
+    by_folder: dict[Path, dict[Path, ShardManifest]] = {}
     broken: set[Path] = set()
     for shard in sorted(path for path in listed if path.suffix == ".h5"):
         manifest = shard.with_suffix(".json")

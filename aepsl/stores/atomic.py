@@ -10,20 +10,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from aepsl.errors import AepslError
+
+T = TypeVar("T")
 
 HOST = socket.gethostname()
 
 
-def _remove_orphans(path: Path) -> None:
-    """Remove what killed processes of this machine left of ``path``."""
-    for orphan in path.parent.glob(f"{escape(path.name)}.tmp.{escape(HOST)}.*"):
+def temporary_name(path: Path) -> Path:
+    """Return the name beside ``path`` under which this process makes it."""
+    return path.with_name(f"{path.name}.tmp.{HOST}.{os.getpid()}")
+
+
+def orphans(path: Path) -> Iterator[Path]:
+    """Yield what killed processes of this machine left of ``path``."""
+    for found in path.parent.glob(f"{escape(path.name)}.tmp.{escape(HOST)}.*"):
         try:
-            os.kill(int(orphan.suffix[1:]), 0)
+            os.kill(int(found.suffix[1:]), 0)
         except (ProcessLookupError, ValueError):
-            orphan.unlink(missing_ok=True)
+            yield found
         except PermissionError:
             pass  # somebody else's process, alive
 
@@ -35,8 +44,9 @@ def replacing(path: Path) -> Iterator[Path]:
     If the block raises, the temporary file is removed and ``path`` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_orphans(path)
-    temporary = path.with_name(f"{path.name}.tmp.{HOST}.{os.getpid()}")
+    for orphan in orphans(path):
+        orphan.unlink(missing_ok=True)
+    temporary = temporary_name(path)
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -72,7 +82,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise AepslError.of(path, "the file is not there", "run the stage that makes it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AepslError.of(
             path, f"not JSON ({error})", "remove it and run its stage again"
         ) from None
@@ -101,6 +111,21 @@ def read_manifest_json(path: Path) -> dict[str, Any]:
     if value.pop("self_sha256") != _self_digest(value):
         raise AepslError.of(path, "was changed since it was written", hint)
     return value
+
+
+def checked(path: Path, kind: type[T], value: Any) -> T:
+    """Return ``value``, read from ``path``, as a dataclass.
+
+    Raises:
+        AepslError: if it is something else.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        what = f"not a manifest of this version ({place}: {first['msg']})"
+        raise AepslError.of(path, what, "remove it and run its stage again") from None
 
 
 def digest_of(path: Path) -> str:

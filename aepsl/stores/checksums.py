@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from aepsl.errors import AepslError
+from aepsl.errors import unreadable
 from aepsl.stores.atomic import digest_of, write_text
 
 
@@ -51,5 +51,5 @@ def read_checksums(listing: Path) -> dict[Path, str]:
             found[Path(name)] = digest
     except (OSError, ValueError) as error:
         hint = "remove the job's outputs and this file, and run again"
-        raise AepslError.of(listing, f"not a list of checksums ({error})", hint) from None
+        raise unreadable(error, listing, f"not a list of checksums ({error})", hint) from None
     return found

@@ -10,15 +10,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import read_manifest_json, write_manifest_json
+from aepsl.stores.atomic import checked, read_manifest_json, write_manifest_json
 
-SCHEMA = 2
+SCHEMA = 3
 
 T = TypeVar("T")
 
@@ -31,6 +31,8 @@ class ImageEntry:
     path: str
     height: int
     width: int
+    rgb_sum: tuple[int, int, int]
+    """Over all its pixels, 0..255 each."""
     sha256: str
     labels: tuple[str, ...]
 
@@ -86,6 +88,9 @@ class TruthManifest:
     masks: tuple[MaskEntry, ...]
 
 
+M = TypeVar("M", ImageManifest, TruthManifest)
+
+
 def shard_of(images: Sequence[T], *, shard: int, shards: int) -> Sequence[T]:
     """Return part ``shard`` of ``shards``: contiguous, sizes differ by one at most."""
     bounds = [len(images) * part // shards for part in (shard, shard + 1)]
@@ -98,16 +103,12 @@ def write_manifest(path: Path, manifest: ImageManifest | TruthManifest) -> None:
     write_manifest_json(path, about | asdict(manifest))
 
 
-def _read(path: Path, kind: type[Any]) -> dict[str, Any]:
+def _read(path: Path, kind: type[M]) -> M:
     content = read_manifest_json(path)
     if (content.pop("schema", None), content.pop("kind", None)) != (SCHEMA, kind.__name__):
         what = f"not a {kind.__name__} of this version"
         raise AepslError.of(path, what, "remove it and run its stage again")
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
-
-
-def _under(root: Path, entry: dict[str, Any]) -> dict[str, Any]:
-    return entry | {"path": str(root / entry["path"])}
+    return checked(path, kind, content)
 
 
 def read_images(path: Path, *, root: Path) -> ImageManifest:
@@ -116,16 +117,13 @@ def read_images(path: Path, *, root: Path) -> ImageManifest:
     Raises:
         AepslError: if it is absent, changed, or of another version.
     """
-    content = _read(path, ImageManifest)
-    images = tuple(
-        ImageEntry(**_under(root, entry) | {"labels": tuple(entry["labels"])})
-        for entry in content.pop("images")
-    )
-    return ImageManifest(images=images, **content)
+    manifest = _read(path, ImageManifest)
+    images = tuple(replace(image, path=str(root / image.path)) for image in manifest.images)
+    return replace(manifest, images=images)
 
 
 def read_truth(path: Path, *, root: Path) -> TruthManifest:
     """Return the masks in a manifest; see :func:`read_images`."""
-    content = _read(path, TruthManifest)
-    masks = tuple(MaskEntry(**_under(root, entry)) for entry in content.pop("masks"))
-    return TruthManifest(masks=masks, **content)
+    manifest = _read(path, TruthManifest)
+    masks = tuple(replace(mask, path=str(root / mask.path)) for mask in manifest.masks)
+    return replace(manifest, masks=masks)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from aepsl.errors import AepslError
+from aepsl.errors import AepslError, unreadable
 from aepsl.stores.atomic import replacing
 
 Tensors = dict[str, Tensor]
@@ -54,9 +54,8 @@ def load_model(path: Path) -> tuple[Tensors, dict[str, Any]]:
             raise ValueError("it was changed since it was written")
         return tensors, json.loads(facts)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise AepslError.of(
-            path, f"not a model of this package ({error})", "run its training stage again"
-        ) from None
+        what = f"not a model of this package ({error})"
+        raise unreadable(error, path, what, "run its training stage again") from None
 
 
 def _read_npz(path: Path) -> Tensors:
@@ -90,9 +89,8 @@ def read_weights_file(path: Path) -> Tensors:
             path, "the weights file is not there", "set networks.weights to where it lies"
         ) from None
     except (ValueError, OSError, SafetensorError, zipfile.BadZipFile, RuntimeError) as error:
-        raise AepslError.of(
-            path, f"no weights could be read ({error})", "give a table of named tensors"
-        ) from None
+        what = f"no weights could be read ({error})"
+        raise unreadable(error, path, what, "give a table of named tensors") from None
     except Exception as error:  # torch raises pickle's own errors, of several classes
         raise AepslError.of(
             path, f"refused by the safe loader ({type(error).__name__})", "save it as .safetensors"

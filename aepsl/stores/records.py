@@ -6,6 +6,7 @@ string may be one. A chunk is a whole array: images are read one at a time.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,11 +19,25 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.errors import AepslError
-from aepsl.stores.atomic import digest_of, read_manifest_json, replacing, write_manifest_json
+from aepsl.errors import AepslError, unreadable
+from aepsl.stores.atomic import digest_of, replacing
+from aepsl.stores.shards import (
+    SCHEMA,
+    ShardManifest,
+    check_parts,
+    check_shard,
+    read_shard_manifest,
+    write_shard_manifest,
+)
 
-SCHEMA = 2
-"""Version of the layout; readers refuse another."""
+
+@dataclass(frozen=True)
+class Packed:
+    """An array as it lies in a file: copied from there, it is neither unpacked nor packed again."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk: bytes
 
 
 @dataclass(frozen=True)
@@ -33,29 +48,46 @@ class Record:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PackedRecord:
+    """The same, packed; see :meth:`Store.packed`."""
+
+    arrays: Mapping[str, NDArray[Any] | Packed]
+    facts: Mapping[str, Any]
+
+
+def _create(group: h5py.Group, name: str, array: NDArray[Any] | Packed) -> None:
+    """Write an array; of a packed one the very bytes that it had."""
+    options: dict[str, Any] = {"compression": "gzip", "compression_opts": 4}
+    options |= {"chunks": array.shape, "shuffle": True, "fletcher32": True}
+    if isinstance(array, Packed):
+        dataset = group.create_dataset(name, shape=array.shape, dtype=array.dtype, **options)
+        dataset.id.write_direct_chunk((0,) * len(array.shape), array.chunk)
+    elif array.size:
+        group.create_dataset(name, data=array, **options)
+    else:
+        group.create_dataset(name, data=array)
+
+
 class ShardWriter:
     """Adds records to one open shard; made by :func:`writing_shard`."""
 
     def __init__(self, file: h5py.File) -> None:
         self._records = file.create_group("records")
         self.ids: list[str] = []
+        self.sources: list[str] = []
 
-    def add(self, image_id: str, record: Record) -> None:
-        """Append the record of one image."""
+    def add(self, image_id: str, record: Record | PackedRecord, *, source: str = "") -> None:
+        """Append the record of one image, made from what has the digest ``source``."""
         group = self._records.create_group(str(len(self.ids)))
         group.attrs["id"] = image_id
-        for name, value in record.facts.items():
+        # Sorted, as they are read: a copy of a record is the same bytes.
+        for name, value in sorted(record.facts.items()):
             group.attrs[name] = value
-        for name, array in record.arrays.items():
-            whole = array.shape if array.size else None
-            options: dict[str, Any] = (
-                {"chunks": whole, "compression": "gzip", "compression_opts": 4}
-                | {"shuffle": True, "fletcher32": True}
-                if whole
-                else {}
-            )
-            group.create_dataset(name, data=array, **options)
+        for name, array in sorted(record.arrays.items()):
+            _create(group, name, array)
         self.ids.append(image_id)
+        self.sources.append(source)
 
 
 @contextmanager
@@ -85,81 +117,30 @@ def writing_shard(
         file.attrs["complete"] = True
     with replacing(path) as temporary:
         temporary.write_bytes(content.getbuffer())
-    about = {"file": path.name, "sha256": digest_of(path), "ids": writer.ids}
-    _write_shard_manifest(path.with_suffix(".json"), about, kind=kind, shard=shard, shards=shards)
-
-
-def _write_shard_manifest(
-    manifest: Path, about: Mapping[str, Any], *, kind: str, shard: int, shards: int
-) -> None:
-    part = {"schema": SCHEMA, "kind": kind, "shard": shard, "shards": shards}
-    write_manifest_json(manifest, part | {"count": len(about["ids"])} | dict(about))
-
-
-def read_shard_manifest(manifest: Path, *, kind: str | None = None) -> dict[str, Any]:
-    """Return what the manifest of a shard says.
-
-    Raises:
-        AepslError: if it is absent, changed, of another version, or not of ``kind``.
-    """
-    content = read_manifest_json(manifest)
-    if content.get("schema") != SCHEMA:
-        what = f"a store of layout {content.get('schema')}, this version reads {SCHEMA}"
-        raise AepslError.of(manifest, what, "remove the store's folder and run its stage again")
-    if kind is not None and content["kind"] != kind:
-        raise AepslError.of(manifest, f"not a store of {kind}", "run its stage again")
-    return content
-
-
-def check_shard(manifest: Path, content: Mapping[str, Any]) -> None:
-    """Check that the shard of a manifest is there, and as it was written.
-
-    Raises:
-        AepslError: if not.
-    """
-    if "file" not in content:
-        return
-    path = manifest.parent / content["file"]
-    hint = "remove it and its manifest, and run its stage again"
-    if not path.is_file():
-        raise AepslError.of(path, "the shard is not there", hint)
-    if digest_of(path) != content["sha256"]:
-        raise AepslError.of(path, "was changed since it was written", hint)
-
-
-def check_parts(manifests: Sequence[Path], contents: Sequence[Mapping[str, Any]]) -> None:
-    """Check that these shards are all the parts of one store, each once.
-
-    Raises:
-        AepslError: if one is missing, foreign, or repeats an image of another.
-    """
-    hint = "remove the store's folder and run its stage again"
-    parts = {content["shards"] for content in contents}
-    numbers = sorted(content["shard"] for content in contents)
-    if len(parts) > 1 or numbers != list(range(max(parts, default=0))):
-        what = f"has parts {numbers} of {' and '.join(map(str, sorted(parts)))}"
-        raise AepslError.of(manifests[0].parent, what, hint)
-    seen: set[str] = set()
-    for manifest, content in zip(manifests, contents, strict=True):
-        for image_id in content["ids"]:
-            if image_id in seen:
-                raise AepslError.of(manifest, f"repeats image {image_id}", hint)
-            seen.add(image_id)
+    content_digest = digest_of(path)
+    sources = tuple(writer.sources) if any(writer.sources) else ()
+    manifest = ShardManifest(
+        kind, shard, shards, tuple(writer.ids), path.name, content_digest, sources
+    )
+    write_shard_manifest(path.with_suffix(".json"), manifest)
 
 
 def _open(path: Path) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise AepslError.of(
-            path, f"not a readable store ({error})", "remove it and run its stage again"
-        ) from None
+        hint = "remove it and run its stage again"
+        raise unreadable(error, path, f"not a readable store ({error})", hint) from None
     if not file.attrs.get("complete", False) or file.attrs.get("schema") != SCHEMA:
         file.close()
         raise AepslError.of(
             path, "the store is incomplete or of another version", "remove it and run again"
         )
     return file
+
+
+def _facts(group: h5py.Group) -> dict[str, Any]:
+    return {name: value for name, value in group.attrs.items() if name != "id"}
 
 
 class Store:
@@ -184,8 +165,8 @@ class Store:
         self._place: dict[str, tuple[Path, int]] = {}
         for manifest, content in zip(self.manifests, contents, strict=True):
             check_shard(manifest, content)
-            for row, image_id in enumerate(content["ids"]):
-                self._place[image_id] = (manifest.parent / content["file"], row)
+            for row, image_id in enumerate(content.ids):
+                self._place[image_id] = (manifest.with_name(content.file), row)
         self._files: dict[tuple[int, Path], h5py.File] = {}
 
     def __len__(self) -> int:
@@ -205,6 +186,34 @@ class Store:
         return {}
 
     def __getitem__(self, image_id: str) -> Record:
+        group = self._group(image_id)
+        arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+        return Record(arrays, _facts(group))
+
+    def packed(self, image_id: str) -> PackedRecord:
+        """Return the record of an image as it lies in its file, for another store."""
+        group = self._group(image_id)
+        arrays = {
+            name: Packed(dataset.shape, dataset.dtype, dataset.id.read_direct_chunk(start)[1])
+            if dataset.chunks
+            else np.asarray(dataset[()])
+            for name, dataset in group.items()
+            for start in [(0,) * dataset.ndim]
+        }
+        return PackedRecord(arrays, _facts(group))
+
+    def digest(self, image_id: str) -> str:
+        """Return the digest of an image's record, wherever it lies."""
+        record = self.packed(image_id)
+        found = hashlib.sha256()
+        for name, array in sorted(record.arrays.items()):
+            content = array.chunk if isinstance(array, Packed) else array.tobytes()
+            found.update(f"{name} {array.dtype} {array.shape} {len(content)}".encode() + content)
+        for name, value in sorted(record.facts.items()):
+            found.update(f"{name} {np.asarray(value).tolist()!r}".encode())
+        return found.hexdigest()
+
+    def _group(self, image_id: str) -> h5py.Group:
         if image_id not in self._place:
             raise AepslError.of(
                 self.manifests[0].parent,
@@ -215,9 +224,7 @@ class Store:
         group = self._file(path)[f"records/{row}"]
         if group.attrs["id"] != image_id:
             raise AepslError.of(path, "does not match its manifest", "run its stage again")
-        facts = {name: value for name, value in group.attrs.items() if name != "id"}
-        arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
-        return Record(arrays, facts)
+        return group
 
     def _file(self, path: Path) -> h5py.File:
         key = (os.getpid(), path)
@@ -231,4 +238,4 @@ class Store:
 
 def write_empty(manifest: Path, *, kind: str) -> None:
     """Write the manifest of a store without records or file."""
-    _write_shard_manifest(manifest, {"ids": []}, kind=kind, shard=0, shards=1)
+    write_shard_manifest(manifest, ShardManifest(kind, shard=0, shards=1, ids=()))

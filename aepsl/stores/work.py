@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -94,5 +93,9 @@ def holding(folder: Path, *, key: str) -> Iterator[WorkFolder]:
         file.truncate(0)
         file.write(json.dumps(about) + "\n")
         file.flush()
-        yield WorkFolder(folder, key=key)
-        shutil.rmtree(folder)
+        work = WorkFolder(folder, key=key)
+        yield work
+        work.checkpoint.unlink(missing_ok=True)
+        Path(file.name).unlink()
+        with suppress(OSError):
+            folder.rmdir()  # unless somebody keeps other things in it

@@ -16,7 +16,7 @@ from typing import Any
 from aepsl.config.data import Data
 from aepsl.config.run import Config
 from aepsl.data.voc import image_files, labels_from_csv, read_split
-from aepsl.errors import AepslError
+from aepsl.errors import AepslError, fault_of_the_machine
 from aepsl.stores.atomic import digest_of, write_text
 from aepsl.workflow.stages import value_of
 
@@ -31,8 +31,17 @@ def is_file_name(weights: str) -> bool:
     return weights.endswith((".npz", ".pth", ".pt", ".safetensors"))
 
 
+def _refuse_faults(error: OSError, where: str | Path) -> None:
+    """What cannot be read is not for that reason other data."""
+    if fault := fault_of_the_machine(error, where=where):
+        raise fault from None
+
+
 class Contents:
-    """Digests of files. A file is read again only if its size or its time has changed."""
+    """Digests of files. A file is read again only if its size or its time has changed.
+
+    A file that the machine cannot read raises an error.
+    """
 
     def __init__(self, memory: Path | None = None) -> None:
         """Remember digests in the file ``memory``, if there is to be one."""
@@ -49,7 +58,7 @@ class Contents:
             return {}
         try:
             known = json.loads(self._memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}  # the files are read again
         return known if isinstance(known, dict) else {}
 
@@ -64,13 +73,14 @@ class Contents:
             found = path.stat()
             about = [found.st_size, found.st_mtime_ns]
             known = self._known.get(str(path))
-            if not isinstance(known, list) or known[:2] != about:
+            if not isinstance(known, list) or len(known) != 3 or known[:2] != about:
                 known = [*about, digest_of(path)]
                 self._known[str(path)] = known
                 self._new += 1
                 if self._new == MANY:
                     print("aepsl: reading the data, to know it again", file=sys.stderr)
-        except OSError:
+        except OSError as error:
+            _refuse_faults(error, path)
             return ABSENT
         return str(known[2])
 
@@ -88,7 +98,8 @@ class Contents:
         ids = self._ids(root, split)
         try:
             files = image_files(Path(root))
-        except OSError:
+        except OSError as error:
+            _refuse_faults(error, root)
             files = {}
         rows: list[Any] = [
             [i, files[i].name, self.of_file(files[i])] if i in files else [i] for i in ids

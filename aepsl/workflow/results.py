@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,9 @@ from aepsl.workflow import ablations
 from aepsl.workflow.contents import Contents, is_file_name
 from aepsl.workflow.stages import STAGES
 from aepsl.workflow.variants import Variants
+
+METADATA = Path(".snakemake", "metadata")
+"""Where Snakemake remembers what each result was made with."""
 
 MEMORY = Path(".snakemake", "aepsl-contents.json")
 """Where digests of photographs and the like are remembered."""
@@ -68,10 +72,10 @@ class Results:
         return results
 
     def check_files(self) -> None:
-        """Refuse a configuration whose files are not there, before anything runs.
+        """Refuse a configuration whose files cannot be read, before anything runs.
 
         Raises:
-            AepslError: listing each of them, with its key.
+            AepslError: listing each that is not there, with its key; or of the machine.
         """
         problems: dict[str, Problem] = {}
         for config in self.variants.values():
@@ -90,6 +94,10 @@ class Results:
                     problems[path] = Problem(path, "is not there", f"set {key} to where it lies")
         if problems:
             raise AepslError(list(problems.values()), "Files of the configuration are absent:")
+        for name in self.variants:
+            for stage in ("train_truth", "eval_truth", "saliency"):
+                self.variants.key(stage, name, 0)  # reads what the files hold
+            self.variants.key("classifier", name, 1)
 
     # What is there
 
@@ -107,6 +115,18 @@ class Results:
         return (
             "pydensecrf is not installed: predictions are not refined by the CRF.\n"
             "Hint: install a C++ compiler, then requirements-crf.lock; or set crf.enabled: false."
+        )
+
+    @property
+    def forgotten(self) -> str | None:
+        """Return what to know where there are results, but Snakemake's memory of them is not."""
+        if not Path(self.results, "checksums").is_dir() or any(METADATA.glob("*")):
+            return None
+        return (
+            f"{self.results} is there, but .snakemake/ is not: with what settings it was made is"
+            " not known, so changed settings are not noticed.\n"
+            "Hint: put .snakemake/ back; or, if nothing was changed, snakemake --touch --forceall;"
+            " else snakemake --forceall."
         )
 
     def refines(self, variant: str) -> bool:
@@ -135,6 +155,22 @@ class Results:
             return []
         judged = range(1, min(self.steps(variant) + 1, mining.max_steps) + 1)
         return [f"{self.folder('success', variant, step)}/verdict.json" for step in judged]
+
+    # How the work is done: resources, for Snakemake reruns nothing when they change
+
+    @property
+    def threads(self) -> int:
+        """Return the threads of a job with a network: not fewer than told, or bits would differ."""
+        return self.config.runtime.threads
+
+    @property
+    def cache(self) -> str:
+        """Return the options that say where finished work is kept."""
+        runtime = self.config.runtime
+        if runtime.cache is None:
+            return ""
+        limit = "" if runtime.cache_gb is None else f" --cache-gb {runtime.cache_gb:g}"
+        return f"--cache {shlex.quote(runtime.cache)}{limit}"
 
     # Where it lies
 

@@ -228,7 +228,11 @@ class Workflow(Results):
         asked = [name for name in self.names if self.variants[name].prediction.palette_png]
         return [f"{self.results}/masks/{name}" for name in asked]
 
-    def report_inputs(self, w: Any) -> dict[str, Any]:
+    def shown(self, name: str) -> Callable[[Any], Any]:
+        """Return what gives one of the inputs of the report; each may have to wait for ``auto``."""
+        return lambda w: self.report_inputs()[name]
+
+    def report_inputs(self) -> dict[str, Any]:
         """Return what the report shows: the scores, and every stage of the first variant."""
         name = self.main
         steps, rounds = self.steps(name), self.config.segmentation.relabel_rounds

@@ -1,0 +1,75 @@
+"""What ten photographs more cost in the stages that do not train, beside all of them anew.
+
+    python benchmarks/added_photographs.py [photographs] [side in px]
+
+Runs the real commands on generated scenes, twice each: with an empty cache and with a filled one.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from aepsl.config.data import SCENE_CLASSES
+
+ADDED = 10
+DATA = {"data.adapter": "voc", "data.root": "x", "data.class_names": list(SCENE_CLASSES)}
+DATA |= {"data.labels": "csv", "data.labels_csv": "x"}
+
+
+def aepsl(*arguments):
+    """Run a command; return its seconds."""
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", "aepsl", *map(str, arguments)], check=True)
+    return time.monotonic() - started
+
+
+def index(folder, out, cache):
+    where = ("--root", folder / "data", "--labels-csv", folder / "data" / "labels.csv")
+    return aepsl(
+        *("index-images", "--config", json.dumps(DATA), "--part", "train", *where),
+        *("--output", out / "images.json", "--code", "0", "--cache", cache),
+        *("--log", out / "index.log"),
+    )
+
+
+def saliency(folder, out, cache):
+    config = {"saliency.method": "robust_background", "saliency.superpixels": 200}
+    return aepsl(
+        *("detect-saliency", "--config", json.dumps(config), "--dataset", out / "images.json"),
+        *("--root", folder / "data", "--output", out / "0.h5", "--threads", "2"),
+        *("--code", "0", "--cache", cache, "--log", out / "saliency.log"),
+    )
+
+
+def choose(data, names):
+    (data / "ImageSets/Segmentation/train.txt").write_text("".join(f"{n}\n" for n in names))
+
+
+def main(count, side):
+    with TemporaryDirectory() as top:
+        folder = Path(top)
+        scenes = {"data.scenes": {"train_images": count + ADDED, "val_images": 1, "size": side}}
+        made = folder / "data" / "scenes.json"
+        aepsl("generate-scenes", "--config", json.dumps(scenes), "--output", made, "--threads", "2")
+        train = (folder / "data/ImageSets/Segmentation/train.txt").read_text().split()
+        rows = []
+        for what, chosen, cache in (
+            (f"{count} photographs, nothing kept", train[:count], "cache"),
+            (f"{ADDED} more, those kept", train, "cache"),
+            (f"{ADDED} photographs, nothing kept", train[count:], "other"),
+            (f"{count + ADDED} photographs, nothing kept", train, "third"),
+        ):
+            choose(folder / "data", chosen)
+            out = folder / f"out-{len(rows)}"
+            times = [stage(folder, out, folder / cache) for stage in (index, saliency)]
+            rows.append((what, *times))
+            print(f"{what:40} index {times[0]:7.1f} s   saliency {times[1]:7.1f} s", flush=True)
+        same = [(folder / f"out-{n}/0.h5").read_bytes() for n in (1, 3)]
+        print("the same bytes" if same[0] == same[1] else "OTHER BYTES")
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in (*sys.argv[1:], "500", "377")[:2]))

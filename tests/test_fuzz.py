@@ -1,0 +1,324 @@
+"""What is read from outside is either understood or refused with a message, whatever is in it.
+
+Each reader gets valid files with random changes, and valid digests around random content. A short
+round by default; `make fuzz` goes on for long.
+"""
+
+import json
+import os
+import resource
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import ROOT, VocFolder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aepsl.cli.options import parse_slice
+from aepsl.config.data import Data
+from aepsl.config.run import Config
+from aepsl.config.sections import parse
+from aepsl.data.images import read_grey, read_image, read_mask
+from aepsl.data.voc import labels_from_csv, labels_from_xml, read_split
+from aepsl.errors import AepslError
+from aepsl.stores.atomic import read_manifest_json, write_manifest_json
+from aepsl.stores.cache import Cache
+from aepsl.stores.checksums import read_checksums, write_checksums
+from aepsl.stores.dataset import read_images, read_truth
+from aepsl.stores.models import load_model, read_weights_file, save_model
+from aepsl.stores.records import Record, Store, writing_shard
+from aepsl.stores.reuse import Earlier
+from aepsl.stores.work import WorkFolder
+from aepsl.workflow.contents import Contents
+from aepsl.workflow.run import Workflow
+from aepsl.workflow.variants import merged
+
+EXAMPLES = int(os.environ.get("AEPSL_FUZZ", "40"))
+LONG = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    database=None,
+)
+
+TOKENS = [
+    b"",
+    b"\0",
+    b"\n",
+    b"\r",
+    b'"',
+    b",",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"../x",
+    b"/etc",
+    b"-1",
+]
+TOKENS += [
+    b"nan",
+    b"1e999",
+    b"9" * 400,
+    b"{",
+    b"[",
+    b"null",
+    b"<a>",
+    b"&lt;",
+    b"A" * 5000,
+    b"\xc3\x28",
+]
+TOKENS += [b"\\", b" ", b"\t", b"true", b"\xe2\x80\xa8", b"\x1a", b"<!DOCTYPE a>", b"[" * 3000]
+
+EDITS = st.lists(
+    st.tuples(
+        st.floats(0, 1, exclude_max=True),
+        st.sampled_from(["insert", "replace", "delete", "cut", "repeat"]),
+        st.one_of(st.sampled_from(TOKENS), st.binary(min_size=1, max_size=8)),
+        st.integers(1, 40),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def edited(content, edits):
+    """Return ``content`` with random changes at random places."""
+    for place, what, token, length in edits:
+        at = int(place * (len(content) + 1))
+        head, tail = content[:at], content[at:]
+        match what:
+            case "insert":
+                content = head + token + tail
+            case "replace":
+                content = head + token + tail[len(token) :]
+            case "delete":
+                content = head + tail[length:]
+            case "cut":
+                content = head
+            case "repeat":
+                content = head + tail[:length] * 3 + tail
+    return content
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(["../x", "", "/", "auto", "none", "a\nb", "=1+1", "<script>", "x" * 5000]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def nodes(value, path=()):
+    """Yield the path of each node of nested mappings and lists."""
+    yield path
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, inner in pairs:
+        yield from nodes(inner, (*path, key))
+
+
+def put(value, path, new):
+    """Return ``value`` with ``new`` at ``path``."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = put(copy[path[0]], path[1:], new)
+    return copy
+
+
+CHANGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), VALUES), min_size=1, max_size=2)
+
+
+def changed(value, changes):
+    """Return ``value`` with random nodes replaced."""
+    for place, new in changes:
+        every = list(nodes(value))[1:]
+        if every:
+            value = put(value, every[int(place * len(every))], new)
+    return value
+
+
+def understood_or_refused(read):
+    """Call a reader; anything but a result or an error for users is a fault."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            read()
+        except AepslError as error:
+            for problem in error.problems:
+                assert problem.where
+                assert problem.what
+                assert problem.hint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_memory():
+    """Let what swells raise a MemoryError instead of taking the machine down."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (6 * 2**30, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Return one valid file of each kind that is read, by name."""
+    folder = tmp_path_factory.mktemp("valid")
+    data = VocFolder(folder / "data")
+    data.index(folder / "images.json")
+    data.index_truth(folder / "images.json", folder / "truth.json")
+    (folder / "data/Annotations").mkdir()
+    (folder / "data/Annotations/a.xml").write_text(
+        "<annotation><object><name>cat</name></object></annotation>"
+    )
+    with writing_shard(folder / "0.h5", kind="cams", facts={"class_names": ["cat"]}) as writer:
+        record = Record({"cam": np.ones((1, 3, 4), np.float16)}, {"classes": [0]})
+        writer.add("a", record, source="s")
+        writer.add("é b", record, source="t")
+    save_model(folder / "model.safetensors", {"w": torch.ones(3, 2)}, {"about": 1})
+    np.savez(folder / "weights.npz", w=np.ones((3, 2), np.float32))
+    torch.save({"w": torch.ones(3, 2)}, folder / "weights.pth")
+    write_checksums(folder / "sums.sha256", [folder / "images.json"])
+    Contents(folder / "contents.json").single(str(folder / "images.json"))
+    Cache(folder / "cache").keep("k1", [folder / "images.json"], family="f")
+    (folder / "mini.yaml").write_text((ROOT / "tests/mini.yaml").read_text())
+    return folder
+
+
+READERS = {
+    "data/labels.csv": lambda p: [
+        labels_from_csv(p, known_images=["a", "b", "c"]).of(i) for i in ("a", "nobody")
+    ],
+    "data/ImageSets/Segmentation/train.txt": lambda p: read_split(p.parents[2], "train"),
+    "data/Annotations/a.xml": lambda p: labels_from_xml(p.parents[1]).of("a"),
+    "data/JPEGImages/a.png": read_image,
+    "data/SegmentationClass/a.png": read_mask,
+    "images.json": lambda p: read_images(p, root=Path("data")),
+    "truth.json": lambda p: read_truth(p, root=Path("data")),
+    "0.json": lambda p: Store([p], kind="cams")["a"],
+    "0.h5": lambda p: Store([p.with_suffix(".json")], kind="cams")["a"],
+    "model.safetensors": load_model,
+    "weights.npz": read_weights_file,
+    "weights.pth": read_weights_file,
+    "sums.sha256": read_checksums,
+    "contents.json": lambda p: Contents(p).single(str(p)),
+    "cache/k1/k1/entry.json": lambda p: Cache(p.parents[2]).fetch(
+        "k1", [p.parents[3] / "images.json"]
+    ),
+}
+
+
+def copied(files, tmp_path, name):
+    shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+    shutil.copytree(files, tmp_path / "copy")
+    return tmp_path / "copy" / name
+
+
+@pytest.mark.parametrize("name", READERS)
+@LONG
+@given(edits=EDITS)
+def test_a_changed_file(files, tmp_path, name, edits):
+    path = copied(files, tmp_path, name)
+    path.write_bytes(edited(path.read_bytes(), edits))
+    understood_or_refused(lambda: READERS[name](path))
+
+
+@LONG
+@given(edits=EDITS)
+def test_a_changed_map(files, tmp_path, edits):
+    path = copied(files, tmp_path, "data/JPEGImages/a.png")
+    path.write_bytes(edited(path.read_bytes(), edits))
+    understood_or_refused(lambda: read_grey(path))
+
+
+LYING = ["images.json", "truth.json", "0.json", "cache/k1/k1/entry.json"]
+
+
+@pytest.mark.parametrize("name", LYING)
+@LONG
+@given(changes=CHANGES)
+def test_a_manifest_whose_digest_is_right_and_whose_content_is_not(files, tmp_path, name, changes):
+    path = copied(files, tmp_path, name)
+    write_manifest_json(path, changed(read_manifest_json(path), changes))
+    understood_or_refused(lambda: READERS[name](path))
+    if name == "0.json":
+        understood_or_refused(lambda: Earlier([path]))
+
+
+@LONG
+@given(content=VALUES)
+def test_a_manifest_of_anything(files, tmp_path, content):
+    for name in LYING:
+        path = copied(files, tmp_path, name)
+        path.write_text(json.dumps(content))
+        understood_or_refused(lambda path=path, name=name: READERS[name](path))
+
+
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+MINI = merged(DEFAULT, yaml.safe_load((ROOT / "tests/mini.yaml").read_text()))
+ALL = merged(Config.model_validate(MINI).model_dump(mode="json"), {"variants": MINI["variants"]})
+
+
+@LONG
+@given(changes=CHANGES)
+def test_a_changed_configuration(tmp_path, changes):
+    old = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        for config in (changed(ALL, changes), changed(MINI, changes)):
+            understood_or_refused(lambda config=config: Workflow.checked(config).report_inputs())
+    finally:
+        os.chdir(old)
+
+
+@LONG
+@given(edits=EDITS)
+def test_a_changed_yaml_is_data_and_never_code(tmp_path, edits):
+    text = edited((ROOT / "tests/mini.yaml").read_bytes(), edits)
+    try:
+        config = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return  # Snakemake refuses it
+    if isinstance(config, dict):
+        understood_or_refused(lambda: parse(Config, merged(DEFAULT, config), where="config"))
+
+
+@LONG
+@given(text=st.one_of(VALUES.map(json.dumps), st.text(max_size=30)))
+def test_a_slice_of_anything(text):
+    import typer
+
+    try:
+        values = parse_slice(text)
+    except typer.BadParameter:
+        return
+    understood_or_refused(lambda: values.section("data", Data))
+
+
+@LONG
+@given(edits=EDITS)
+def test_a_changed_checkpoint_starts_anew(tmp_path, edits):
+    folder = tmp_path / "work"
+    shutil.rmtree(folder, ignore_errors=True)
+    work = WorkFolder(folder, key="k")
+    work.save({"w": torch.ones(2)}, {"step": 1})
+    whole = work.checkpoint.read_bytes()
+    broken = edited(whole, edits)
+    work.checkpoint.write_bytes(broken)
+    found = work.load()
+    assert broken == whole or found is None
