@@ -275,6 +275,11 @@ IMAGES = {
 }
 
 LABELS = {
+    "an id with a line break": (
+        lambda p: p.data.write_labels([("a", "cat"), ('"b\n../x"', "cat")]),
+        index(),
+        "labels.csv:4: names b\\n../x, which is absent",
+    ),
     "no label file": (
         lambda p: p.data.labels.unlink(),
         index(),

@@ -70,6 +70,15 @@ def test_strings_of_the_command_line_are_coerced():
     assert config.prediction.flip is False
 
 
+def test_null_of_the_command_line_is_nothing_where_that_is_allowed():
+    values = {"runtime": {"cache": "null", "cache_gb": "null"}, "mining": {"area": "null"}}
+    config = parse(Config, values | {"run": "null"}, where="")
+    assert config.runtime.cache is None
+    assert config.runtime.cache_gb is None
+    assert config.mining.area is None
+    assert config.run == "null"
+
+
 def test_the_configuration_is_frozen():
     with pytest.raises(ValidationError):
         Config().seed = 3

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aepsl.errors import AepslError, Problem
 
@@ -22,6 +22,15 @@ class Section(BaseModel):
     """A part of the configuration: frozen, without unknown keys; strings are coerced."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing(cls, values: Any) -> Any:
+        """Take the word null for nothing where that is allowed: ``--config`` hands over words."""
+        if not isinstance(values, Mapping):
+            return values
+        nullable = {n for n, f in cls.model_fields.items() if type(None) in get_args(f.annotation)}
+        return {n: None if v == "null" and n in nullable else v for n, v in values.items()}
 
 
 S = TypeVar("S", bound=Section)

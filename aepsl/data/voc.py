@@ -45,6 +45,11 @@ def is_name(image_id: str) -> bool:
     )
 
 
+def _shown(image_id: str) -> str:
+    """Return an id on one short line, whatever is in it."""
+    return repr(image_id[:80])[1:-1]
+
+
 def read_split(root: Path, split: str) -> list[str]:
     """Return the image ids of one split, in the file's order.
 
@@ -62,10 +67,9 @@ def read_split(root: Path, split: str) -> list[str]:
     problems = []
     for image_id, times in Counter(ids).items():
         if not is_name(image_id):
-            shown = ascii(image_id[:80])[1:-1]
             is_path = image_id in (".", "..") or {"/", "\\"} & set(image_id)
             what = "an id that is a path" if is_path else "an id that is no name of a file"
-            problems.append(Problem(f"{path}: {shown}", what, "use the file's name"))
+            problems.append(Problem(f"{path}: {_shown(image_id)}", what, "use the file's name"))
         if times > 1:
             problems.append(Problem(f"{path}: {image_id}", "listed twice", "remove one line"))
     if not ids:
@@ -136,13 +140,14 @@ def _labels_in(rows: csv.DictReader[str], path: Path, known: set[str]) -> LabelS
     if not {"image", "labels"} <= set(rows.fieldnames or ()):
         raise AepslError.of(path, "no columns image, labels", "make 'image,labels' line 1")
     for row in rows:
-        where, image_id = f"{path}:{rows.line_num}", row["image"]
+        where, image_id = f"{path}:{rows.line_num}", row["image"] or ""
+        name = _shown(image_id)
         if image_id in labels:
             hint = "keep one row an image, its labels separated by spaces"
-            source.problems.append(Problem(where, f"{image_id} has two rows", hint))
+            source.problems.append(Problem(where, f"{name} has two rows", hint))
         if image_id not in known:
             hint = "remove the row, or put the image into JPEGImages"
-            source.problems.append(Problem(where, f"names {image_id}, which is absent", hint))
+            source.problems.append(Problem(where, f"names {name}, which is absent", hint))
         labels[image_id] = _unique((row["labels"] or "").split())
     return source
 
