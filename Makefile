@@ -2,7 +2,7 @@
 BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: check test test-slow fuzz test-data schema picture bad-input publish lock
+.PHONY: check test test-slow test-cluster test-slurm fuzz test-data schema picture bad-input publish lock
 
 check: ## style, types, import law, rules
 	ruff check .
@@ -13,10 +13,16 @@ check: ## style, types, import law, rules
 	snakemake --lint
 
 test: ## minutes, on two cores
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: ## real runs that take longer
 	pytest -m slow
+
+test-cluster: ## the miniature on a real SLURM, installed and started for it (root, Debian)
+	pytest -m slurm tests/slurm/test_cluster.py
+
+test-slurm: ## the same, and everything that befalls a cluster's jobs; half an hour
+	pytest -m slurm tests/slurm
 
 fuzz: ## a quarter of an hour: the readers of labels, configurations, manifests, on random input
 	AEPSL_FUZZ=2000 pytest tests/test_fuzz.py

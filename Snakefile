@@ -21,13 +21,21 @@ min_version("9.20")
 configfile: "config.yaml"
 
 
+where = "here" if workflow.nodes is None else "cluster"
+where = where if workflow.is_main_process else "job"
 try:
-    run = Workflow.checked(config, checkpoints)
+    stored = workflow.storage_settings.default_storage_provider is not None
+    run = Workflow.checked(config, checkpoints, where=where, fetched=stored)
 except AepslError as error:
     raise WorkflowError(str(error))
 
 for warning in filter(None, (run.missing, run.forgotten)):
     logger.warning(warning)
+
+
+if where == "here" and run.gpus and "gpu" not in workflow.global_resources:
+    # A job each, unless --resources says otherwise; aepsl/cli/gpus.py says which.
+    workflow.register_resource("gpu", run.gpus)
 
 
 wildcard_constraints:

@@ -2,7 +2,8 @@
 """Set up the project beside this file and run it; needs Python 3.11 or later, nothing else.
 
     python3 start.py                 set up, then the main job: snakemake on every core
-    python3 start.py run ARGUMENTS   the same with other arguments for snakemake
+    python3 start.py run ARGUMENTS   the same with other arguments for snakemake; with
+                                     --profile profiles/slurm on a cluster
     python3 start.py test ARGUMENTS  set up, then the tests
     python3 start.py setup           set up only
 
@@ -50,13 +51,15 @@ def install(name: str, steps: list[list[str]], *, needed: bool = True) -> None:
         )
 
 
-def set_up(*, tests: bool) -> None:
+def set_up(*, slurm: bool, tests: bool) -> None:
     """Make the environment and install what is missing in it."""
     if not (BIN / "python").exists():
         venv.create(ENVIRONMENT, with_pip=True)
     package = ["--no-deps", "--no-build-isolation", "-e", "."]
     install("aepsl", [["-r", "requirements.lock"], package])
     install("pydensecrf", [["-r", "requirements-crf.lock"]], needed=False)
+    if slurm or tests:
+        install("SLURM's plugin", [["-r", "requirements-slurm.lock"]])
     if tests:
         # Without dependencies: the lock is complete, and one package's metadata lags behind.
         install("test tools", [["--no-deps", "-r", "requirements-dev.lock"]])
@@ -69,9 +72,10 @@ def main() -> None:
     task, *arguments = sys.argv[1:] or ["run"]
     if task not in ("run", "test", "setup"):
         sys.exit(__doc__)
-    set_up(tests=task == "test")
+    slurm = any("slurm" in part for part in [os.environ.get("SNAKEMAKE_PROFILE", ""), *arguments])
+    set_up(slurm=slurm, tests=task == "test")
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    command = ["pytest", "-n", "2", "--dist", "loadfile", *arguments]
+    command = ["pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
     if task == "run":
         given = any(part.startswith(("--cores", "-c", "--profile")) for part in arguments)
         command = ["snakemake", *([] if given else ["--cores", "all"]), *arguments]

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,9 @@ def configure(log_file: Path | None) -> None:
     log.propagate = False
     if log_file:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.FileHandler(log_file, mode="w", encoding="utf-8")
+        with suppress(FileNotFoundError):
+            log_file.unlink()  # not emptied: a job that outlived its Snakemake may write to it
+        handler: logging.Handler = logging.FileHandler(log_file, encoding="utf-8")
     else:
         handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

@@ -56,6 +56,17 @@ def stop_on_signals() -> None:
         signal.signal(number, stop)
 
 
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Be deaf to signals until the block ends: it takes seconds, and what is done would be lost."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def ignore_signals() -> None:
     """Leave signals to the parent: for helper processes, which end when it does."""
     for number in SIGNALS:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aepsl.config.data import SCENE_CLASSES
+from aepsl.workflow.codedigest import code_digest
 
 ADDED = 10
 DATA = {"data.adapter": "voc", "data.root": "x", "data.class_names": list(SCENE_CLASSES)}
@@ -30,7 +31,8 @@ def index(folder, out, cache):
     where = ("--root", folder / "data", "--labels-csv", folder / "data" / "labels.csv")
     return aepsl(
         *("index-images", "--config", json.dumps(DATA), "--part", "train", *where),
-        *("--output", out / "images.json", "--code", "0", "--cache", cache),
+        *("--output", out / "images.jsonl", "--cache", cache),
+        *("--code", code_digest("aepsl.stages.index_images")),
         *("--log", out / "index.log"),
     )
 
@@ -38,9 +40,10 @@ def index(folder, out, cache):
 def saliency(folder, out, cache):
     config = {"saliency.method": "robust_background", "saliency.superpixels": 200}
     return aepsl(
-        *("detect-saliency", "--config", json.dumps(config), "--dataset", out / "images.json"),
+        *("detect-saliency", "--config", json.dumps(config), "--dataset", out / "images.jsonl"),
         *("--root", folder / "data", "--output", out / "0.h5", "--threads", "2"),
-        *("--code", "0", "--cache", cache, "--log", out / "saliency.log"),
+        *("--code", code_digest("aepsl.stages.detect_saliency"), "--cache", cache),
+        *("--log", out / "saliency.log"),
     )
 
 

@@ -22,10 +22,11 @@ rule tabulate:
         f"{run.results}/benchmarks/tabulate/{{table}}.tsv"
     wildcard_constraints:
         table=run.table_pattern,
+    localrule: True
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda _, attempt: 1000 * attempt,
         runtime=5,
     params:
         code=run.module_code("tabulate"),
@@ -47,10 +48,11 @@ rule collect_tables:
         checksums=f"{run.results}/checksums/collect_tables.sha256",
     benchmark:
         f"{run.results}/benchmarks/collect_tables.tsv"
+    localrule: True
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda _, attempt: 1000 * attempt,
         runtime=5,
     params:
         code=run.module_code("collect_tables"),

@@ -16,7 +16,7 @@ rule generate_scenes:
         "../envs/aepsl.yaml"
     threads: run.config.runtime.processes
     resources:
-        mem_mb=1000,
+        mem_mb=lambda _, attempt: 1000 * attempt,
         runtime=10,
     params:
         cfg=run.params("scenes"),
@@ -30,7 +30,7 @@ rule index_images:
     input:
         run.scenes,
     output:
-        f"{run.results}/{{part}}_images/{{name}}/manifest.json",
+        f"{run.results}/{{part}}_images/{{name}}/manifest.jsonl",
     log:
         run=f"{run.results}/logs/index_images/{{name}}-{{part}}.log",
         checksums=f"{run.results}/checksums/index_images/{{name}}-{{part}}.sha256",
@@ -43,14 +43,14 @@ rule index_images:
         cache=run.cache,
         root=run.root,
         labels_csv=run.labels_csv,
-        mem_mb=2000,
+        mem_mb=lambda _, attempt: 2000 * attempt,
         runtime=60,
     params:
         cfg=run.index_params("images"),
         code=run.module_code("index_images"),
     shell:
         "aepsl index-images --config {params.cfg:q} --part {wildcards.part} --root {resources.root:q}"
-        ' --labels-csv "{resources.labels_csv}" --output {output:q} --threads {threads}'
+        " {resources.labels_csv} --output {output:q} --threads {threads}"
         " --code {params.code} {resources.cache}"
         " --log {log.run:q} --checksums {log.checksums:q}"
 
@@ -59,7 +59,7 @@ rule index_truth:
     input:
         dataset=run.indexed,
     output:
-        f"{run.results}/{{part}}_truth/{{name}}/manifest.json",
+        f"{run.results}/{{part}}_truth/{{name}}/manifest.jsonl",
     log:
         run=f"{run.results}/logs/index_truth/{{name}}-{{part}}.log",
         checksums=f"{run.results}/checksums/index_truth/{{name}}-{{part}}.sha256",
@@ -70,7 +70,7 @@ rule index_truth:
         "../envs/aepsl.yaml"
     resources:
         root=run.root,
-        mem_mb=2000,
+        mem_mb=lambda _, attempt: 2000 * attempt,
         runtime=60,
     params:
         cfg=run.index_params("truth"),

@@ -19,7 +19,7 @@ rule score:
     resources:
         cache=run.cache,
         root=run.root,
-        mem_mb=1000,
+        mem_mb=lambda _, attempt: 1000 * attempt,
         runtime=60,
     params:
         cfg=run.evaluation,
@@ -43,6 +43,7 @@ rule summarise:
         checksums=f"{run.results}/checksums/summarise.sha256",
     benchmark:
         f"{run.results}/benchmarks/summarise.tsv"
+    localrule: True
     conda:
         "../envs/aepsl.yaml"
     resources:
@@ -81,7 +82,7 @@ rule report:
         "../envs/aepsl.yaml"
     resources:
         root=run.main_root,
-        mem_mb=2000,
+        mem_mb=lambda _, attempt: 2000 * attempt,
         runtime=30,
     params:
         code=run.module_code("report"),
@@ -113,7 +114,7 @@ rule pack_voc_test:
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda _, attempt: 1000 * attempt,
         runtime=60,
     params:
         cfg=run.competition,

@@ -22,17 +22,17 @@ rule detect_saliency:
         cache=run.cache,
         root=run.root,
         source=run.saliency_source,
-        device=run.config.runtime.device,
+        device=run.detector_device,
         gpu=run.detector_gpu,
-        mem_mb=4000,
+        mem_mb=lambda _, attempt: 4000 * attempt,
         runtime=240,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("saliency"),
         cfg=run.params("saliency"),
         code=run.code("saliency"),
     shell:
         "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        ' --source "{resources.source}"'
+        " {resources.source}"
         " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads}"
         " --device {resources.device}"
         " --code {params.code} {resources.cache}"
@@ -42,8 +42,8 @@ rule detect_saliency:
 rule assemble_labels:
     input:
         dataset=run.dataset,
-        regions=run.last_regions,
-        saliency=run.saliency,
+        regions=run.part(run.last_regions),
+        saliency=run.part(run.saliency),
     output:
         store=f"{run.results}/labels/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/labels/{{name}}/{{shard}}.json",
@@ -56,10 +56,10 @@ rule assemble_labels:
         "../envs/aepsl.yaml"
     resources:
         cache=run.cache,
-        mem_mb=2000,
+        mem_mb=lambda _, attempt: 2000 * attempt,
         runtime=60,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("labels"),
         cfg=run.params("labels"),
         code=run.code("labels"),
     shell:
@@ -86,10 +86,10 @@ rule copy_true_labels:
         "../envs/aepsl.yaml"
     resources:
         root=run.root,
-        mem_mb=1000,
+        mem_mb=lambda _, attempt: 1000 * attempt,
         runtime=60,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("true_labels"),
         code=run.code("true_labels"),
     shell:
         "aepsl copy-true-labels --dataset {input.dataset:q} --root {resources.root:q} --truth {input.truth:q} --output {output.store:q}"

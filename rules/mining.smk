@@ -13,6 +13,7 @@ rule start_mining:
         checksums=f"{run.results}/checksums/start_mining.sha256",
     benchmark:
         f"{run.results}/benchmarks/start_mining.tsv"
+    localrule: True
     conda:
         "../envs/aepsl.yaml"
     resources:
@@ -38,7 +39,7 @@ rule train_classifier:
         f"{run.results}/benchmarks/train_classifier/{{name}}-step{{step}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.threads
+    threads: run.training_threads
     resources:
         network_threads=run.threads,
         cache=run.cache,
@@ -46,8 +47,9 @@ rule train_classifier:
         weights=run.weights,
         workers=run.config.runtime.workers,
         device=run.config.runtime.device,
-        gpu=run.gpu,
-        mem_mb=8000,
+        training_gpus=run.config.runtime.training_gpus,
+        gpu=run.training_gpus,
+        mem_mb=lambda _, attempt: 8000 * attempt,
         runtime=720,
     params:
         cfg=run.params("classifier"),
@@ -57,8 +59,9 @@ rule train_classifier:
         ' --regions "{input.regions}" --step {wildcards.step}'
         " --output {output.model:q} --curve {output.curve:q}"
         f" --work {run.results}/work/classifier-{{wildcards.name}}-step{{wildcards.step}}"
-        ' --weights "{resources.weights}"'
+        " {resources.weights}"
         " --threads {resources.network_threads} --device {resources.device} --workers {resources.workers}"
+        " --training-gpus {resources.training_gpus}"
         " --code {params.code} {resources.cache}"
         " --log {log.run:q} --checksums {log.checksums:q}"
 
@@ -74,6 +77,7 @@ checkpoint judge_training:
         checksums=f"{run.results}/checksums/judge_training/{{name}}-step{{step}}.sha256",
     benchmark:
         f"{run.results}/benchmarks/judge_training/{{name}}-step{{step}}.tsv"
+    localrule: True
     conda:
         "../envs/aepsl.yaml"
     resources:
@@ -91,7 +95,7 @@ rule extract_cams:
     input:
         dataset=run.dataset,
         model=run.classifier,
-        regions=run.inputs("regions", back=1),
+        regions=run.part(run.inputs("regions", back=1)),
     output:
         store=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
         manifest=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.json",
@@ -109,10 +113,10 @@ rule extract_cams:
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
-        mem_mb=6000,
+        mem_mb=lambda _, attempt: 6000 * attempt,
         runtime=120,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("cams"),
         cfg=run.params("cams"),
         code=run.code("cams"),
     shell:
@@ -136,7 +140,7 @@ rule calibrate_delta:
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=lambda _, attempt: 4000 * attempt,
         runtime=60,
     params:
         cfg=run.params("calibration"),
@@ -149,8 +153,8 @@ rule calibrate_delta:
 rule erase_regions:
     input:
         dataset=run.dataset,
-        cams=run.inputs("cams"),
-        regions=run.inputs("regions", back=1),
+        cams=run.part(run.inputs("cams")),
+        regions=run.part(run.inputs("regions", back=1)),
         calibrated=run.calibration,
     output:
         store=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
@@ -164,10 +168,10 @@ rule erase_regions:
         "../envs/aepsl.yaml"
     resources:
         cache=run.cache,
-        mem_mb=2000,
+        mem_mb=lambda _, attempt: 2000 * attempt,
         runtime=60,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("regions"),
         cfg=run.params("regions"),
         code=run.code("regions"),
     shell:

@@ -18,7 +18,7 @@ rule train_segmentation:
         f"{run.results}/benchmarks/train_segmentation/{{name}}-round{{round}}.tsv"
     conda:
         "../envs/aepsl.yaml"
-    threads: run.threads
+    threads: run.training_threads
     resources:
         network_threads=run.threads,
         cache=run.cache,
@@ -26,8 +26,9 @@ rule train_segmentation:
         weights=run.weights,
         workers=run.config.runtime.workers,
         device=run.config.runtime.device,
-        gpu=run.gpu,
-        mem_mb=8000,
+        training_gpus=run.config.runtime.training_gpus,
+        gpu=run.training_gpus,
+        mem_mb=lambda _, attempt: 8000 * attempt,
         runtime=720,
     params:
         cfg=run.params("segmentation"),
@@ -36,8 +37,9 @@ rule train_segmentation:
         "aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
         ' --labels "{input.labels}" --output {output.model:q} --curve {output.curve:q}'
         f" --work {run.results}/work/segmentation-{{wildcards.name}}-round{{wildcards.round}}"
-        ' --weights "{resources.weights}"'
+        " {resources.weights}"
         " --threads {resources.network_threads} --device {resources.device} --workers {resources.workers}"
+        " --training-gpus {resources.training_gpus}"
         " --code {params.code} {resources.cache}"
         " --log {log.run:q} --checksums {log.checksums:q}"
 
@@ -63,10 +65,10 @@ rule relabel:
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
-        mem_mb=6000,
+        mem_mb=lambda _, attempt: 6000 * attempt,
         runtime=720,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("relabelled"),
         cfg=run.params("relabelled"),
         code=run.code("relabelled"),
     shell:
@@ -98,10 +100,10 @@ rule predict:
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
-        mem_mb=6000,
+        mem_mb=lambda _, attempt: 6000 * attempt,
         runtime=120,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("predictions"),
         cfg=run.params("predictions"),
         code=run.code("predictions"),
     shell:
@@ -133,7 +135,7 @@ rule predict_shown:
         root=run.root,
         device=run.config.runtime.device,
         gpu=run.gpu,
-        mem_mb=6000,
+        mem_mb=lambda _, attempt: 6000 * attempt,
         runtime=60,
     params:
         cfg=run.params("predictions"),
@@ -150,7 +152,7 @@ rule predict_shown:
 rule refine_predictions:
     input:
         dataset=run.evaluated,
-        predictions=run.predictions,
+        predictions=run.part(run.predictions),
     output:
         store=f"{run.results}/crf/{{name}}/{{shard}}.h5",
         manifest=f"{run.results}/crf/{{name}}/{{shard}}.json",
@@ -165,10 +167,10 @@ rule refine_predictions:
     resources:
         cache=run.cache,
         root=run.root,
-        mem_mb=2000,
+        mem_mb=lambda _, attempt: 2000 * attempt,
         runtime=240,
     params:
-        shards=run.config.runtime.shards,
+        shards=run.shards_of("crf"),
         cfg=run.params("crf"),
         code=run.code("crf"),
     shell:
@@ -192,7 +194,7 @@ rule export_masks:
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda _, attempt: 1000 * attempt,
         runtime=60,
     params:
         code=run.module_code("export_masks"),

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,29 @@ def finished_miniature(tmp_path_factory, worker_id):
             result = run_snakemake(folder, "--configfile", "mini.yaml", "--config", keep)
             (folder / "said.txt").write_text(result.stdout)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Start SLURM, unless it runs; stop it if it was started here."""
+    import lab
+
+    ran = lab.running()
+    try:
+        lab.start()
+    except lab.LabError as error:
+        sys.stderr.write(f"\n\nNO SLURM HERE, ITS TESTS ARE SKIPPED: {error}\n\n")
+        pytest.skip(f"no SLURM: {error}")
+    yield lab
+    if not ran:
+        lab.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path, cluster):
+    """Return a function that makes a project, and clear the cluster of jobs afterwards."""
+    from on_cluster import project, until
+
+    yield lambda **changes: project(tmp_path / "project", **changes)
+    cluster.call("scancel", "--partition=lab", check=False)
+    until("no jobs", lambda: not cluster.call("squeue", "-h").strip())

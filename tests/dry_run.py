@@ -37,16 +37,16 @@ class Plan(dict):
 
 
 def _pretend_changed(module):
-    """Make the digests of code see another module of that name."""
+    """Make the digests of code see another file of that name."""
     from aepsl.workflow import codedigest
 
-    parsed = codedigest._parsed
+    read = codedigest._read
 
     def other(path):
-        text, names = parsed(path)
+        text, names = read(path)
         return (text + "changed", names) if path == module else (text, names)
 
-    codedigest._parsed = other
+    codedigest._read = other
 
 
 def _child(folder, arguments, module, log):
@@ -77,7 +77,7 @@ def plan(folder, *arguments, module=None):
     Args:
         folder: of the Snakefile.
         arguments: of Snakemake.
-        module: path of a module of the package that is to seem changed.
+        module: path of a file of the package that is to seem changed.
     """
     log = Path(folder) / ".dry-run.log"
     context = multiprocessing.get_context("fork")

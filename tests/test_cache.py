@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from PIL import Image
 from test_kill import digests
 from typer.testing import CliRunner
 
+from aepsl import machine
 from aepsl.cli import app, kept
 from aepsl.cli.markers import Aside, Reads, Share, Writes, marked
 from aepsl.console import log
 from aepsl.stores.cache import Cache
 from aepsl.stores.records import Record, Store, writing_shard
-from aepsl.stores.reuse import Earlier, add_all
+from aepsl.stores.reuse import Earlier, _taken, add_all
+from aepsl.workflow.codedigest import code_digest
 
 
 def files_in(folder, **contents):
@@ -78,6 +81,40 @@ def test_a_file_that_is_gone_is_never_half_a_result(cache, tmp_path):
     there = [tmp_path / "b" / path.name for path in paths]
     assert cache.fetch("k1", there) is None
     assert list((tmp_path / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", ["curve", "entry.json"])
+def test_an_entry_that_lost_a_file_is_kept_anew(cache, tmp_path, lost):
+    paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
+    cache.keep("k1", paths)
+    next((tmp_path / "cache").rglob(lost)).unlink()
+    cache.keep("k1", paths)
+    assert cache.fetch("k1", paths)
+
+
+def test_what_was_half_kept_long_ago_is_swept(cache, tmp_path):
+    paths = files_in(tmp_path / "a", model=b"weights")
+    cache.keep("k1", paths)
+    old, young = (tmp_path / "cache" / "k1" / f"k2.tmp.host.{n}" for n in (1, 2))
+    for folder in (old, young):
+        files_in(folder, model=b"half")
+    os.utime(old, (0, 0))
+    cache.keep("k3", paths)
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_an_entry_that_cannot_be_read_is_no_fault_of_the_work(cache, tmp_path, monkeypatch, caplog):
+    paths = files_in(tmp_path / "a", model=b"weights")
+    cache.keep("k1", paths)
+    kept_file = next((tmp_path / "cache").rglob("model"))
+    kept_file.unlink()
+    kept_file.mkdir()  # reading it fails for everybody, root too
+    monkeypatch.setattr(log, "propagate", True)
+    assert cache.fetch("k1", paths) is None
+    assert "cannot be read" in caplog.text
+    cache.keep("k1", paths)
+    assert cache.fetch("k1", paths)
 
 
 def test_what_nobody_asked_for_goes_first(tmp_path):
@@ -140,7 +177,7 @@ def keep_for_ever(folder, place):
     (path,) = files_in(place, model=os.urandom(3_000_000))
     while True:
         Cache(folder).keep("k1", [path])
-        shutil.rmtree(folder / "k1" / "k1", ignore_errors=True)
+        Cache(folder, limit=0).keep("k2", [path])  # makes room, of both
 
 
 def test_a_killed_process_leaves_no_half_entry(tmp_path):
@@ -197,7 +234,7 @@ OPTIONS = {
     "--shard": "0",
     "--shards": "2",
     "--output": "out/0.h5",
-    "--code": "c0",
+    "--code": "of the stage",
     "--cache": "cache",
 }
 
@@ -221,7 +258,8 @@ def assemble(tmp_path, monkeypatch):
     monkeypatch.setattr(assemble_labels, "run", work)
 
     def call(**changed):
-        before = len(done)
+        before, code = len(done), code_digest("aepsl.stages.assemble_labels")
+        changed = {"code": code} | changed
         options = OPTIONS | {f"--{name.replace('_', '-')}": v for name, v in changed.items()}
         arguments = [part for pair in options.items() for part in pair]
         result = CliRunner().invoke(app, ["assemble-labels", *arguments])
@@ -248,7 +286,6 @@ def test_the_same_job_is_done_once(assemble):
         {"shard": "1"},
         {"shards": "3"},
         {"config": '{"labels.background_threshold": 0.1}'},
-        {"code": "c1"},
         {"output": "out/1.h5"},
         {"saliency": ""},
     ],
@@ -271,8 +308,28 @@ def test_what_a_file_holds_counts_and_where_it_lies_does_not(assemble):
 
 def test_another_library_is_other_work(assemble, monkeypatch):
     assert assemble()
-    monkeypatch.setattr(kept, "version", lambda name: "99")
+    monkeypatch.setattr(machine, "version", lambda name: "99")
     assert assemble()
+
+
+def test_other_code_is_other_work(assemble, monkeypatch):
+    assert assemble()
+    monkeypatch.setattr(kept, "_code_of", lambda command: "c1")
+    assert assemble(code="c1")
+    assert not assemble(code="c1")
+
+
+def test_code_that_is_not_what_was_planned_is_neither_taken_nor_kept(assemble, monkeypatch):
+    assert assemble()
+    assert assemble(code="c1")
+    assert assemble(code="c1")
+    digests = iter(["c2", "c3"])  # changed while it ran
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "_code_of", lambda command: next(digests))
+        assert assemble(code="c2")
+    monkeypatch.setattr(kept, "_code_of", lambda command: "c2")
+    assert assemble(code="c2")
+    assert not assemble(code="c2")
 
 
 def test_without_a_code_or_a_folder_nothing_is_kept(assemble):
@@ -345,6 +402,23 @@ def test_records_of_a_broken_shard_are_made_again(shard):
     assert made == ["a"]
 
 
+def test_records_that_are_removed_while_they_are_read_are_made_again(shard):
+    old, _ = shard("old", [("a", 1), ("b", 2)])
+    (there := Earlier([old.with_suffix(".json")])).find(["1"])  # opens it once
+    found = there.find(["1", "2"])
+    old.unlink()  # evicted, to make room: it is held open
+    assert found["1"][0].packed("a") and found["2"][0].packed("b")
+    assert _taken((copy(found["2"][0]), "b")) is None  # which is not open
+
+
+def test_only_shards_that_help_are_opened(shard, monkeypatch):
+    shards = [shard(f"s{n}", [(f"i{n}", n)])[0].with_suffix(".json") for n in range(5)]
+    opened = []
+    monkeypatch.setattr(Store, "hold", lambda self: opened.append(1))
+    assert len(Earlier(shards).find(["3", "4"])) == 2
+    assert len(opened) == 2
+
+
 def test_a_records_digest_is_of_what_it_holds(shard, tmp_path):
     one, _ = shard("one", [("a", 1), ("b", 2)])
     two, _ = shard("two", [("z", 5), ("b2", 2)])
@@ -414,7 +488,7 @@ def photographs(tmp_path):
     """Return a project with photographs of its own."""
     (tmp_path / "project").mkdir()
     folder = new_project(tmp_path / "project")
-    data = VocFolder(folder / "data", ids="abcdefgh")
+    data = VocFolder(folder / "my data", ids="abcdefgh")
     data.write_split("train", "abcdef")
     data.write_split("val", "gh")
     data.write_labels([(n, ["cat", "dog"][k % 2]) for k, n in enumerate("abcdefgh")])
@@ -427,13 +501,13 @@ def test_added_photographs_cost_what_they_are(photographs):
     (folder / "mini.yaml").write_text(
         """\
 run: mini
-data: { adapter: voc, root: data, labels: csv, labels_csv: data/labels.csv,
+data: { adapter: voc, root: my data, labels: csv, labels_csv: my data/labels.csv,
         class_names: [cat, dog] }
 networks: { width: 0.0625 }
 mining: { steps: 1, train: { epochs: 1, batch_size: 2, crop: 33 } }
 saliency: { superpixels: 20 }
 segmentation: { train: { epochs: 1, batch_size: 2, crop: 33 } }
-runtime: { cache: results/.cache }
+runtime: { cache: results/.my cache }
 """
     )
     run_snakemake(folder, "--configfile", "mini.yaml")

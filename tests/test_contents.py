@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aepsl.errors import AepslError
-from aepsl.workflow import contents, results
+from aepsl.workflow import memory, results
 from aepsl.workflow.run import Workflow
 from aepsl.workflow.stages import STAGES
 
@@ -129,14 +129,14 @@ def test_xml_labels_are_part_of_it(project, voc_folder):
 
 def test_a_file_is_read_once(project, voc_folder, monkeypatch):
     before = project()
-    monkeypatch.setattr(contents, "digest_of", lambda path: pytest.fail(f"read {path} again"))
+    monkeypatch.setattr(memory, "digest_of", lambda path: pytest.fail(f"read {path} again"))
     assert project() == before
 
 
-@pytest.mark.parametrize("memory", ["", "{", "[]", '{"x": 1}'])
-def test_a_lost_memory_is_made_again(project, memory):
+@pytest.mark.parametrize("lost", ["", "{", "[]", '{"x": 1}'])
+def test_a_lost_memory_is_made_again(project, lost):
     before = project()
-    results.MEMORY.write_text(memory)
+    results.MEMORY.write_text(lost)
     assert project() == before
     assert "photographs" in json.loads(results.MEMORY.read_text()).__repr__()
 

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aepsl.config.sections import Slice
 from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import generator, shuffled_batches
+from aepsl.stages import generate_scenes
 from aepsl.stores.dataset import read_images
 
 RED = (200, 30, 40)
@@ -286,7 +288,7 @@ def batches_of(voc_folder, manifest, *, workers, epoch=0):
     images = TrainingImages(manifest.images, labels, augmentation=augmentation, seed=3)
     return [
         batch["image"].numpy()
-        for batch in epoch_batches(images, batch_size=2, epoch=epoch, workers=workers)
+        for _, batch in epoch_batches(images, batch_size=2, epoch=epoch, workers=workers)
     ]
 
 
@@ -311,3 +313,31 @@ def test_generators_belong_to_their_key():
     generator(0, 4, "other").random()
     assert generator(0, 3, "2007_000032").random() == draw
     assert generator(1, 3, "2007_000032").random() != draw
+
+
+# Generated scenes
+
+SCENES = Slice({"data.scenes": {"train_images": 2, "val_images": 1, "size": 65}})
+
+
+def test_scenes_replace_scenes(tmp_path):
+    output = tmp_path / "scenes" / "scenes.json"
+    generate_scenes.run(SCENES, output=output, threads=1)
+    first = output.read_bytes()
+    (output.parent / "JPEGImages" / "train_0000.png").unlink()
+    generate_scenes.run(SCENES, output=output, threads=2)
+    assert output.read_bytes() == first
+    assert len(list((output.parent / "JPEGImages").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    "foreign", ["thesis.tex", "generated.txt", "JPEGImages2"], ids=lambda name: name
+)
+def test_nothing_else_is_replaced(tmp_path, foreign):
+    output = tmp_path / "scenes" / "scenes.json"
+    generate_scenes.run(SCENES, output=output, threads=1)
+    (output.parent / foreign).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(AepslError, match="holds other things than generated scenes"):
+        generate_scenes.run(SCENES, output=output, threads=1)
+    assert sorted(tmp_path.rglob("*")) == before

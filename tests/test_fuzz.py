@@ -33,8 +33,10 @@ from aepsl.stores.dataset import read_images, read_truth
 from aepsl.stores.models import load_model, read_weights_file, save_model
 from aepsl.stores.records import Record, Store, writing_shard
 from aepsl.stores.reuse import Earlier
+from aepsl.stores.tables import read_table, write_table
 from aepsl.stores.work import WorkFolder
 from aepsl.workflow.contents import Contents
+from aepsl.workflow.memory import Memory
 from aepsl.workflow.run import Workflow
 from aepsl.workflow.variants import merged
 
@@ -194,7 +196,7 @@ def files(tmp_path_factory):
     np.savez(folder / "weights.npz", w=np.ones((3, 2), np.float32))
     torch.save({"w": torch.ones(3, 2)}, folder / "weights.pth")
     write_checksums(folder / "sums.sha256", [folder / "images.json"])
-    Contents(folder / "contents.json").single(str(folder / "images.json"))
+    Contents(Memory(folder / "contents.json")).single(str(folder / "images.json"))
     Cache(folder / "cache").keep("k1", [folder / "images.json"], family="f")
     (folder / "mini.yaml").write_text((ROOT / "tests/mini.yaml").read_text())
     return folder
@@ -216,7 +218,7 @@ READERS = {
     "weights.npz": read_weights_file,
     "weights.pth": read_weights_file,
     "sums.sha256": read_checksums,
-    "contents.json": lambda p: Contents(p).single(str(p)),
+    "contents.json": lambda p: Contents(Memory(p)).single(str(p)),
     "cache/k1/k1/entry.json": lambda p: Cache(p.parents[2]).fetch(
         "k1", [p.parents[3] / "images.json"]
     ),
@@ -246,7 +248,8 @@ def test_a_changed_map(files, tmp_path, edits):
     understood_or_refused(lambda: read_grey(path))
 
 
-LYING = ["images.json", "truth.json", "0.json", "cache/k1/k1/entry.json"]
+TABLES = ["images.json", "truth.json"]
+LYING = [*TABLES, "0.json", "cache/k1/k1/entry.json"]
 
 
 @pytest.mark.parametrize("name", LYING)
@@ -254,10 +257,25 @@ LYING = ["images.json", "truth.json", "0.json", "cache/k1/k1/entry.json"]
 @given(changes=CHANGES)
 def test_a_manifest_whose_digest_is_right_and_whose_content_is_not(files, tmp_path, name, changes):
     path = copied(files, tmp_path, name)
-    write_manifest_json(path, changed(read_manifest_json(path), changes))
+    if name in TABLES:
+        head, entries = read_table(path)
+        write_table(path, changed(head, changes), entries)
+    else:
+        write_manifest_json(path, changed(read_manifest_json(path), changes))
     understood_or_refused(lambda: READERS[name](path))
     if name == "0.json":
         understood_or_refused(lambda: Earlier([path]))
+
+
+@pytest.mark.parametrize("name", TABLES)
+@LONG
+@given(changes=CHANGES)
+def test_an_entry_of_a_manifest_that_lies(files, tmp_path, name, changes):
+    path = copied(files, tmp_path, name)
+    head, entries = read_table(path)
+    lie = json.dumps(changed(json.loads(entries[0]), changes)).encode()
+    write_table(path, head, [lie, *(entry.strip() for entry in entries[1:])])
+    understood_or_refused(lambda: READERS[name](path))
 
 
 @LONG

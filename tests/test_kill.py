@@ -59,8 +59,8 @@ def attempt(folder, arguments, *, seconds, way):
     number = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
     os.killpg(process.pid, number[way.rpartition(" ")[2]])
     try:
-        process.wait(timeout=30)
-    except subprocess.TimeoutExpired:  # Snakemake can hang on SIGTERM
+        process.wait(timeout=8)
+    except subprocess.TimeoutExpired:  # Snakemake can hang on SIGTERM, when its jobs have ended
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     deadline = time.monotonic() + 30
@@ -77,7 +77,8 @@ def killed_run(folder, arguments, *, kills, moments):
         if not attempt(folder, arguments, seconds=seconds, way=way):
             return done
         done += 1
-        run_snakemake(folder, "--unlock", *arguments)
+        for lock in (folder / ".snakemake" / "locks").glob("*"):
+            lock.unlink()  # --unlock, without its three seconds
     # What was left alone may still hold a training: the same command, until it is free.
     for _ in range(10):
         if run_snakemake(folder, *arguments, check=False).returncode == 0:

@@ -294,6 +294,7 @@ KEYS = {
     "evaluation.voc_competition": ("comp5", NOTHING),
     "runtime.shards": (2, both("detect_saliency", "extract_cams", "copy_true_labels")),
     "runtime.threads": (1, NOTHING),
+    "runtime.training_gpus": (2, NOTHING),
     "runtime.processes": (1, NOTHING),
     "runtime.workers": (2, NOTHING),
     "runtime.device": ("cpu", NOTHING),
@@ -466,7 +467,7 @@ MODULES = {
     "mining/success.py": (),
     "networks": NETWORKS,
     "randomness.py": ("generate_scenes", *NETWORKS),
-    "report/page.py report/figures.py": ("report",),
+    "report/page.py report/figures.py report/templates": ("report",),
     "report/plain.py": ("summarise",),
     "report/tables.py": (),
     "saliency/network.py saliency/robust_background.py": ("detect_saliency",),
@@ -474,6 +475,7 @@ MODULES = {
     "segmentation/inference.py": ("predict", "predict_shown", "relabel"),
     "segmentation/psl.py": ("train_segmentation",),
     "stages/_networks.py stages/_training.py stages/_resuming.py": NETWORKS,
+    "stages/_together.py": (),
     "stages/_parallel.py": ("generate_scenes", "detect_saliency", "refine_predictions"),
     "stages/_truth.py": ("copy_true_labels", "score"),
     "stages/assemble_labels.py": ("assemble_labels",),
@@ -500,8 +502,8 @@ MODULES = {
     "stores/atomic.py": tuple(READS),
     "stores/cache.py": (),
     "stores/checksums.py": ("generate_scenes",),
-    "stores/dataset.py": ("index_images", "index_truth"),
-    "stores/models.py stores/work.py": NETWORKS,
+    "stores/dataset.py stores/tables.py": ("index_images", "index_truth"),
+    "stores/models.py stores/work.py stores/lease.py": NETWORKS,
     "stores/reuse.py": ("detect_saliency", "predict", "predict_shown", "refine_predictions"),
     "stores/records.py stores/shards.py": (
         "start_mining",
@@ -516,12 +518,14 @@ MODULES = {
 PACKAGE = ROOT / "aepsl"
 
 
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+SOURCES = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
+SOURCES = sorted([*SOURCES, *PACKAGE.rglob("templates/*")])
 
 
 def _row(module):
     name = module.relative_to(PACKAGE).as_posix()
-    rows = [row for row in MODULES if name in row.split() or name.rpartition("/")[0] == row]
+    folder = name.rpartition("/")[0]
+    rows = [row for row in MODULES if {name, folder} & set(row.split())]
     assert len(rows) == 1, f"{name} has {len(rows)} rows"
     return rows[0]
 

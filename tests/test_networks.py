@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from aepsl.config.networks import Networks
+from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.networks.contexts import LargeFov
 from aepsl.networks.heads import BACKBONES, Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.pretrained import CONVENTIONS
 from aepsl.networks.vgg import CONVOLUTIONS
-from aepsl.stages._networks import build, restore
+from aepsl.stages._networks import build, pick_device, restore
 from aepsl.stores.models import read_weights_file, save_model
 
 THIN = NetworkShape(width=1 / 16, fc6_dilation=1)
@@ -264,3 +265,17 @@ def test_fully_connected_layers_without_numbers_are_not_loaded():
     model.load(tensors, bgr=False)
     assert model.context.fc6.weight.equal(before)
     assert model.new_layers() == [model.context, model.classify]
+
+
+@pytest.mark.parametrize("given", [None, "", "-1", "3", "GPU-8f1"])
+def test_a_gpu_that_torch_does_not_see_is_said(monkeypatch, caplog, given):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(log, "propagate", True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert pick_device("auto") == CPU
+    said = given in ("3", "GPU-8f1")
+    assert (f"GPU {given} was given" in caplog.text) == said
+    assert pick_device("cpu") == CPU
+    assert caplog.text.count("was given") == said

@@ -279,26 +279,3 @@ def test_resnet_and_deeplabv3_go_the_same_way(finished, snakemake, tmp_path):
     result = snakemake(folder, "--configfile", "mini.yaml", "resnet.yaml")
     assert "pseudo-labels, relabelled" in result.stdout
     assert "predictions, CRF" in result.stdout
-
-
-MORE_STAGES = """\
-# Every store that a run can have: calibrated steps, PSL++, no saliency.
-mining: { area: 0.1 }
-variants:
-  again: { segmentation: { relabel_rounds: 1 }, saliency: { method: none } }
-"""
-
-
-@pytest.mark.slow
-def test_the_number_of_shards_changes_no_score(finished, snakemake, tmp_path):
-    (tmp_path / "more.yaml").write_text(MORE_STAGES)
-    scores = []
-    for shards in (1, 3):
-        folder = tmp_path / f"shards{shards}"
-        ignored = shutil.ignore_patterns("results", ".snakemake")
-        shutil.copytree(finished[0], folder, ignore=ignored)
-        options = ("--config", f'runtime={{"shards": {shards}}}')
-        snakemake(folder, "--configfile", "mini.yaml", "../more.yaml", *options)
-        scores.append((folder / "results/mini/scores.json").read_bytes())
-    assert scores[0] == scores[1]
-    assert b'"relabelled"' in scores[0]

@@ -31,7 +31,7 @@ def start(tmp_path):
 
 def test_without_a_compiler_the_rest_is_installed_and_it_is_said(start, capsys):
     set_up, calls = start("requirements-crf.lock")
-    set_up(tests=True)
+    set_up(slurm=False, tests=True)
     assert "requirements.lock" in calls()
     assert "requirements-dev.lock" in calls()
     assert "install a C++ compiler" in capsys.readouterr().out
@@ -39,15 +39,23 @@ def test_without_a_compiler_the_rest_is_installed_and_it_is_said(start, capsys):
 
 def test_what_failed_is_tried_again_and_what_is_there_is_not(start, tmp_path):
     set_up, calls = start("requirements-crf.lock")
-    set_up(tests=False)
+    set_up(slurm=False, tests=False)
     (tmp_path / "calls.txt").unlink()
-    set_up(tests=False)
+    set_up(slurm=False, tests=False)
     assert "requirements-crf.lock" in calls()
     assert "requirements.lock" not in calls()
+
+
+def test_the_plugin_for_clusters_is_installed_where_it_is_asked_for(start):
+    set_up, calls = start("nothing")
+    set_up(slurm=False, tests=False)
+    assert "requirements-slurm.lock" not in calls()
+    set_up(slurm=True, tests=False)
+    assert "requirements-slurm.lock" in calls()
 
 
 def test_without_torch_nothing_goes_on(start):
     set_up, calls = start("requirements.lock")
     with pytest.raises(SystemExit, match="could not be installed"):
-        set_up(tests=True)
+        set_up(slurm=False, tests=True)
     assert "requirements-dev.lock" not in calls()

@@ -21,7 +21,6 @@ from aepsl.stores.dataset import (
     TruthManifest,
     read_images,
     read_truth,
-    shard_of,
     write_manifest,
 )
 from aepsl.stores.models import load_model, read_weights_file, save_model
@@ -306,9 +305,11 @@ def test_an_empty_store(tmp_path):
 
 
 @given(st.integers(0, 40), st.integers(1, 9))
-def test_shards_are_a_partition(count, shards):
-    images = [ImageEntry(str(n), "", 1, 1, (0, 0, 0), "", ()) for n in range(count)]
-    parts = [shard_of(images, shard=s, shards=shards) for s in range(shards)]
+def test_shards_are_a_partition(tmp_path_factory, count, shards):
+    images = [ImageEntry(str(n), ".", 1, 1, (0, 0, 0), "", ()) for n in range(count)]
+    path = tmp_path_factory.mktemp("shards") / "manifest.jsonl"
+    write_manifest(path, ImageManifest("train", (), (0, 0, 0), tuple(images)))
+    parts = [read_images(path, root=Path(), shard=s, shards=shards).images for s in range(shards)]
     assert [image for part in parts for image in part] == images
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 

@@ -13,14 +13,14 @@ from PIL import Image
 from aepsl.config.sections import Slice
 from aepsl.report.tables import markdown
 from aepsl.stages import collect_tables, pack_voc_test, score, tabulate
-from aepsl.stores.atomic import digest_of
+from aepsl.stores.atomic import digest_of, write_manifest_json
 from aepsl.stores.dataset import MaskEntry, TruthManifest, write_manifest
 from aepsl.stores.records import Record, writing_shard
 
 
 def score_file(path, **measures):
     about = {"split": "val", "images": 54, "miou_interval": [0.4, 0.6]}
-    path.write_text(json.dumps(about | measures))
+    write_manifest_json(path, about | measures)
     return str(path)
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +20,11 @@ import typer
 from aepsl.cli.markers import Aside, Reads, Share, Writes, marked, with_options
 from aepsl.config.sections import Slice
 from aepsl.console import log
-from aepsl.machine import find_gpus
+from aepsl.machine import numerics, usable_gpus
+from aepsl.stopping import finishing
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.cache import Cache, key_of
+from aepsl.workflow.codedigest import code_digest
 
 Code = Annotated[str | None, typer.Option(help="Digest of the code; without it nothing is kept.")]
 CacheFolder = Annotated[
@@ -30,40 +32,37 @@ CacheFolder = Annotated[
 ]
 CacheGb = Annotated[float | None, typer.Option(min=0, help="GB of it; no limit without.")]
 
-LIBRARIES = (
-    "h5py",
-    "numpy",
-    "onnxruntime",
-    "opencv-python-headless",
-    "pillow",
-    "pydensecrf2",
-    "safetensors",
-    "scikit-image",
-    "scipy",
-    "torch",
-    "torchvision",
-)
-"""Whose version may change a result."""
-
 EARLIER = "earlier"
 """The parameter of a command that takes records one by one: files of entries made alike."""
 
 
-def _versions() -> Iterator[str]:
-    for name in LIBRARIES:
-        try:
-            yield f"{name} {version(name)}"
-        except PackageNotFoundError:
-            yield f"{name} absent"
+def _device(options: Mapping[str, Any]) -> str:
+    """Return the kind of device that a command will take."""
+    asked = str(options.get("device", "cpu"))
+    if asked == "auto":
+        return "cuda" if usable_gpus() else "cpu"
+    return asked.partition(":")[0]
 
 
-def _plain(name: str, value: Any) -> Any:
+def _computed_on() -> set[str]:
+    """Return the kinds of devices that libraries found, of those that were woken."""
+    kinds: set[str] = set()
+    if torch := sys.modules.get("torch"):
+        kinds.add("cuda" if torch.cuda.is_available() else "cpu")
+    elif runtime := sys.modules.get("onnxruntime"):
+        gpu = "CUDAExecutionProvider" in runtime.get_available_providers()
+        kinds.add("cuda" if gpu else "cpu")
+    return kinds
+
+
+def _plain(value: Any) -> Any:
     """Return a setting as JSON has it."""
-    if isinstance(value, Slice):
-        return value.canonical()
-    if name == "device" and value == "auto":
-        return "cuda" if find_gpus() else "cpu"
-    return value
+    return value.canonical() if isinstance(value, Slice) else value
+
+
+def _code_of(command: Callable[..., None]) -> str:
+    """Return the digest of the code of a command's stage, as it lies there now."""
+    return code_digest(f"aepsl.stages.{command.__name__}")
 
 
 class _Job:
@@ -76,11 +75,13 @@ class _Job:
         self.paths = [path for name, mark in writes.items() for path in mark.paths(options[name])]
         files = {name: self._files(options[name]) for name in self._reads}
         self.settled = all(path.is_file() for paths in files.values() for path in paths)
+        self.device = _device(options)
+        aside |= {"device"}
         self.about: dict[str, Any] = {
             "command": command.__name__,
             "code": code,
-            "libraries": list(_versions()),
-            "settings": {n: _plain(n, v) for n, v in options.items() if n not in aside},
+            "machine": numerics(self.device),
+            "settings": {n: _plain(v) for n, v in options.items() if n not in aside},
             "reads": {
                 name: [digest_of(path) for path in paths] if self.settled else []
                 for name, paths in files.items()
@@ -120,8 +121,12 @@ def kept(command: Callable[..., None], *, whole: bool = True) -> Callable[..., N
     def run(
         *, code: str | None, cache: Path | None, cache_gb: float | None, **options: Any
     ) -> None:
-        passed: dict[str, Any] = {"code": code or ""} if "code" in parameters else {}
-        job = _Job(command, code, options) if cache and code else None
+        there = _code_of(command) if code else ""
+        passed: dict[str, Any] = {"code": there} if "code" in parameters else {}
+        if there != (code or ""):
+            log.warning("the code is not what was planned: it was changed since Snakemake started")
+            cache = None
+        job = _Job(command, there, options) if cache and there else None
         if not job or not job.settled or not cache:
             command(**options, **passed)
             return
@@ -135,11 +140,18 @@ def kept(command: Callable[..., None], *, whole: bool = True) -> Callable[..., N
             passed[EARLIER] = store.kin(job.family)
         started = time.monotonic()
         command(**options, **passed)
-        if not whole:
-            key = key_of(job.about | {"wrote": [digest_of(path) for path in job.paths]})
         seconds = time.monotonic() - started
-        family = job.family if EARLIER in parameters else None
-        store.keep(key, job.paths, about=job.about, seconds=seconds, family=family)
+        if "device" in options and _computed_on() - {job.device}:
+            log.info("not kept: it was not computed on %s", job.device)
+            return
+        if _code_of(command) != there:
+            log.warning("not kept: the code was changed meanwhile")
+            return
+        with finishing():
+            if not whole:
+                key = key_of(job.about | {"wrote": [digest_of(path) for path in job.paths]})
+            family = job.family if EARLIER in parameters else None
+            store.keep(key, job.paths, about=job.about, seconds=seconds, family=family)
 
     more = {"code": Code, "cache": CacheFolder, "cache_gb": CacheGb}
     with_options(run, command, more, without=EARLIER)

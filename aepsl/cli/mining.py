@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from aepsl.cli.gpus import on_gpu
 from aepsl.cli.job import job
 from aepsl.cli.kept import kept
 from aepsl.cli.markers import Aside, Reads, Share, Writes
@@ -31,6 +32,7 @@ from aepsl.cli.options import (
     Shards,
     Step,
     Threads,
+    TrainingGpus,
     TruthFile,
     Weights,
     Work,
@@ -66,8 +68,8 @@ def index_images(
     root: Root,
     output: Output,
     labels_csv: Annotated[
-        Paths | None,
-        typer.Option(parser=parse_paths, help="Labels; else Annotations/*.xml."),
+        Path | None,
+        typer.Option(help="Labels; else Annotations/*.xml."),
         Aside(),
     ] = None,
     threads: Processes = 1,
@@ -78,7 +80,7 @@ def index_images(
         config,
         part=part,
         root=root,
-        labels_csv=one(labels_csv),
+        labels_csv=labels_csv,
         output=output,
         threads=threads,
         earlier=earlier,
@@ -95,14 +97,15 @@ def index_truth(config: Settings, dataset: DatasetFile, root: Root, output: Outp
 @commands.command()
 @job
 @kept
+@on_gpu
 def detect_saliency(
     config: Settings,
     dataset: DatasetFile,
     root: Root,
     output: OutputShard,
     source: Annotated[
-        Paths | None,
-        typer.Option(parser=parse_paths, help="Folder of maps, or the network."),
+        Path | None,
+        typer.Option(help="Folder of maps, or the network."),
         Reads(),
     ] = None,
     shard: Shard = 0,
@@ -116,7 +119,7 @@ def detect_saliency(
         config,
         dataset=dataset,
         root=root,
-        source=one(source),
+        source=source,
         output=output,
         shard=shard,
         shards=shards,
@@ -136,6 +139,7 @@ def start_mining(output: Output) -> None:
 @commands.command()
 @job
 @kept
+@on_gpu
 def train_classifier(
     config: Settings,
     dataset: DatasetFile,
@@ -148,20 +152,22 @@ def train_classifier(
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = 0,
+    training_gpus: TrainingGpus = 1,
     code: str = "",
     work: Work = None,
 ) -> None:
     """Train the classifier of one erasing step."""
-    stage("train_classifier").run(
-        config,
+    stage("_together").run(
+        "aepsl.stages.train_classifier",
+        config=config,
         dataset=dataset,
         root=root,
         regions=regions,
         step=step,
         output=output,
         curve=curve,
-        machine=machine_of(device, threads, workers),
-        weights=one(weights),
+        machine=machine_of(device, threads, workers, training_gpus),
+        weights=weights,
         code=code,
         work=work,
     )
@@ -170,6 +176,7 @@ def train_classifier(
 @commands.command()
 @job
 @kept
+@on_gpu
 def extract_cams(
     config: Settings,
     dataset: DatasetFile,

@@ -19,8 +19,8 @@ class Paths(list[Path]):
 
 
 def parse_paths(text: str) -> Paths:
-    """Return the paths in ``text``."""
-    return Paths(Path(part) for part in text.split())
+    """Return the paths in ``text``; a shard is named by its manifest, its data may be beside it."""
+    return Paths(Path(part) for part in text.split() if not part.endswith(".h5"))
 
 
 def parse_slice(text: str) -> Slice:
@@ -42,9 +42,7 @@ DatasetFile = Annotated[
 ]
 TruthFile = Annotated[Path, typer.Option("--truth", help="Manifest of their true masks."), Reads()]
 Root = Annotated[Path, typer.Option(help="Folder of the dataset."), Aside()]
-Weights = Annotated[
-    Paths | None, typer.Option(parser=parse_paths, help="File of pretrained weights."), Reads()
-]
+Weights = Annotated[Path | None, typer.Option(help="File of pretrained weights."), Reads()]
 Output = Annotated[Path, typer.Option(help="File to write."), Writes()]
 OutputFolder = Annotated[Path, typer.Option("--output", help="Folder to write."), Writes()]
 OutputShard = Annotated[
@@ -60,6 +58,9 @@ Processes = Annotated[int, typer.Option("--threads", min=1, help="Processes."), 
 Workers = Annotated[int, typer.Option(min=0, help="Loader processes."), Aside()]
 Work = Annotated[
     Path | None, typer.Option(help="Folder for what a stopped training needs to go on."), Aside()
+]
+TrainingGpus = Annotated[
+    int, typer.Option(min=1, help="GPUs of a training, a process each; without any, processes.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Regions = Annotated[
@@ -97,7 +98,7 @@ def stage(module: str) -> Any:
     return import_module(f"aepsl.stages.{module}")
 
 
-def machine_of(device: str, threads: int, workers: int = 0) -> Any:
+def machine_of(device: str, threads: int, workers: int = 0, processes: int = 1) -> Any:
     """Return how a stage with a network is run."""
     training, networks = stage("_training"), stage("_networks")
-    return training.Machine(networks.pick_device(device), threads, workers)
+    return training.Machine(networks.pick_device(device), threads, workers, processes)

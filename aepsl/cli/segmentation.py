@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aepsl.cli.gpus import on_gpu
 from aepsl.cli.job import job
 from aepsl.cli.kept import kept
 from aepsl.cli.markers import Share
@@ -26,11 +27,11 @@ from aepsl.cli.options import (
     Shard,
     Shards,
     Threads,
+    TrainingGpus,
     Weights,
     Work,
     Workers,
     machine_of,
-    one,
     stage,
 )
 
@@ -40,6 +41,7 @@ commands = typer.Typer()
 @commands.command()
 @job
 @kept
+@on_gpu
 def train_segmentation(
     config: Settings,
     dataset: DatasetFile,
@@ -51,19 +53,21 @@ def train_segmentation(
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = 0,
+    training_gpus: TrainingGpus = 1,
     code: str = "",
     work: Work = None,
 ) -> None:
     """Train the segmentation network."""
-    stage("train_segmentation").run(
-        config,
+    stage("_together").run(
+        "aepsl.stages.train_segmentation",
+        config=config,
         dataset=dataset,
         root=root,
         labels=labels,
         output=output,
         curve=curve,
-        machine=machine_of(device, threads, workers),
-        weights=one(weights),
+        machine=machine_of(device, threads, workers, training_gpus),
+        weights=weights,
         code=code,
         work=work,
     )
@@ -72,6 +76,7 @@ def train_segmentation(
 @commands.command()
 @job
 @kept
+@on_gpu
 def predict(
     config: Settings,
     dataset: DatasetFile,
@@ -103,6 +108,7 @@ def predict(
 @commands.command()
 @job
 @kept
+@on_gpu
 def relabel(
     config: Settings,
     dataset: DatasetFile,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -30,7 +30,12 @@ class Report(Section):
 class Runtime(Section):
     """How the work is done; of these only the number of shards makes anything run again."""
 
-    shards: int = knob(1, "Parts of each per-image stage.", unit="jobs", source="-", ge=1)
+    shards: Literal["auto"] | Annotated[int, Field(ge=1)] = knob(
+        "auto",
+        "Parts of each per-image stage; auto: one for 1,000 images, 200 at most.",
+        unit="jobs",
+        source="docs/scale.md",
+    )
     threads: int = knob(
         2,
         "Threads of a training; another number adds in another order, so last bits differ.",
@@ -46,9 +51,16 @@ class Runtime(Section):
         ge=1,
     )
     workers: int = knob(0, "Loader processes of a training.", unit="processes", source="-", ge=0)
+    training_gpus: int = knob(
+        1,
+        "GPUs of a training, of one node, a process each; other sums, so last bits differ.",
+        unit="GPUs",
+        source="-",
+        ge=1,
+    )
     device: str = knob(
         "auto",
-        "cpu, cuda, or auto: a GPU if the machine that plans the jobs has one; on a cluster: cuda.",
+        "cpu, cuda, or auto: a GPU where there is one. On a cluster all but cpu ask for GPUs.",
         unit="-",
         source="-",
     )

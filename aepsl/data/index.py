@@ -83,11 +83,11 @@ def limit(
     return kept
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, read: Callable[[Path], object]) -> str:
     try:
         return digest_of(path)
     except OSError:
-        read_image(path)  # says what is wrong with it
+        read(path)  # says what is wrong with it
         raise
 
 
@@ -104,7 +104,7 @@ def _read(
 ) -> _Read:
     """Describe one photograph; it is decoded unless it is among the ``earlier`` ones."""
     try:
-        sha256 = _digest(path)
+        sha256 = _digest(path, read_image)
         entry = earlier.get(sha256) or _described(path, sha256)
     except AepslError as error:
         return _Read(None, list(error.problems))
@@ -193,7 +193,8 @@ def index_truth(
         if not path.is_file():
             continue
         try:
-            mask = read_mask(path)
+            sha256 = _digest(path, read_mask)
+            mask = read_mask(path, sha256=sha256)
         except AepslError as error:
             problems += error.problems
             continue
@@ -206,7 +207,7 @@ def index_truth(
             what = f"holds {strange[0]}, which is none of {len(class_names)} classes"
             problems.append(Problem(str(path), what, "replace the mask, or set data.class_names"))
         relative = path.relative_to(root).as_posix()
-        masks.append(MaskEntry(image.id, relative, height, width, digest_of(path)))
+        masks.append(MaskEntry(image.id, relative, height, width, sha256))
     if problems:
         raise AepslError(problems, f"{root}: {len(problems)} problem(s) with true masks:")
     values = tuple(1 + class_names.index(name) for name in images.class_names)

@@ -114,25 +114,33 @@ def _start_worker(number: int) -> None:
 
 
 def epoch_batches(
-    images: TrainingImages, *, batch_size: int, epoch: int, workers: int, start: int = 0
-) -> Iterator[Mapping[str, Tensor]]:
-    """Yield the batches of one epoch: ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``.
+    images: TrainingImages,
+    *,
+    batch_size: int,
+    epoch: int,
+    workers: int,
+    start: int = 0,
+    share: Callable[[Sequence[int]], Sequence[int]] = lambda batch: batch,
+) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    """Yield the size of each batch of an epoch, and the ``share`` of it that is loaded here.
 
-    The first ``start`` of them are left out, and never loaded.
+    It holds ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``. The first ``start`` batches
+    are left out, and never loaded.
 
     Raises:
         AepslError: if a photograph or mask cannot be read, or is not what was indexed.
     """
     batches = shuffled_batches(len(images), batch_size=batch_size, seed=images.seed, epoch=epoch)
+    batches = batches[start:]
     loader = DataLoader(
         _Careful(images),
-        batch_sampler=[[(epoch, number) for number in batch] for batch in batches[start:]],
+        batch_sampler=[[(epoch, number) for number in share(batch)] for batch in batches],
         num_workers=workers,
         worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(0),
         collate_fn=_collated,
     )
-    for batch in loader:
+    for numbers, batch in zip(batches, loader, strict=True):
         if isinstance(batch, FAULTS):
             raise batch
-        yield batch
+        yield len(numbers), batch

@@ -50,13 +50,18 @@ def _shown(image_id: str) -> str:
     return repr(image_id[:80])[1:-1]
 
 
+def split_file(root: Path, split: str) -> Path:
+    """Return the list of the images of a split."""
+    return root / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
 def read_split(root: Path, split: str) -> list[str]:
     """Return the image ids of one split, in the file's order.
 
     Raises:
         AepslError: listing an absent or empty file, ids listed twice and ids that are paths.
     """
-    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    path = split_file(root, split)
     if not path.is_file():
         raise AepslError.of(path, "the split is not there", "one image id a line, no suffix")
     try:

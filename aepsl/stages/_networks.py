@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aepsl.config.networks import Networks
+from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.networks.heads import (
     BACKBONES,
@@ -36,6 +38,10 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        if name == "cpu" and given not in ("", "-1", "NoDevFiles"):
+            what = "GPU %s was given, but torch %s sees none: this goes on on the CPU"
+            log.warning(what, given, torch.__version__)
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise AepslError.of("runtime.device", f"{name}, but no GPU is seen", "use cpu or auto")
     try:

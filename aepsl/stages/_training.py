@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from aepsl.stores.atomic import write_text
 from aepsl.stores.dataset import ImageManifest
 from aepsl.stores.models import save_model
 from aepsl.stores.work import WorkFolder
-from aepsl.training.engine import LossOf, SgdOptions, sgd, train_one_epoch
+from aepsl.training.engine import Batch, LossOf, Progress, SgdOptions, sgd, train_one_epoch
 from aepsl.training.schedules import Schedule
+from aepsl.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Machine:
     device: torch.device
     threads: int
     workers: int
+    processes: int = 1
+    """That train one model together, each on a GPU of its own if there are any."""
 
 
 def augmentation_of(train: Training, dataset: ImageManifest) -> Augmentation:
@@ -52,6 +55,36 @@ def steps_per_epoch(images: Sequence[Any], train: Training) -> int:
     return len(shuffled_batches(len(images), batch_size=train.batch_size, seed=0, epoch=0))
 
 
+def _optimizer(
+    model: nn.Module, new_layers: Iterable[nn.Module], train: Training
+) -> torch.optim.SGD:
+    rates = (train.learning_rate, train.new_layers_factor)
+    return sgd(model, new_layers, SgdOptions(*rates, train.momentum, train.weight_decay))
+
+
+def _batches(
+    images: TrainingImages,
+    progress: Progress,
+    *,
+    train: Training,
+    machine: Machine,
+    team: Team,
+    what: str,
+) -> Iterator[Batch]:
+    """Yield what is left of an epoch, each batch when the team knows how large it is."""
+    batches = epoch_batches(
+        images,
+        batch_size=train.batch_size,
+        epoch=progress.epoch,
+        workers=machine.workers,
+        start=progress.step,
+        share=team.share,
+    )
+    left = steps_per_epoch(images.images, train) - progress.step
+    for team.total, batch in tracked(batches, total=left, what=what):
+        yield batch
+
+
 def fit(
     model: nn.Module,
     new_layers: Iterable[nn.Module],
@@ -63,39 +96,34 @@ def fit(
     machine: Machine,
     what: str,
     work: WorkFolder | None = None,
+    team: Team | None = None,
 ) -> list[dict[str, float]]:
     """Train ``model`` in place; return one row an epoch: its losses and its learning rate.
 
     ``loss_at`` gives the loss of an epoch, counted from 0. With a work folder it goes on where an
-    earlier process was, and comes to the same model, to the last bit.
+    earlier process was, and comes to the same model, to the last bit. Each process of a ``team``
+    calls it.
 
     Raises:
         AepslError: if the loss is no longer a number.
         Stopped: if the process was asked to stop; what is done is saved.
     """
+    team = team or Team()
     torch.set_num_threads(machine.threads)
     model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    options = SgdOptions(
-        train.learning_rate, train.new_layers_factor, train.momentum, train.weight_decay
-    )
     steps = steps_per_epoch(images.images, train)
     with stop_requests() as request:
-        checkpoints = Checkpoints(work, request, model, sgd(model, new_layers, options), what=what)
+        optimizer = _optimizer(model, new_layers, train)
+        checkpoints = Checkpoints(work, request, model, optimizer, what=what, leads=team.leads)
         progress = checkpoints.take_up()
+        together = team.join(model, machine.device)
         while progress.epoch < train.epochs:
             epoch = progress.epoch
-            batches = epoch_batches(
-                images,
-                batch_size=train.batch_size,
-                epoch=epoch,
-                workers=machine.workers,
-                start=progress.step,
-            )
             title = f"{what}, epoch {epoch + 1} of {train.epochs}"
             try:
                 row = train_one_epoch(
-                    model,
-                    tracked(batches, total=steps - progress.step, what=title),
+                    together,
+                    _batches(images, progress, train=train, machine=machine, team=team, what=title),
                     loss_at(epoch),
                     optimizer=checkpoints.optimizer,
                     schedule=lambda step, done=epoch * steps: schedule(done + step),  # type: ignore[misc]
@@ -104,6 +132,7 @@ def fit(
                     precision=train.precision,
                     seed=images.seed,
                     after_step=lambda: checkpoints.after_step(progress),
+                    team=team,
                 )
             except FloatingPointError as error:
                 raise AepslError.of(what, str(error), "lower the learning_rate") from None

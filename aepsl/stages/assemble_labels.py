@@ -9,7 +9,7 @@ from aepsl.config.labels import Labels
 from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.labels.assemble import assemble_label, background_threshold
-from aepsl.stores.dataset import read_images, shard_of
+from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -27,10 +27,10 @@ def run(
 
     Without ``saliency``, what is not mined is background.
     """
-    manifest = read_images(dataset, root=Path())
-    images = shard_of(manifest.images, shard=shard, shards=shards)
-    mined = Store(regions, kind="regions")
-    maps = Store(saliency, kind="saliency") if saliency else None
+    manifest = read_images(dataset, root=Path(), shard=shard, shards=shards)
+    images = manifest.images
+    mined = Store(regions, kind="regions", whole=False)
+    maps = Store(saliency, kind="saliency", whole=False) if saliency else None
     settings = config.section("labels", Labels)
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:

@@ -10,7 +10,7 @@ import numpy as np
 from aepsl.config.sections import Slice
 from aepsl.console import log
 from aepsl.mining.erase import delta_for_area, mined_share
-from aepsl.stores.atomic import write_json
+from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.records import Store
 
 
@@ -24,4 +24,4 @@ def run(config: Slice, *, cams: Sequence[Path], output: Path) -> None:
     delta = delta_for_area(heatmaps, rule=rule, area=area)
     reached = mined_share(heatmaps, rule=rule, delta=delta)
     log.info("%s: delta %.4f mines %.4f of the pixels, %.4f wanted", rule, delta, reached, area)
-    write_json(output, {"rule": rule, "delta": delta, "area": reached})
+    write_manifest_json(output, {"rule": rule, "delta": delta, "area": reached})

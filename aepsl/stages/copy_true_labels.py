@@ -7,7 +7,7 @@ from pathlib import Path
 from aepsl.console import tracked
 from aepsl.errors import AepslError
 from aepsl.stages._truth import true_mask
-from aepsl.stores.dataset import read_images, read_truth, shard_of
+from aepsl.stores.dataset import read_images, read_truth
 from aepsl.stores.records import Record, writing_shard
 
 
@@ -17,9 +17,10 @@ def run(*, dataset: Path, truth: Path, root: Path, output: Path, shard: int, sha
     Raises:
         AepslError: if an image has none.
     """
-    manifest, true = read_images(dataset, root=root), read_truth(truth, root=root)
+    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    images = manifest.images
+    true = read_truth(truth, root=root)
     masks = {mask.id: mask for mask in true.masks}
-    images = shard_of(manifest.images, shard=shard, shards=shards)
     facts = {"class_names": list(manifest.class_names), "source": "truth"}
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
         for image in tracked(images, total=len(images), what="true labels"):

@@ -19,7 +19,7 @@ from aepsl.errors import AepslError
 from aepsl.saliency.network import DetectorOptions, SaliencyNetwork
 from aepsl.saliency.robust_background import robust_background_saliency
 from aepsl.stages._parallel import mapped
-from aepsl.stores.dataset import ImageEntry, read_images, shard_of
+from aepsl.stores.dataset import ImageEntry, read_images
 from aepsl.stores.records import Record, writing_shard
 from aepsl.stores.reuse import Earlier, add_all
 
@@ -119,8 +119,8 @@ def run(
         AepslError: if a map is absent, or the network cannot be read.
     """
     settings = config.section("saliency", Saliency)
-    manifest = read_images(dataset, root=root)
-    images = shard_of(manifest.images, shard=shard, shards=shards)
+    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    images = manifest.images
     facts = {"config": config.canonical()}
     make = partial(_records, settings=settings, source=source, threads=threads, device=device)
     with writing_shard(output, kind="saliency", facts=facts, shard=shard, shards=shards) as writer:

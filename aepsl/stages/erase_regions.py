@@ -11,8 +11,8 @@ from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.mining.erase import mine_region, unite
 from aepsl.mining.grid import upsample_to_image
-from aepsl.stores.atomic import read_json
-from aepsl.stores.dataset import read_images, shard_of
+from aepsl.stores.atomic import read_manifest_json
+from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -32,10 +32,13 @@ def run(
 
     Delta is the one in ``calibrated``, if there is such a file.
     """
-    delta = read_json(calibrated)["delta"] if calibrated else config["mining.delta"]
-    manifest = read_images(dataset, root=Path())
-    images = shard_of(manifest.images, shard=shard, shards=shards)
-    cam_store, earlier = Store(cams, kind="cams"), Store(regions, kind="regions")
+    delta = float(read_manifest_json(calibrated)["delta"]) if calibrated else config["mining.delta"]
+    manifest = read_images(dataset, root=Path(), shard=shard, shards=shards)
+    images = manifest.images
+    cam_store, earlier = (
+        Store(cams, kind="cams", whole=False),
+        Store(regions, kind="regions", whole=False),
+    )
     stride = float(cam_store.facts()["stride"])
     facts = {"class_names": list(manifest.class_names), "step": step, "config": config.canonical()}
     with writing_shard(output, kind="regions", facts=facts, shard=shard, shards=shards) as writer:

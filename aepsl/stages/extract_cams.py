@@ -23,7 +23,7 @@ from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stages.train_classifier import EraseMined
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import read_images, shard_of
+from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -79,10 +79,10 @@ def run(
     """
     mining = config.section("mining", Mining)
     torch.set_num_threads(machine.threads)
-    manifest = read_images(dataset, root=root)
+    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
     network, _ = restore(Classifier, model, device=machine.device)
-    paint = EraseMined(Store(regions, kind="regions"), manifest.mean_pixel)
-    images = shard_of(manifest.images, shard=shard, shards=shards)
+    paint = EraseMined(Store(regions, kind="regions", whole=False), manifest.mean_pixel)
+    images = manifest.images
     store_facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),

@@ -22,7 +22,11 @@ from aepsl.stores.atomic import digest_of, write_manifest_json
 from aepsl.stores.checksums import files_in
 
 MARK = "generated.txt"
+SAID = "Made by aepsl generate-scenes, which may replace what lies here.\n"
 """Says that a folder's content may be replaced."""
+
+OURS = ("JPEGImages", "SegmentationClass", "ImageSets", "labels.csv", MARK)
+"""What is in the folder, beside the digest of it all."""
 
 
 def _write(
@@ -37,15 +41,17 @@ def _write(
     return split, image_id, " ".join(scene.labels)
 
 
-def _empty(root: Path) -> None:
+def _empty(root: Path, output: Path) -> None:
     """Remove what an interrupted run left, and nothing else."""
-    if root.exists() and any(root.iterdir()):
-        if not (root / MARK).is_file():
+    names = {path.name.partition(".tmp.")[0] for path in root.iterdir()} if root.exists() else set()
+    if names:
+        mark = root / MARK
+        if names - {*OURS, output.name} or not mark.is_file() or mark.read_text() != SAID:
             hint = "give --output a folder of its own: it is emptied"
             raise AepslError.of(root, "holds other things than generated scenes", hint)
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)
-    (root / MARK).write_text("Made by aepsl generate-scenes, which may replace what lies here.\n")
+    (root / MARK).write_text(SAID)
 
 
 def run(config: Slice, *, output: Path, threads: int) -> None:
@@ -62,7 +68,7 @@ def run(config: Slice, *, output: Path, threads: int) -> None:
     splits = {"train": scenes.train_images, "val": scenes.val_images}
     jobs = [(split, number) for split, count in splits.items() for number in range(count)]
     root = output.parent
-    _empty(root)
+    _empty(root, output)
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     work = partial(_write, seed=scenes.seed, options=options, output=root)

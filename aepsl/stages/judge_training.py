@@ -10,7 +10,7 @@ from aepsl.config.sections import Slice
 from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.mining.success import training_succeeds, uninformed_loss
-from aepsl.stores.atomic import write_json
+from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.dataset import read_images
 
 
@@ -38,4 +38,4 @@ def run(config: Slice, *, dataset: Path, curve: Path, step: int, output: Path) -
         hint = "train longer or faster (mining.train), or allow more (mining.success)"
         raise AepslError.of(str(curve), f"the first classifier fails: {verdict.reason}", hint)
     facts = {"step": step, "loss": loss, "recall": recall, "uninformed_loss": uninformed}
-    write_json(output, verdict._asdict() | facts)
+    write_manifest_json(output, verdict._asdict() | facts)

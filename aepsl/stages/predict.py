@@ -17,7 +17,7 @@ from aepsl.segmentation.inference import decide, full_probabilities, grid_scores
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import ImageEntry, read_images, shard_of
+from aepsl.stores.dataset import ImageEntry, read_images
 from aepsl.stores.records import Record, writing_shard
 from aepsl.stores.reuse import Earlier, add_all
 
@@ -68,8 +68,8 @@ def run(
     Records in ``earlier``, the manifests of stores that were made alike, are taken from there.
     """
     torch.set_num_threads(machine.threads)
-    manifest = read_images(dataset, root=root)
-    images = shard_of(_asked_for(manifest.images, limit), shard=shard, shards=shards)
+    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    images = _asked_for(manifest.images, limit)
     network, _ = restore(SegmentationNetwork, model, device=machine.device)
     facts = {
         "class_names": list(manifest.class_names),

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from aepsl.config.sections import Slice
@@ -15,7 +16,7 @@ from aepsl.segmentation.crf import CrfOptions, refine
 from aepsl.segmentation.inference import full_probabilities
 from aepsl.stages._crf import crf_options
 from aepsl.stages._parallel import mapped
-from aepsl.stores.dataset import ImageEntry, read_images, shard_of
+from aepsl.stores.dataset import ImageEntry, read_images
 from aepsl.stores.records import Record, Store, writing_shard
 from aepsl.stores.reuse import Earlier, add_all, source_of
 
@@ -60,9 +61,11 @@ def run(
     Raises:
         AepslError: if pydensecrf is not installed.
     """
+    torch.set_num_threads(1)  # as in each of its processes: another number, other last bits
     options = crf_options(config)
-    manifest, scores = read_images(dataset, root=root), Store(predictions, kind="predictions")
-    images = shard_of(manifest.images, shard=shard, shards=shards)
+    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    scores = Store(predictions, kind="predictions", whole=False)
+    images = manifest.images
     stride = str(scores.facts().get("stride"))
     sources = [source_of(image.sha256, scores.digest(image.id), stride) for image in images]
     make = partial(_records, scores=scores, options=options, threads=threads)

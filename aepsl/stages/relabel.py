@@ -18,7 +18,7 @@ from aepsl.stages._crf import crf_options
 from aepsl.stages._networks import as_batch, restore
 from aepsl.stages._training import Machine
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import read_images, shard_of
+from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Record, writing_shard
 
 
@@ -52,8 +52,8 @@ def run(
     crf = crf_options(config) if config["segmentation.relabel_crf"] else None
     scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
     torch.set_num_threads(machine.threads)
-    manifest = read_images(dataset, root=root)
-    images = shard_of(manifest.images, shard=shard, shards=shards)
+    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    images = manifest.images
     network, _ = restore(SegmentationNetwork, model, device=machine.device)
     facts = {
         "class_names": list(manifest.class_names),

@@ -20,7 +20,7 @@ from aepsl.report import figures
 from aepsl.report.page import render
 from aepsl.stages._truth import true_mask
 from aepsl.stages.summarise import class_mean, describe
-from aepsl.stores.atomic import read_json, write_text
+from aepsl.stores.atomic import read_json, read_manifest_json, write_text
 from aepsl.stores.dataset import (
     ImageEntry,
     ImageManifest,
@@ -199,7 +199,7 @@ def run(
         "train_split": manifest.split,
         "eval_split": judged.split,
         "class_names": manifest.class_names,
-        "verdicts": [read_json(path) for path in verdicts],
+        "verdicts": [read_manifest_json(path) for path in verdicts],
         "scores": rows,
         "iou_names": iou_names,
         "curves": ["classifier.png", "segmentation.png"],

@@ -27,7 +27,7 @@ from aepsl.evaluation.saliency import max_f, saliency_counts
 from aepsl.labels.assemble import BACKGROUND, region_mask
 from aepsl.masks import BACKGROUND_NAME, IGNORED
 from aepsl.stages._truth import true_mask
-from aepsl.stores.atomic import write_json
+from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.dataset import TruthManifest, read_truth
 from aepsl.stores.records import Record, Store
 
@@ -138,4 +138,4 @@ def run(
         measures = _of_masks(true, records, target=target, settings=settings)
     about = {"target": target, "variant": variant, "step": step, "seed": seed}
     about |= {"split": true.split, "images": len(true.masks)}
-    write_json(output, about | measures)
+    write_manifest_json(output, about | measures)

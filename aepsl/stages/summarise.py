@@ -14,14 +14,14 @@ from rich.table import Table
 from aepsl.errors import AepslError
 from aepsl.masks import BACKGROUND_NAME
 from aepsl.report.plain import csv_cell
-from aepsl.stores.atomic import read_json, write_json, write_text
+from aepsl.stores.atomic import read_json, read_manifest_json, write_json, write_text
 
 FIELDS = ("target", "variant", "step", "split", "images", "seed", "miou")
 
 
 def run(scores: Sequence[Path], *, output: Path, table: Path) -> None:
     """Write ``output`` (JSON, a list) and ``table`` (CSV) from the single score files."""
-    rows = [read_json(path) for path in scores]
+    rows = [read_manifest_json(path) for path in scores]
     for row in rows:
         row.pop("confusion")
     text = io.StringIO()

@@ -13,7 +13,7 @@ from aepsl.report.figures import plot_spread
 from aepsl.report.plain import csv_cell
 from aepsl.report.tables import PLAIN, column_title, markdown
 from aepsl.stages.summarise import class_mean
-from aepsl.stores.atomic import read_json, replacing, write_text
+from aepsl.stores.atomic import read_manifest_json, replacing, write_text
 
 COLUMNS = (
     "row",
@@ -34,7 +34,7 @@ def _measures(path: Path) -> dict[str, Any]:
     """Return what a score file, or the last epoch of a training curve, says."""
     if path.suffix == ".csv":
         return dict(pd.read_csv(path).iloc[-1])
-    return dict(read_json(path))
+    return read_manifest_json(path)
 
 
 def _value(measures: Mapping[str, Any], measure: str) -> float:

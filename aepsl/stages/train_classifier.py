@@ -29,6 +29,7 @@ from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Store
 from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import step_decay
+from aepsl.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class EraseMined:
 
     def __call__(self, image_id: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return I_{i,t} from I_{i,1}."""
-        if image_id not in self.regions:
-            return image
+        if not len(self.regions):
+            return image  # before the first step nothing is mined
         mined = np.any(self.regions[image_id].arrays["union"], axis=0)
         return erase(image, mined, fill=self.fill)
 
@@ -64,6 +65,7 @@ def run(
     weights: Path | None = None,
     code: str = "",
     work: Path | None = None,
+    team: Team | None = None,
 ) -> None:
     """Train M_t on I_{.,t}; write it and its curve. What an earlier process did is taken up."""
     seed, train = int(config["seed"]), config.section("mining.train", ClassifierTraining)
@@ -76,7 +78,7 @@ def run(
     facts |= {"class_names": manifest.class_names, "step": step, "config": config.canonical()}
     depends_on = [code, step, manifest.digest()]
     inputs = [*regions, weights or Path(networks.weights)]
-    with work_folder(work, config=config, machine=machine, inputs=inputs, facts=depends_on) as kept:
+    with work_folder(work, config, machine, inputs, depends_on, team=team) as kept:
         rows = fit(
             model,
             model.new_layers(),
@@ -97,5 +99,7 @@ def run(
             machine=machine,
             what=f"classifier, step {step}",
             work=kept,
+            team=team,
         )
-        store(model, rows, output=output, curve_path=curve, facts=facts)
+        if team is None or team.leads:
+            store(model, rows, output=output, curve_path=curve, facts=facts)

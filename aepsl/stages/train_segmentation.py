@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ from aepsl.stores.dataset import read_images
 from aepsl.stores.records import Store
 from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import poly_decay
+from aepsl.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def run(
     weights: Path | None = None,
     code: str = "",
     work: Path | None = None,
+    team: Team | None = None,
 ) -> None:
     """Train the network that is kept; write it and its curve. Earlier work is taken up.
 
@@ -97,14 +100,12 @@ def run(
     images = manifest.images
     networks = config.section("networks", Networks)
     seed_torch(seed, "segmentation")
-    classes, head = len(manifest.class_names), settings.head
-    model, facts = build(
-        SegmentationNetwork, classes=classes, networks=networks, head=head, weights=weights
-    )
+    options: dict[str, Any] = {"networks": networks, "head": settings.head, "weights": weights}
+    model, facts = build(SegmentationNetwork, classes=len(manifest.class_names), **options)
     facts |= {"class_names": manifest.class_names, "config": config.canonical()}
     depends_on = [code, manifest.digest()]
     inputs = [*labels, weights or Path(networks.weights)]
-    with work_folder(work, config=config, machine=machine, inputs=inputs, facts=depends_on) as kept:
+    with work_folder(work, config, machine, inputs, depends_on, team=team) as kept:
         rows = fit(
             model,
             model.new_layers(),
@@ -126,5 +127,7 @@ def run(
             machine=machine,
             what="segmentation",
             work=kept,
+            team=team,
         )
-        store(model, rows, output=output, curve_path=curve, facts=facts)
+        if team is None or team.leads:
+            store(model, rows, output=output, curve_path=curve, facts=facts)

@@ -24,11 +24,22 @@ def _listed(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
     listed: dict[Path, str] = {}
     problems: list[Problem] = []
     for path in files_in(folder / CHECKSUMS):
+        if path.suffix == ".lock":
+            continue  # of a job that runs, or was killed
         try:
-            listed |= read_checksums(path)
+            found = read_checksums(path)
+            listed |= {_seen_from(folder, name): digest for name, digest in found.items()}
         except AepslError as error:
             problems += error.problems
     return listed, problems
+
+
+def _seen_from(folder: Path, name: Path) -> Path:
+    """Return a file that a job listed, as it is called where ``folder`` is the run's folder."""
+    parts = name.parts
+    if folder.name and len(parts) > 2 and parts[:2] == ("results", folder.resolve().name):
+        return folder.joinpath(*parts[2:])
+    return name
 
 
 def _changed(listed: Mapping[Path, str]) -> Iterator[Problem]:
@@ -76,7 +87,7 @@ def _stores(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
 
 
 def _photographs(folder: Path, root: Path) -> Iterator[Problem]:
-    for path in sorted(folder.glob("*_images/*/manifest.json")):
+    for path in sorted(folder.glob("*_images/*/manifest.jsonl")):
         images = read_images(path, root=root).images
         for image in tracked(images, total=len(images), what="photographs"):
             photograph = Path(image.path)

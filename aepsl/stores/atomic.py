@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -88,14 +88,15 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def _self_digest(value: Mapping[str, Any]) -> str:
+def self_digest(value: Mapping[str, Any]) -> str:
+    """Return the digest that a manifest holds of itself."""
     plain = {name: part for name, part in value.items() if name != "self_sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def write_manifest_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write ``value`` as JSON with a digest of itself, all or nothing."""
-    write_json(path, {**value, "self_sha256": _self_digest(value)})
+    write_json(path, {**value, "self_sha256": self_digest(value)})
 
 
 def read_manifest_json(path: Path) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def read_manifest_json(path: Path) -> dict[str, Any]:
     hint = "remove it and run its stage again"
     if not isinstance(value, dict) or "self_sha256" not in value:
         raise AepslError.of(path, "not a manifest of this version", hint)
-    if value.pop("self_sha256") != _self_digest(value):
+    if value.pop("self_sha256") != self_digest(value):
         raise AepslError.of(path, "was changed since it was written", hint)
     return value
 
@@ -122,10 +123,23 @@ def checked(path: Path, kind: type[T], value: Any) -> T:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as failure:
-        first = failure.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        what = f"not a manifest of this version ({place}: {first['msg']})"
-        raise AepslError.of(path, what, "remove it and run its stage again") from None
+        raise _strange(path, failure) from None
+
+
+def checked_lines(path: Path, kind: type[T], lines: Iterable[bytes]) -> list[T]:
+    """Return ``lines`` of JSON, read from ``path``, as dataclasses; see :func:`checked`."""
+    read = TypeAdapter(kind).validate_json
+    try:
+        return [read(line) for line in lines]
+    except ValidationError as failure:
+        raise _strange(path, failure) from None
+
+
+def _strange(path: Path, failure: ValidationError) -> AepslError:
+    first = failure.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "it"
+    what = f"not a manifest of this version ({place}: {first['msg']})"
+    return AepslError.of(path, what, "remove it and run its stage again")
 
 
 def digest_of(path: Path) -> str:

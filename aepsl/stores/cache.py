@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -49,6 +50,9 @@ ABOUT = "entry.json"
 FAMILIES = "families"
 GB = 10**9
 
+FORGOTTEN = 24 * 3600
+"""Seconds after which nobody is at work any more on what is half kept."""
+
 
 def key_of(about: Mapping[str, Any]) -> str:
     """Return the digest of what work was made from."""
@@ -84,12 +88,14 @@ class Cache:
             with ExitStack() as stack:
                 for path in paths:
                     temporary = stack.enter_context(replacing(path))
-                    shutil.copyfile(entry / path.name, temporary)
+                    _copy(entry / path.name, temporary)
                     if digest_of(temporary) != made.files[path.name]:
                         what = "was changed since it was written"
                         raise AepslError.of(entry / path.name, what, "nothing needs to be done")
         except FileNotFoundError:
-            return None  # removed meanwhile, to make room
+            if _is_there(entry):
+                _remove(entry)  # somebody cleaned up in it; else it was removed, to make room
+            return None
         except (AepslError, KeyError) as error:
             log.warning("The cache is not whole: %s\nThe work is done again.", error)
             _remove(entry)
@@ -121,6 +127,8 @@ class Cache:
         try:
             for orphan in orphans(entry):
                 _remove(orphan)
+            if entry.exists() and not _is_whole(entry):
+                _remove(entry)
             temporary.mkdir(parents=True)
             for path in paths:
                 shutil.copyfile(path, temporary / path.name)
@@ -152,7 +160,7 @@ class Cache:
                     member.unlink(missing_ok=True)
                     continue
                 kept = member.stat().st_mtime
-                found += [(kept, p) for p in entry.glob("*.json") if p.name != ABOUT]
+                found += [(kept, p) for p in entry.glob("*.json*") if p.name != ABOUT]
         return [manifest for _, manifest in sorted(found, reverse=True)]
 
     def _entries(self) -> Iterator[tuple[float, int, Path]]:
@@ -162,7 +170,15 @@ class Cache:
                 size = sum(file.stat().st_size for file in about.parent.iterdir())
                 yield about.stat().st_mtime, size, about.parent
 
+    def _sweep(self) -> None:
+        """Remove what jobs left that were killed while they kept something."""
+        for left in self._folder.glob("??/*.tmp.*"):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > FORGOTTEN:
+                    shutil.rmtree(left, ignore_errors=True)
+
     def _make_room(self) -> None:
+        self._sweep()
         if self._limit is None:
             return
         entries = sorted(self._entries())
@@ -179,6 +195,27 @@ def _is_there(entry: Path) -> bool:
         return (entry / ABOUT).is_file()
     except OSError:
         return False  # a folder that cannot be read holds nothing
+
+
+def _is_whole(entry: Path) -> bool:
+    """Return whether all files of an entry are there, whatever is in them."""
+    try:
+        made = checked(entry / ABOUT, Made, read_manifest_json(entry / ABOUT))
+        return all((entry / name).is_file() for name in made.files)
+    except (AepslError, OSError):
+        return False
+
+
+def _copy(kept: Path, path: Path) -> None:
+    """Copy a file out of an entry; that it cannot be read is the entry's fault."""
+    try:
+        with kept.open("rb") as source:
+            source.read(1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise AepslError.of(kept, f"cannot be read ({error})", "nothing needs to be done") from None
+    shutil.copyfile(kept, path)
 
 
 def _remove(entry: Path) -> None:

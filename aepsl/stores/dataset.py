@@ -1,6 +1,7 @@
 """Manifests of a dataset: the photographs of one split with their labels; its true masks, apart.
 
-Paths are relative to the dataset's folder, so that it may be moved.
+An entry a line, so that a job reads those of its shard. Paths are relative to the dataset's folder,
+so that it may be moved.
 """
 
 from __future__ import annotations
@@ -8,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import checked, read_manifest_json, write_manifest_json
+from aepsl.stores.atomic import checked, checked_lines
+from aepsl.stores.tables import read_table, write_table
 
-SCHEMA = 3
-
-T = TypeVar("T")
+SCHEMA = 4
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ class ImageManifest:
 
     def digest(self) -> str:
         """Return a digest of what they show, wherever the files lie."""
-        about = asdict(replace(self, images=tuple(replace(i, path="") for i in self.images)))
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([self.class_names, self.mean_pixel]).encode())
+        for image in self.images:
+            digest.update(json.dumps([image.id, image.sha256, image.labels]).encode())
+        return digest.hexdigest()
 
     def label_numbers(self, image: ImageEntry) -> list[int]:
         """Return the numbers of the image's classes, from 0, ascending."""
@@ -91,39 +94,40 @@ class TruthManifest:
 M = TypeVar("M", ImageManifest, TruthManifest)
 
 
-def shard_of(images: Sequence[T], *, shard: int, shards: int) -> Sequence[T]:
-    """Return part ``shard`` of ``shards``: contiguous, sizes differ by one at most."""
-    bounds = [len(images) * part // shards for part in (shard, shard + 1)]
-    return images[bounds[0] : bounds[1]]
+ENTRIES: dict[type[Any], tuple[str, type[Any]]] = {
+    ImageManifest: ("images", ImageEntry),
+    TruthManifest: ("masks", MaskEntry),
+}
+"""Of each manifest, what its entries are called, and what they are."""
 
 
 def write_manifest(path: Path, manifest: ImageManifest | TruthManifest) -> None:
-    """Write a manifest as JSON, all or nothing."""
-    about = {"schema": SCHEMA, "kind": type(manifest).__name__}
-    write_manifest_json(path, about | asdict(manifest))
+    """Write a manifest, all or nothing."""
+    name, entry = ENTRIES[type(manifest)]
+    about = {"schema": SCHEMA, "kind": type(manifest).__name__, **vars(manifest)}
+    entries = about.pop(name)
+    write_table(path, about, map(TypeAdapter(entry).dump_json, entries))
 
 
-def _read(path: Path, kind: type[M]) -> M:
-    content = read_manifest_json(path)
-    if (content.pop("schema", None), content.pop("kind", None)) != (SCHEMA, kind.__name__):
+def _read(path: Path, kind: type[M], *, root: Path, shard: int = 0, shards: int = 1) -> M:
+    about, lines = read_table(path, shard=shard, shards=shards)
+    if (about.pop("schema", None), about.pop("kind", None)) != (SCHEMA, kind.__name__):
         what = f"not a {kind.__name__} of this version"
         raise AepslError.of(path, what, "remove it and run its stage again")
-    return checked(path, kind, content)
+    name, entry = ENTRIES[kind]
+    entries = [replace(e, path=str(root / e.path)) for e in checked_lines(path, entry, lines)]
+    return checked(path, kind, {**about, name: entries})
 
 
-def read_images(path: Path, *, root: Path) -> ImageManifest:
-    """Return the photographs in a manifest, their paths in the dataset's folder ``root``.
+def read_images(path: Path, *, root: Path, shard: int = 0, shards: int = 1) -> ImageManifest:
+    """Return the photographs of one shard in a manifest, their paths in the dataset's ``root``.
 
     Raises:
         AepslError: if it is absent, changed, or of another version.
     """
-    manifest = _read(path, ImageManifest)
-    images = tuple(replace(image, path=str(root / image.path)) for image in manifest.images)
-    return replace(manifest, images=images)
+    return _read(path, ImageManifest, root=root, shard=shard, shards=shards)
 
 
 def read_truth(path: Path, *, root: Path) -> TruthManifest:
     """Return the masks in a manifest; see :func:`read_images`."""
-    manifest = _read(path, TruthManifest)
-    masks = tuple(replace(mask, path=str(root / mask.path)) for mask in manifest.masks)
-    return replace(manifest, masks=masks)
+    return _read(path, TruthManifest, root=root)

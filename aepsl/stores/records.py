@@ -152,7 +152,7 @@ class Store:
         Args:
             manifests: of its shards.
             kind: what the records are; None takes any.
-            whole: whether these are to be all its shards.
+            whole: whether these are to be all its shards; a job on one shard reads but that.
 
         Raises:
             AepslError: if a part is absent, changed since it was written, of another version,
@@ -212,6 +212,11 @@ class Store:
         for name, value in sorted(record.facts.items()):
             found.update(f"{name} {np.asarray(value).tolist()!r}".encode())
         return found.hexdigest()
+
+    def hold(self) -> None:
+        """Open all its shards now."""
+        for path, _ in self._place.values():
+            self._file(path)
 
     def _group(self, image_id: str) -> h5py.Group:
         if image_id not in self._place:

@@ -6,7 +6,7 @@ When ten photographs are added to ten thousand, ten thousand records are copied 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -42,28 +42,43 @@ class Earlier:
     """The records of shards that were made alike; see :meth:`aepsl.stores.cache.Cache.kin`."""
 
     def __init__(self, manifests: Iterable[Path] = ()) -> None:
-        """Know the records of these shards, and trust none that is not whole."""
-        self._stores: list[Store] = []
-        self._place: dict[str, tuple[Store, str]] = {}
-        for manifest in manifests:
+        """Know the shards."""
+        self._manifests = list(manifests)
+
+    def find(self, sources: Collection[str]) -> dict[str, tuple[Store, str]]:
+        """Return the store and id of each record there is, by its source.
+
+        Only shards that have one are opened, and held: they may be removed meanwhile. None is
+        trusted that is not whole.
+        """
+        found: dict[str, tuple[Store, str]] = {}
+        missing = set(sources)
+        for manifest in self._manifests:
+            if not missing:
+                break
             try:
                 content = read_shard_manifest(manifest)
-                sources = dict(zip(content.sources, content.ids, strict=False))
-                if not sources.keys() <= self._place.keys():
-                    store = Store([manifest], kind=None, whole=False)
-                    self._place = {s: (store, i) for s, i in sources.items()} | self._place
-            except AepslError as error:
+                pairs = zip(content.sources, content.ids, strict=False)
+                useful = {source: i for source, i in pairs if source in missing}
+                if not useful:
+                    continue
+                store = Store([manifest], kind=None, whole=False)
+                store.hold()
+            except (AepslError, OSError) as error:
                 log.warning("Not taken from the cache: %s", error)
+                continue
+            found |= {source: (store, image_id) for source, image_id in useful.items()}
+            missing -= useful.keys()
+        return found
 
-    def __contains__(self, source: str) -> bool:
-        return source in self._place
 
-    def __getitem__(self, source: str) -> PackedRecord:
-        store, image_id = self._place[source]
-        return store.packed(image_id)
-
-    def __len__(self) -> int:
-        return len(self._place)
+def _taken(place: tuple[Store, str]) -> PackedRecord | None:
+    """Return a record that was there; None if it cannot be read any more."""
+    try:
+        return place[0].packed(place[1])
+    except (AepslError, OSError, KeyError, RuntimeError) as error:
+        log.warning("Not taken from the cache: %s", error)
+        return None
 
 
 def add_all(
@@ -83,11 +98,14 @@ def add_all(
         earlier: what is there already.
         make: yields the records of those images that it is given, in order.
     """
-    wanted = list(zip(images, sources, strict=True))
-    missing = [image for image, source in wanted if source not in earlier]
-    if len(missing) < len(images):
+    there = earlier.find(sources)
+    missing = [i for i, source in zip(images, sources, strict=True) if source not in there]
+    if there:
         log.info("%d of %d records are there already", len(images) - len(missing), len(images))
     made = make(missing)
-    for image, source in wanted:
-        record = earlier[source] if source in earlier else next(made)
-        writer.add(image.id, record, source=source)
+    for image, source in zip(images, sources, strict=True):
+        if source not in there:
+            writer.add(image.id, next(made), source=source)
+        else:
+            record = _taken(there[source]) or next(make([image]))
+            writer.add(image.id, record, source=source)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aepsl.randomness import generator
 from aepsl.training.schedules import Schedule
+from aepsl.training.team import Team
 
 Batch = Mapping[str, Tensor]
 Losses = Mapping[str, Tensor]
@@ -144,6 +145,7 @@ def train_one_epoch(
     precision: str = "float32",
     seed: int,
     after_step: Callable[[], None] = lambda: None,
+    team: Team | None = None,
 ) -> dict[str, float]:
     """Train on what is left of an epoch; return its row of the curve.
 
@@ -158,10 +160,12 @@ def train_one_epoch(
         precision: see :func:`mixed_precision`.
         seed: dropout is drawn from (seed, epoch, step).
         after_step: is called when a step is done and counted.
+        team: of processes that each work on a part of every batch; knows how large the batch is.
 
     Raises:
         FloatingPointError: when the loss is no longer a number.
     """
+    team = team or Team()
     model.train()
     for batch in batches:
         seed_torch(seed, progress.epoch, progress.step)
@@ -169,9 +173,10 @@ def train_one_epoch(
         with mixed_precision(precision, device):
             losses = loss_of(model, {name: value.to(device) for name, value in batch.items()})
         optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        team.weigh(losses["loss"]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        progress.count(losses, images=len(next(iter(batch.values()))))
+        losses = team.mean(losses)
+        progress.count(losses, images=team.total or len(next(iter(batch.values()))))
         if not torch.isfinite(losses["loss"]):
             raise FloatingPointError(f"the loss is {losses['loss'].item()}")
         after_step()

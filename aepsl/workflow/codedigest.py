@@ -15,8 +15,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
 
-SILENT = ("aepsl.console", "aepsl.errors", "aepsl.stopping")
-"""What a stage says and how it ends: never a part of its result."""
+SILENT = ("aepsl.console", "aepsl.errors", "aepsl.machine", "aepsl.stopping")
+"""What a stage says, where it runs and how it ends: never a part of its result."""
+
+TEMPLATES = "templates"
+"""A folder beside modules whose files are as good as the code that names them."""
 
 
 def _module_path(name: str) -> Path | None:
@@ -53,10 +56,19 @@ def _without_docstrings(tree: ast.Module) -> str:
 
 
 @cache
-def _parsed(path: Path) -> tuple[str, tuple[str, ...]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _parsed(path: Path, size: int, time: int) -> tuple[str, tuple[str, ...]]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text, ()
+    tree = ast.parse(text)
     names = sorted({name for name in _imported(tree) if name.startswith("aepsl.")})
     return _without_docstrings(tree), tuple(names)
+
+
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return what counts of a file and the modules that it imports, as it is now."""
+    about = path.stat()
+    return _parsed(path, about.st_size, about.st_mtime_ns)
 
 
 def import_closure(module: str) -> dict[str, Path]:
@@ -68,14 +80,21 @@ def import_closure(module: str) -> dict[str, Path]:
         path = _module_path(name)
         if path and name not in SILENT and path not in found.values():
             found[name] = path
-            waiting += _parsed(path)[1]
+            waiting += _read(path)[1]
     return found
+
+
+def _templates(module: Path) -> Iterator[Path]:
+    for file in (module.parent / TEMPLATES).glob("*"):
+        if file.name in _read(module)[0]:
+            yield file
 
 
 def code_digest(module: str) -> str:
     """Return the digest of ``module`` and its import closure, 16 hex digits."""
-    closure = import_closure(module)
+    modules = set(import_closure(module).values())
+    templates = {file for path in modules for file in _templates(path)}
     digest = hashlib.sha256()
-    for path in sorted(closure.values(), key=lambda path: path.relative_to(PACKAGE).as_posix()):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + _parsed(path)[0].encode())
+    for path in sorted(modules | templates, key=lambda path: path.relative_to(PACKAGE).as_posix()):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + _read(path)[0].encode())
     return digest.hexdigest()[:16]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,15 +14,12 @@ from typing import Any
 
 from aepsl.config.data import Data
 from aepsl.config.run import Config
-from aepsl.data.voc import image_files, labels_from_csv, read_split
+from aepsl.data.voc import image_files, labels_from_csv, read_split, split_file
 from aepsl.errors import AepslError, fault_of_the_machine
-from aepsl.stores.atomic import digest_of, write_text
+from aepsl.workflow.memory import Memory
 from aepsl.workflow.stages import value_of
 
 ABSENT = "absent"
-
-MANY = 1000
-"""Files that take long enough to read that a person should know."""
 
 
 def is_file_name(weights: str) -> bool:
@@ -37,56 +33,29 @@ def _refuse_faults(error: OSError, where: str | Path) -> None:
         raise fault from None
 
 
+def _together(rows: Sequence[Any]) -> str:
+    return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
 class Contents:
-    """Digests of files. A file is read again only if its size or its time has changed.
+    """Digests of what lies in files and folders. What the machine cannot read raises an error."""
 
-    A file that the machine cannot read raises an error.
-    """
-
-    def __init__(self, memory: Path | None = None) -> None:
-        """Remember digests in the file ``memory``, if there is to be one."""
-        self._memory = memory
-        self._known: dict[str, list[Any]] = self._recall()
-        self._new = 0
+    def __init__(self, memory: Memory | None = None) -> None:
+        """Ask ``memory`` first."""
+        self._memory = memory or Memory()
         self.of_photographs = cache(self._of_photographs)
         self.of_masks = cache(self._of_masks)
         self.of_maps = cache(self._of_maps)
+        self.count = cache(self._count)
         self._ids = cache(self._read_ids)
-
-    def _recall(self) -> dict[str, list[Any]]:
-        if self._memory is None:
-            return {}
-        try:
-            known = json.loads(self._memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}  # the files are read again
-        return known if isinstance(known, dict) else {}
-
-    def _remember(self) -> None:
-        if self._new and self._memory:
-            write_text(self._memory, json.dumps(self._known))
-        self._new = 0
 
     def of_file(self, path: Path) -> str:
         """Return the SHA-256 of a file, or that it is absent."""
         try:
-            found = path.stat()
-            about = [found.st_size, found.st_mtime_ns]
-            known = self._known.get(str(path))
-            if not isinstance(known, list) or len(known) != 3 or known[:2] != about:
-                known = [*about, digest_of(path)]
-                self._known[str(path)] = known
-                self._new += 1
-                if self._new == MANY:
-                    print("aepsl: reading the data, to know it again", file=sys.stderr)
+            return self._memory.digest(path)
         except OSError as error:
             _refuse_faults(error, path)
             return ABSENT
-        return str(known[2])
-
-    def _together(self, rows: Sequence[Any]) -> str:
-        self._remember()
-        return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def _read_ids(self, root: str, split: str) -> list[str]:
         try:
@@ -94,7 +63,32 @@ class Contents:
         except (AepslError, OSError, ValueError):
             return []  # what is wrong with it, the index will say
 
+    def _count(self, root: str, split: str) -> int:
+        """Return how many images a split lists."""
+        return int(
+            self._memory.answer(
+                *("images", root, split),
+                files=[split_file(Path(root), split)],
+                folders=[],
+                find_out=lambda: str(len(self._ids(root, split))),
+            )
+        )
+
     def _of_photographs(self, root: str, split: str, labels: str, labels_csv: str | None) -> str:
+        files = [split_file(Path(root), split)]
+        folders = [Path(root, "JPEGImages")]
+        if labels == "xml":
+            folders.append(Path(root, "Annotations"))
+        elif labels_csv:
+            files.append(Path(labels_csv))
+        return self._memory.answer(
+            *("photographs", root, split, labels, labels_csv),
+            files=files,
+            folders=folders,
+            find_out=lambda: self._photographs(root, split, labels, labels_csv),
+        )
+
+    def _photographs(self, root: str, split: str, labels: str, labels_csv: str | None) -> str:
         ids = self._ids(root, split)
         try:
             files = image_files(Path(root))
@@ -112,20 +106,41 @@ class Contents:
                 rows += [of(i) for i in ids]
             except (AepslError, OSError, ValueError):
                 rows += [self.of_file(Path(labels_csv))]
-        return self._together(rows)
+        return _together(rows)
 
     def _of_masks(self, root: str, split: str, folder: str) -> str:
-        ids = self._ids(root, split)
-        return self._together([[i, self.of_file(Path(root, folder, f"{i}.png"))] for i in ids])
+        def find_out() -> str:
+            ids = self._ids(root, split)
+            return _together([[i, self.of_file(Path(root, folder, f"{i}.png"))] for i in ids])
+
+        return self._memory.answer(
+            *("masks", root, split, folder),
+            files=[split_file(Path(root), split)],
+            folders=[Path(root, folder)],
+            find_out=find_out,
+        )
 
     def _of_maps(self, folder: str, root: str, split: str) -> str:
-        ids = self._ids(root, split)
-        names = [f"{i}{suffix}" for i in ids for suffix in (".png", ".jpg")]
-        return self._together([[name, self.of_file(Path(folder, name))] for name in names])
+        def find_out() -> str:
+            ids = self._ids(root, split)
+            names = [f"{i}{suffix}" for i in ids for suffix in (".png", ".jpg")]
+            return _together([[name, self.of_file(Path(folder, name))] for name in names])
+
+        return self._memory.answer(
+            *("maps", folder, root, split),
+            files=[split_file(Path(root), split)],
+            folders=[Path(folder)],
+            find_out=find_out,
+        )
 
     def single(self, path: str) -> str:
         """Return the digest of one file, as it stands in the place of its name."""
-        return self._together([self.of_file(Path(path))])
+        return self._memory.answer(
+            *("file", path),
+            files=[Path(path)],
+            folders=[],
+            find_out=lambda: _together([self.of_file(Path(path))]),
+        )
 
     def value(self, stage: str, config: Config, key: str) -> Any:
         """Return what a stage depends on under ``key``: for a path, what lies there."""

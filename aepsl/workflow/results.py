@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from aepsl.config.run import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
-from aepsl.machine import find_gpus
 from aepsl.workflow import ablations
 from aepsl.workflow.contents import Contents, is_file_name
+from aepsl.workflow.memory import Memory
+from aepsl.workflow.shards import shards_for
 from aepsl.workflow.stages import STAGES
 from aepsl.workflow.variants import Variants
 
@@ -25,18 +25,30 @@ MEMORY = Path(".snakemake", "aepsl-contents.json")
 """Where digests of photographs and the like are remembered."""
 
 
+Where = Literal["here", "cluster", "job"]
+
+
 class Results:
     """A checked configuration with its variants, and a place for each result."""
 
     main = "main"
     """The variant without overrides, which the report shows."""
 
-    def __init__(self, config: Mapping[str, Any], checkpoints: Any = None) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        checkpoints: Any = None,
+        *,
+        where: Where = "here",
+        fetched: bool = False,
+    ) -> None:
         """Check ``config`` and every variant of it.
 
         Args:
             config: Snakemake's configuration.
             checkpoints: Snakemake's, for a number of steps that the run itself finds.
+            where: whether the jobs run here or on a cluster, or this is one of its jobs.
+            fetched: whether results lie where a job cannot open them, and are copied for it.
 
         Raises:
             AepslError: listing every unknown key and wrong value.
@@ -50,11 +62,14 @@ class Results:
             hint = "main is the run itself; seed<n> and <table>-<row>-seed<n> are of the tables"
             raise AepslError.of(f"variants.{taken[0]}", "the name is taken", hint)
         overrides: dict[str, dict[str, Any]] = {self.main: {}} | self.config.variants | rows
-        self.variants = Variants(plain, overrides, Contents(MEMORY))
+        self._contents = Contents(Memory(MEMORY, settled=where == "job"))
+        self.variants = Variants(plain, overrides, self._contents)
         if not find_spec("pydensecrf"):
             self._refuse_crf()
         self.results = f"results/{self.config.run}"
         self._checkpoints = checkpoints
+        self.where = where
+        self._fetched = fetched
 
     def _refuse_crf(self) -> None:
         """Refuse variants that cannot do without the CRF; predictions merely go unrefined."""
@@ -65,9 +80,9 @@ class Results:
                 raise AepslError.of(f"variant {name}", what, hint)
 
     @classmethod
-    def checked(cls, config: Mapping[str, Any], checkpoints: Any = None) -> Self:
+    def checked(cls, config: Mapping[str, Any], checkpoints: Any = None, **options: Any) -> Self:
         """Return the same, if also all files are there that ``config`` names."""
-        results = cls(config, checkpoints)
+        results = cls(config, checkpoints, **options)
         results.check_files()
         return results
 
@@ -100,12 +115,6 @@ class Results:
             self.variants.key("classifier", name, 1)
 
     # What is there
-
-    @property
-    def gpu(self) -> int:
-        """GPUs that a job with a network asks for."""
-        device = self.config.runtime.device
-        return int(device != "cpu" and (device != "auto" or bool(find_gpus())))
 
     @property
     def missing(self) -> str | None:
@@ -156,22 +165,6 @@ class Results:
         judged = range(1, min(self.steps(variant) + 1, mining.max_steps) + 1)
         return [f"{self.folder('success', variant, step)}/verdict.json" for step in judged]
 
-    # How the work is done: resources, for Snakemake reruns nothing when they change
-
-    @property
-    def threads(self) -> int:
-        """Return the threads of a job with a network: not fewer than told, or bits would differ."""
-        return self.config.runtime.threads
-
-    @property
-    def cache(self) -> str:
-        """Return the options that say where finished work is kept."""
-        runtime = self.config.runtime
-        if runtime.cache is None:
-            return ""
-        limit = "" if runtime.cache_gb is None else f" --cache-gb {runtime.cache_gb:g}"
-        return f"--cache {shlex.quote(runtime.cache)}{limit}"
-
     # Where it lies
 
     def folder(self, stage: str, variant: str, at: int = 0) -> str:
@@ -180,12 +173,34 @@ class Results:
         counted = STAGES[stage].counted
         return f"{place}/{counted}{at}" if counted else place
 
+    def shards(self, stage: str, variant: str) -> int:
+        """Return the number of parts of a stage: as told, or by the number of images."""
+        told = self.config.runtime.shards
+        return shards_for(self.images(stage, variant)) if told == "auto" else told
+
+    def images(self, stage: str, variant: str) -> int:
+        """Return how many images a stage works on, at most."""
+        data = self.variants[variant].data
+        learnt = stage not in ("predictions", "crf")
+        if data.adapter == "scenes":
+            count = data.scenes.train_images if learnt else data.scenes.val_images
+        else:
+            count = self._contents.count(
+                str(data.root), data.train_split if learnt else data.eval_split
+            )
+        limit = data.limit_per_class
+        return count if limit is None else min(count, limit * len(data.used_classes))
+
     def store(self, stage: str, variant: str, at: int = 0) -> list[str]:
-        """Return the manifests of a store's shards; the shards lie beside them."""
+        """Return the manifests of a store's shards; their data lie beside them."""
         if stage == "regions" and at == 0:
             return [f"{self.results}/regions/step0/0.json"]
-        folder = self.folder(stage, variant, at)
-        return [f"{folder}/{shard}.json" for shard in range(self.config.runtime.shards)]
+        return self.files(self.folder(stage, variant, at), self.shards(stage, variant))
+
+    def files(self, folder: str, shards: int) -> list[str]:
+        """Return the manifests of a store; on object storage also its data, to be fetched."""
+        kinds = ("json", "h5") if self._fetched else ("json",)
+        return [f"{folder}/{shard}.{kind}" for kind in kinds for shard in range(shards)]
 
     def model(self, stage: str, variant: str, at: int) -> str:
         """Return the model that ``stage`` trains."""

@@ -12,15 +12,14 @@ from typing import Any
 
 from aepsl.workflow import ablations
 from aepsl.workflow.codedigest import code_digest
-from aepsl.workflow.contents import is_file_name
-from aepsl.workflow.results import Results
+from aepsl.workflow.resources import Resources
 from aepsl.workflow.stages import STAGES, label_stage
 
 OF_EVALUATION = ("predictions", "predictions_crf")
 """What is scored on the photographs predicted; the rest is scored on those learnt from."""
 
 
-class Workflow(Results):
+class Workflow(Resources):
     """The results of a run as Snakemake sees them: functions of a rule's wildcards ``w``."""
 
     # What a rule reads
@@ -45,63 +44,46 @@ class Workflow(Results):
         """Return what gives the files of the store of ``stage``, ``back`` steps earlier."""
         return lambda w: self.store(stage, w.name, int(w.step) - back)
 
+    def part(self, store: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+        """Return what gives of a store the part about the images of the job.
+
+        Shards are of the same images in every store; a store without images has but one.
+        """
+
+        def find(w: Any) -> list[str]:
+            files = store(w)
+            return [file for file in files if Path(file).stem == w.shard] or files
+
+        return find
+
+    def shards_of(self, stage: str) -> Callable[[Any], int]:
+        """Return what gives the number of parts of ``stage``."""
+        return lambda w: self.shards(stage, w.name)
+
     def dataset(self, w: Any) -> str:
         """Return the manifest of the photographs that a variant learns from."""
-        return f"{self.folder('train_images', w.name)}/manifest.json"
+        return f"{self.folder('train_images', w.name)}/manifest.jsonl"
 
     def evaluated(self, w: Any) -> str:
         """Return the manifest of the photographs that a variant predicts."""
-        return f"{self.folder('eval_images', w.name)}/manifest.json"
+        return f"{self.folder('eval_images', w.name)}/manifest.jsonl"
 
     def true_masks(self, w: Any) -> str:
         """Return the manifest of the true masks of the photographs learnt from."""
-        return f"{self.folder('train_truth', w.name)}/manifest.json"
+        return f"{self.folder('train_truth', w.name)}/manifest.jsonl"
 
     def evaluated_masks(self, w: Any) -> str:
         """Return the manifest of the true masks of the photographs predicted."""
-        return f"{self.folder('eval_truth', w.name)}/manifest.json"
+        return f"{self.folder('eval_truth', w.name)}/manifest.jsonl"
 
     def indexed(self, w: Any) -> str:
         """Return the manifest of the photographs whose masks are indexed."""
-        return f"{self.folder(f'{w.part}_images', w.name)}/manifest.json"
+        return f"{self.folder(f'{w.part}_images', w.name)}/manifest.jsonl"
 
     def scenes(self, w: Any) -> list[str]:
         """Return the digest of the generated scenes, if they are used; it lies beside them."""
         data = self.variants[w.name].data
         return [f"{self.folder('scenes', w.name)}/scenes.json"] if data.adapter == "scenes" else []
-
-    # Where files lie: resources, for Snakemake reruns nothing when they change
-
-    def root(self, w: Any) -> str:
-        """Return the folder of a variant's dataset."""
-        return str(self.variants[w.name].data.root or self.folder("scenes", w.name))
-
-    @property
-    def main_root(self) -> str:
-        """Return the folder of the dataset that the report shows."""
-        return self.root(SimpleNamespace(name=self.main))
-
-    def labels_csv(self, w: Any) -> str:
-        """Return the file of a variant's image labels, empty if they are not in one."""
-        data = self.variants[w.name].data
-        if data.adapter == "scenes":
-            return f"{self.root(w)}/labels.csv"
-        return str(data.labels_csv) if data.labels == "csv" else ""
-
-    def weights(self, w: Any) -> str:
-        """Return the local weights file of a variant, empty if it has none."""
-        name = self.variants[w.name].networks.weights
-        return name if is_file_name(name) else ""
-
-    def saliency_source(self, w: Any) -> str:
-        """Return the folder of saliency maps or the detector's file, empty if there is none."""
-        saliency = self.variants[w.name].saliency
-        by_method = {"precomputed": saliency.folder, "network": saliency.network.file}
-        return by_method.get(saliency.method) or ""
-
-    def detector_gpu(self, w: Any) -> int:
-        """Return the GPUs that detecting a variant's saliency asks for."""
-        return self.gpu if self.variants[w.name].saliency.method == "network" else 0
 
     def calibration(self, w: Any) -> list[str]:
         """Return the file with the delta of a step, if it is to be found."""
@@ -238,9 +220,9 @@ class Workflow(Results):
         steps, rounds = self.steps(name), self.config.segmentation.relabel_rounds
         each = range(1, steps + 1)
         return {
-            "dataset": f"{self.folder('train_images', name)}/manifest.json",
-            "evaluated": f"{self.folder('eval_images', name)}/manifest.json",
-            "truth": f"{self.folder('train_truth', name)}/manifest.json",
+            "dataset": f"{self.folder('train_images', name)}/manifest.jsonl",
+            "evaluated": f"{self.folder('eval_images', name)}/manifest.jsonl",
+            "truth": f"{self.folder('train_truth', name)}/manifest.jsonl",
             "scores": f"{self.results}/scores.json",
             "cams": [path for step in each for path in self.store("cams", name, step)],
             "regions": [path for step in each for path in self.store("regions", name, step)],
@@ -249,7 +231,9 @@ class Workflow(Results):
             "saliency": self.saliency(SimpleNamespace(name=name)),
             "labels": self.store(label_stage(self.config), name),
             "segmentation": f"{self.folder('segmentation', name, rounds)}/curve.csv",
-            "shown": f"{self.results}/shown/{self.variants.owner('predictions', name)}/0.json",
+            "shown": self.files(
+                f"{self.results}/shown/{self.variants.owner('predictions', name)}", 1
+            ),
         }
 
     def tables(self) -> list[str]:

@@ -1,0 +1,71 @@
+"""Long manifests: a head, and an entry a line, as JSON; a part is read without holding the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aepsl.errors import AepslError
+from aepsl.stores.atomic import replacing, self_digest
+
+HINT = "remove it and run its stage again"
+
+
+def part_of(count: int, *, shard: int, shards: int) -> range:
+    """Return the numbers in one part: contiguous, the sizes of parts differ by one at most."""
+    return range(count * shard // shards, count * (shard + 1) // shards)
+
+
+def write_table(path: Path, head: Mapping[str, Any], entries: Iterable[bytes]) -> None:
+    """Write ``head`` and the ``entries``, each JSON without a line break, all or nothing."""
+    lines = [entry + b"\n" for entry in entries]
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line)
+    about = {**head, "count": len(lines), "entries_sha256": digest.hexdigest()}
+    first = json.dumps({**about, "self_sha256": self_digest(about)}, ensure_ascii=False)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(first.encode() + b"\n")
+        file.writelines(lines)
+
+
+def _head(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        head = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise AepslError.of(path, f"not JSON ({error})", HINT) from None
+    if not isinstance(head, dict) or not isinstance(head.get("count"), int):
+        raise AepslError.of(path, "not a manifest of this version", HINT)
+    if head.pop("self_sha256", None) != self_digest(head):
+        raise AepslError.of(path, "was changed since it was written", HINT)
+    return head
+
+
+def read_table(
+    path: Path, *, shard: int = 0, shards: int = 1
+) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the head of a table and the entries of one part; all of it is checked.
+
+    Raises:
+        AepslError: if it is absent, no table, or was changed since it was written.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        what = "the file is not there"
+        raise AepslError.of(path, what, "run the stage that makes it") from None
+    with file:
+        head = _head(path, file.readline())
+        wanted = part_of(head["count"], shard=shard, shards=shards)
+        digest, number, entries = hashlib.sha256(), 0, []
+        for line in file:
+            digest.update(line)
+            if number in wanted:
+                entries.append(line)
+            number += 1
+    if (head.pop("count"), head.pop("entries_sha256", None)) != (number, digest.hexdigest()):
+        raise AepslError.of(path, "was changed since it was written", HINT)
+    return head, entries

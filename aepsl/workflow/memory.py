@@ -1,0 +1,114 @@
+"""What was found out about files and folders, so that it is not found out again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from aepsl.stores.atomic import digest_of, write_text
+
+MANY = 1000
+"""Files that take long enough to read that a person should know."""
+
+
+def _load(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}  # it is found out again
+    return known if isinstance(known, dict) else {}
+
+
+def _fingerprint(files: Sequence[Path], folders: Sequence[Path]) -> str:
+    """Return a digest of names, sizes and times: of a million files in seconds, none is opened.
+
+    Raises:
+        OSError: if something is not there.
+    """
+    seen = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    digest = hashlib.sha256(repr(seen).encode())
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            found = [(e.name, (s := e.stat()).st_size, s.st_mtime_ns) for e in entries]
+        for row in sorted(found):
+            digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+class Memory:
+    """Digests of files by size and time, and answers about folders by those of all their files."""
+
+    def __init__(self, file: Path | None = None, *, settled: bool = False) -> None:
+        """Keep answers in ``file`` and digests beside it, if there is to be one.
+
+        With ``settled``, an answer that is there is right: a job asks what was planned, while
+        whoever planned it has looked.
+        """
+        self._file = file
+        self._settled = settled
+        self._answers = _load(file)
+        self._digests: dict[str, Any] | None = None
+        self._new = 0
+
+    @property
+    def _digest_file(self) -> Path | None:
+        return self._file and self._file.with_name(f"{self._file.stem}-digests.json")
+
+    def digest(self, path: Path) -> str:
+        """Return the SHA-256 of a file; it is read only if its size or time has changed.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+        if self._digests is None:
+            self._digests = _load(self._digest_file)
+        found = path.stat()
+        about = [found.st_size, found.st_mtime_ns]
+        known = self._digests.get(str(path))
+        if not isinstance(known, list) or len(known) != 3 or known[:2] != about:
+            known = [*about, digest_of(path)]
+            self._digests[str(path)] = known
+            self._new += 1
+            if self._new == MANY:
+                print("aepsl: reading the data, to know it again", file=sys.stderr)
+        return str(known[2])
+
+    def answer(
+        self,
+        *question: str | None,
+        files: Sequence[Path],
+        folders: Sequence[Path],
+        find_out: Callable[[], str],
+    ) -> str:
+        """Return what ``find_out`` says, now or when ``files`` and ``folders`` last looked so."""
+        key = json.dumps(question)
+        known = self._answers.get(key)
+        if not isinstance(known, list) or len(known) != 2:
+            known = None
+        if known and self._settled:
+            return str(known[1])
+        try:
+            fingerprint = _fingerprint(files, folders)
+        except OSError:
+            return find_out()  # which says what is wrong
+        if not known or known[0] != fingerprint:
+            known = [fingerprint, find_out()]
+            self._answers[key] = known
+            self._store()
+        return str(known[1])
+
+    def _store(self) -> None:
+        with suppress(OSError):  # it is found out again
+            if self._file:
+                write_text(self._file, json.dumps(self._answers))
+            if self._digest_file and self._new:
+                write_text(self._digest_file, json.dumps(self._digests))
+                self._new = 0

@@ -1,0 +1,242 @@
+"""Who does a piece of work: one process at a time, whatever became of the others."""
+
+import errno
+import fcntl
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aepsl.cli.gpus import leased_gpus
+from aepsl.machine import find_gpus, usable_gpus
+from aepsl.stores.lease import Lease, leased
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def hold(path, told):
+    lease = Lease(path)
+    assert lease.take()
+    told.put(os.getpid())
+    time.sleep(600)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Return another process that holds a lease, and the file."""
+    told = SPAWN.Queue()
+    process = SPAWN.Process(target=hold, args=(tmp_path / "x.lock", told), daemon=True)
+    process.start()
+    told.get(timeout=60)
+    yield process, tmp_path / "x.lock"
+    process.kill()
+
+
+def test_it_is_one_processs_at_a_time(holder):
+    process, path = holder
+    lease = Lease(path)
+    assert not lease.take()
+    assert lease.holder.startswith(f"process {process.pid} on ")
+    process.kill()
+    process.join()
+    assert lease.take()
+    assert lease.holder.startswith(f"process {os.getpid()} on ")
+    lease.release()
+    assert not path.exists()
+
+
+def test_the_job_of_a_cluster_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    lease = Lease(tmp_path / "x.lock")
+    assert lease.take()
+    assert "(SLURM job 4711)" in lease.holder
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', "\0"])
+def test_a_file_that_nobody_holds_is_no_obstacle(tmp_path, text):
+    (tmp_path / "x.lock").write_text(text)
+    assert Lease(tmp_path / "x.lock").holder == "another process"
+    assert Lease(tmp_path / "x.lock").take()
+
+
+def count_alone(path, folder, turns, told):
+    inside = folder / "inside"
+    for _ in range(turns):
+        with leased(path, what="x"):
+            inside.touch(exist_ok=False)  # nobody else is inside
+            inside.unlink()
+    told.put(os.getpid())
+
+
+def test_many_who_wait_are_inside_one_by_one(tmp_path):
+    told = SPAWN.Queue()
+    arguments = (tmp_path / "x.lock", tmp_path, 200, told)
+    all_of_them = [SPAWN.Process(target=count_alone, args=arguments) for _ in range(4)]
+    for process in all_of_them:
+        process.start()
+    for process in all_of_them:
+        process.join()
+    assert [process.exitcode for process in all_of_them] == [0] * 4
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_without_locks_it_is_held_and_said(tmp_path, monkeypatch, caplog, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    caplog.set_level("WARNING", logger="aepsl")
+    monkeypatch.setattr("aepsl.console.log.propagate", True)
+    assert Lease(tmp_path / "x.lock").take()
+    assert "nothing keeps another job from the same work" in caplog.text
+
+
+def test_a_job_waits_for_the_one_that_does_the_same(tmp_path):
+    told = SPAWN.Queue()
+    checksums, log = tmp_path / "sums" / "0.sha256", tmp_path / "log.txt"
+    other = SPAWN.Process(target=hold, args=(checksums.with_suffix(".lock"), told), daemon=True)
+    other.start()
+    pid = told.get(timeout=60)
+    output = tmp_path / "out" / "0.json"
+    command = [sys.executable, "-m", "aepsl", "start-mining", "--output", output]
+    job = subprocess.Popen([*command, "--log", log, "--checksums", checksums])
+    until = time.monotonic() + 60
+    while not (log.exists() and "waits" in log.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert f"{checksums} is being written by process {pid} on " in log.read_text()
+    assert job.poll() is None
+    assert not output.exists()
+    other.kill()
+    assert job.wait(timeout=60) == 0
+    assert output.exists()
+    assert [path.name for path in checksums.parent.iterdir()] == ["0.sha256"]
+
+
+def test_a_job_that_waits_can_be_stopped(tmp_path, holder):
+    _, lock = holder
+    command = [sys.executable, "-m", "aepsl", "start-mining", "--output", tmp_path / "0.json"]
+    command += ["--checksums", lock.with_suffix(".sha256"), "--log", tmp_path / "log.txt"]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (tmp_path / "log.txt").exists() or "waits" not in (tmp_path / "log.txt").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    job.terminate()
+    assert job.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not (tmp_path / "0.json").exists()
+
+
+# GPUs
+
+
+def fake(folder, *names):
+    folder.mkdir()
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+def test_the_gpus_of_a_machine(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    two = fake(tmp_path / "two", "nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm")
+    assert [path.name for path in find_gpus(two)] == ["nvidia0", "nvidia1"]
+    assert usable_gpus(two) == ["0", "1"]
+    assert usable_gpus(fake(tmp_path / "amd", "kfd")) == ["0"]
+    assert usable_gpus(fake(tmp_path / "none", "null")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "usable"),
+    [
+        ("1", ["1"]),
+        ("1,0", ["1", "0"]),
+        ("GPU-ab12, MIG-7", ["GPU-ab12", "MIG-7"]),
+        ("", []),
+        ("-1", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_what_a_scheduler_gives_is_respected(tmp_path, monkeypatch, given, usable):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert usable_gpus(fake(tmp_path / "dev", "nvidia0", "nvidia1")) == usable
+
+
+def work(name, folder, count, told, environment, together):
+    os.environ.update(environment)
+    from aepsl.cli import gpus
+
+    gpus.usable_gpus = lambda: ["0", "1"]
+    with gpus.leased_gpus("auto", count, folder=Path(folder)) as taken:
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(taken)
+        told.put((name, "takes", tuple(taken), time.monotonic()))
+        if together:
+            together.wait(60)
+        time.sleep(0.5)
+        told.put((name, "leaves", tuple(taken), time.monotonic()))
+
+
+def played(tmp_path, counts, environments=None, *, together=False):
+    """Let processes that want so many GPUs each work a while; return what happened.
+
+    With ``together`` each works until all do: somebody who has to wait fails.
+    """
+    told, barrier = SPAWN.Queue(), SPAWN.Barrier(len(counts)) if together else None
+    environments = environments or [{}] * len(counts)
+    everyone = [
+        SPAWN.Process(target=work, args=(n, tmp_path / "leases", count, told, environment, barrier))
+        for n, (count, environment) in enumerate(zip(counts, environments, strict=True))
+    ]
+    for process in everyone:
+        process.start()
+    events = sorted((told.get(timeout=90) for _ in range(2 * len(counts))), key=lambda e: e[3])
+    for process in everyone:
+        process.join()
+        assert process.exitcode == 0
+    return events
+
+
+def in_use(events):
+    """Return how many GPUs were in use after each event; fail if one was used twice."""
+    used, counts = set(), []
+    for _, what, taken, _ in events:
+        if what == "takes":
+            assert not used & set(taken)
+            used |= set(taken)
+        else:
+            used -= set(taken)
+        counts.append(len(used))
+    return counts
+
+
+def test_two_jobs_have_a_gpu_each_and_nobody_waits(tmp_path):
+    events = played(tmp_path, [1, 1], together=True)
+    assert max(in_use(events)) == 2
+    assert {taken for _, _, taken, _ in events} == {("0",), ("1",)}
+
+
+def test_more_jobs_than_gpus_never_share_one(tmp_path):
+    events = played(tmp_path, [1, 2, 1, 2, 1])
+    assert max(in_use(events)) == 2
+    assert sorted(name for name, what, _, _ in events if what == "leaves") == [0, 1, 2, 3, 4]
+
+
+def test_jobs_of_a_cluster_count_their_own(tmp_path):
+    # Each sees its only GPU as number 0.
+    jobs = [{"SLURM_JOB_ID": "1"}, {"SLURM_JOB_ID": "2"}]
+    events = played(tmp_path, [1, 1], jobs, together=True)
+    assert [what for _, what, _, _ in events] == ["takes", "takes", "leaves", "leaves"]
+    assert {taken for _, _, taken, _ in events} == {("0",)}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_nothing_is_held_for_other_devices(tmp_path, monkeypatch, device):
+    monkeypatch.setattr("aepsl.cli.gpus.usable_gpus", lambda: ["0"])
+    with leased_gpus(device, 1, folder=tmp_path / "leases") as taken:
+        assert taken == []
+    assert not (tmp_path / "leases").exists()
