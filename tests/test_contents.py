@@ -165,3 +165,23 @@ def test_what_is_wrong_with_the_data_is_left_to_the_index(project, voc_folder):
     voc_folder.labels.write_text("no header\n")
     (voc_folder.root / "ImageSets/Segmentation/val.txt").write_bytes(b"\xff\xfe\x00")
     assert project()
+
+
+def test_a_question_is_asked_again_when_something_looks_otherwise(tmp_path):
+    folder, asked = tmp_path / "masks", []
+
+    def ask():
+        again = memory.Memory(tmp_path / "memory.json")
+        again.answer("?", files=[], folders=[folder], find_out=lambda: str(asked.append(1)))
+        return len(asked)
+
+    assert [ask(), ask()] == [1, 1]  # a folder that is not there looks like itself, too
+    folder.mkdir()
+    assert [ask(), ask()] == [2, 2]
+    (folder / "b").write_text("b")
+    (folder / "a").write_text("aa")
+    assert [ask(), ask()] == [3, 3]
+    (folder / "a").replace(folder / "c")
+    assert [ask(), ask()] == [4, 4]
+    os.utime(folder / "c", ns=(0, 0))
+    assert [ask(), ask()] == [5, 5]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,12 @@ def _refuse_faults(error: OSError, where: str | Path) -> None:
         raise fault from None
 
 
-def _together(rows: Sequence[Any]) -> str:
-    return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+def _together(rows: Iterable[Any]) -> str:
+    """Return the digest of rows, of which there may be millions: none is held."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{json.dumps(row)}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
 
 
 class Contents:
@@ -95,23 +100,24 @@ class Contents:
         except OSError as error:
             _refuse_faults(error, root)
             files = {}
-        rows: list[Any] = [
+        photographs: Iterable[Any] = (
             [i, files[i].name, self.of_file(files[i])] if i in files else [i] for i in ids
-        ]
+        )
+        told: Iterable[Any] = ()
         if labels == "xml":
-            rows += [self.of_file(Path(root, "Annotations", f"{i}.xml")) for i in ids]
+            told = (self.of_file(Path(root, "Annotations", f"{i}.xml")) for i in ids)
         elif labels_csv:
             try:
                 of = labels_from_csv(Path(labels_csv), known_images=files).of
-                rows += [of(i) for i in ids]
+                told = (of(i) for i in ids)
             except (AepslError, OSError, ValueError):
-                rows += [self.of_file(Path(labels_csv))]
-        return _together(rows)
+                told = (self.of_file(Path(labels_csv)),)
+        return _together(chain(photographs, told))
 
     def _of_masks(self, root: str, split: str, folder: str) -> str:
         def find_out() -> str:
             ids = self._ids(root, split)
-            return _together([[i, self.of_file(Path(root, folder, f"{i}.png"))] for i in ids])
+            return _together([i, self.of_file(Path(root, folder, f"{i}.png"))] for i in ids)
 
         return self._memory.answer(
             *("masks", root, split, folder),
@@ -123,8 +129,8 @@ class Contents:
     def _of_maps(self, folder: str, root: str, split: str) -> str:
         def find_out() -> str:
             ids = self._ids(root, split)
-            names = [f"{i}{suffix}" for i in ids for suffix in (".png", ".jpg")]
-            return _together([[name, self.of_file(Path(folder, name))] for name in names])
+            names = (f"{i}{suffix}" for i in ids for suffix in (".png", ".jpg"))
+            return _together([name, self.of_file(Path(folder, name))] for name in names)
 
         return self._memory.answer(
             *("maps", folder, root, split),

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,30 @@ def _load(file: Path | None) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _fingerprint(files: Sequence[Path], folders: Sequence[Path]) -> str:
-    """Return a digest of names, sizes and times: of a million files in seconds, none is opened.
+def _look_of_file(file: Path) -> str:
+    """Return the size and time of a file, in words; it may be absent."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return "absent"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
-    Raises:
-        OSError: if something is not there.
+
+def _look_of_folder(folder: Path) -> str:
+    """Return a digest of the names, sizes and times of its files: of a million in seconds.
+
+    The sum of a digest a file, so that none has to be held, and their order means nothing.
     """
-    seen = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    digest = hashlib.sha256(repr(seen).encode())
-    for folder in folders:
+    total = 0
+    try:
         with os.scandir(folder) as entries:
-            found = [(e.name, (s := e.stat()).st_size, s.st_mtime_ns) for e in entries]
-        for row in sorted(found):
-            digest.update(repr(row).encode())
-    return digest.hexdigest()
+            for entry in entries:
+                found = entry.stat()
+                look = f"{found.st_size} {found.st_mtime_ns} {entry.name}"
+                total += int.from_bytes(hashlib.blake2b(os.fsencode(look)).digest())
+    except FileNotFoundError:
+        return "absent"
+    return f"{total % 2**512:x}"
 
 
 class Memory:
@@ -55,6 +66,7 @@ class Memory:
         self._file = file
         self._settled = settled
         self._answers = _load(file)
+        self._look_of_folder = cache(_look_of_folder)  # several questions are about the photographs
         self._digests: dict[str, Any] | None = None
         self._new = 0
 
@@ -71,15 +83,15 @@ class Memory:
         if self._digests is None:
             self._digests = _load(self._digest_file)
         found = path.stat()
-        about = [found.st_size, found.st_mtime_ns]
-        known = self._digests.get(str(path))
-        if not isinstance(known, list) or len(known) != 3 or known[:2] != about:
-            known = [*about, digest_of(path)]
+        about = f"{found.st_size} {found.st_mtime_ns} "
+        known = str(self._digests.get(str(path)))
+        if not known.startswith(about):
+            known = about + digest_of(path)
             self._digests[str(path)] = known
             self._new += 1
             if self._new == MANY:
                 print("aepsl: reading the data, to know it again", file=sys.stderr)
-        return str(known[2])
+        return known.removeprefix(about)
 
     def answer(
         self,
@@ -96,11 +108,12 @@ class Memory:
         if known and self._settled:
             return str(known[1])
         try:
-            fingerprint = _fingerprint(files, folders)
+            looks = [_look_of_file(file) for file in files]
+            looks += [self._look_of_folder(folder) for folder in folders]
         except OSError:
             return find_out()  # which says what is wrong
-        if not known or known[0] != fingerprint:
-            known = [fingerprint, find_out()]
+        if not known or known[0] != looks:
+            known = [looks, find_out()]
             self._answers[key] = known
             self._store()
         return str(known[1])

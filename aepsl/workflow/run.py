@@ -52,7 +52,7 @@ class Workflow(Resources):
 
         def find(w: Any) -> list[str]:
             files = store(w)
-            return [file for file in files if Path(file).stem == w.shard] or files
+            return [f for f in files if f.rpartition("/")[2].startswith(f"{w.shard}.")] or files
 
         return find
 

@@ -218,7 +218,7 @@ def test_jobs_wait_for_a_drained_node(fresh, undisturbed):
 
 
 def test_jobs_that_outlive_snakemake_are_waited_for(fresh, undisturbed):
-    folder = fresh(**LONG)
+    folder = fresh(**settings(1500, cache="kept"))
     first = go(folder)
     orphan = training(folder)
     first.kill()
@@ -231,6 +231,7 @@ def test_jobs_that_outlive_snakemake_are_waited_for(fresh, undisturbed):
     assert state_of(orphan) == "RUNNING"
     second.wait()
     assert state_of(orphan) == "COMPLETED"
+    assert "taken from the cache" in log_of(folder)  # not trained a second time
     assert digests(folder) == undisturbed(LONG)
 
 
