@@ -1,10 +1,11 @@
-# The same targets for a person and for CI. Set up first: python3 start.py setup
+# Targets for developers and for CI. Set up first: python3 start.py setup
 BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PARALLEL := -n 2 --dist worksteal
 
-.PHONY: check test test-slow test-cluster test-slurm fuzz test-data schema picture bad-input publish lock
+.PHONY: check test test-slow test-all test-cluster test-slurm fuzz kills test-data schema picture bad-input publish lock
 
-check: ## style, types, import law, rules
+check: ## style, types, import contracts, Snakemake's linters
 	ruff check .
 	ruff format --check .
 	mypy
@@ -12,35 +13,40 @@ check: ## style, types, import law, rules
 	snakefmt --check Snakefile rules/*.smk
 	snakemake --lint
 
-test: ## minutes, on two cores
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: ## the fast tests, under five minutes on two cores
+	pytest $(PARALLEL)
 
-test-slow: ## real runs that take longer
-	pytest -m slow
+test-slow: ## the slow tests: real runs, and more cases of the fast tests
+	pytest $(PARALLEL) -m "slow and not slurm and not real_data"
 
-test-cluster: ## the miniature on a real SLURM, installed and started for it (root, Debian)
+test-all: test check test-slow ## all tests that need neither SLURM nor data
+
+test-cluster: ## a small run on a real SLURM, which the test installs and starts (root, Debian)
 	pytest -m slurm tests/slurm/test_cluster.py
 
-test-slurm: ## the same, and everything that befalls a cluster's jobs; half an hour
+test-slurm: ## the same, and faults of a cluster; half an hour
 	pytest -m slurm tests/slurm
 
-fuzz: ## a quarter of an hour: the readers of labels, configurations, manifests, on random input
+fuzz: ## fuzz the readers of labels, configurations and manifests; a quarter of an hour
 	AEPSL_FUZZ=2000 pytest tests/test_fuzz.py
 
-test-data: ## needs the photographs: AEPSL_DATA=folder
+kills: ## kill trainings 200 times and compare every result; half an hour
+	AEPSL_KILLS=200 pytest -m slow tests/test_kill.py -k trainings
+
+test-data: ## tests on real photographs: AEPSL_DATA=folder
 	pytest -m real_data
 
-schema: ## config.schema.json from aepsl/config
+schema: ## write config.schema.json from aepsl/config
 	aepsl schema --output config.schema.json
 
-picture: ## docs/rulegraph.png, needs graphviz
-	snakemake --rulegraph 2> /dev/null | tred 2> /dev/null | dot -Tpng -Gdpi=110 > docs/rulegraph.png
+picture: ## draw the graph of rules in README.md
+	python tools/picture.py
 
-bad-input: ## docs/bad-input.md, from running every case
+bad-input: ## write docs/bad-input.md by running every case
 	cd tests && python bad_input.py
 
-publish: ## docs/results.md gets the tables of a run: RUN=scenes
+publish: ## write the tables of a run to docs/results.md: RUN=scenes
 	python tools/publish.py $(RUN)
 
-lock: ## the lock files from what is installed
+lock: ## write the lock files from the installed packages
 	python tools/lock.py

@@ -13,29 +13,23 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from aepsl.errors import AepslError
-from aepsl.workflow.run import Workflow
+from aepsl.workflow.plan import planned
 
 min_version("9.20")
 
 
-configfile: "config.yaml"
+configfile: f"{workflow.basedir}/config.yaml"
 
 
-where = "here" if workflow.nodes is None else "cluster"
-where = where if workflow.is_main_process else "job"
 try:
-    stored = workflow.storage_settings.default_storage_provider is not None
-    run = Workflow.checked(config, checkpoints, where=where, fetched=stored)
+    plan = planned(workflow, config, checkpoints)
 except AepslError as error:
     raise WorkflowError(str(error))
 
-for warning in filter(None, (run.missing, run.forgotten)):
+paths, inputs, resources, tables = plan.paths, plan.inputs, plan.resources, plan.tables
+
+for warning in plan.warnings:
     logger.warning(warning)
-
-
-if where == "here" and run.gpus and "gpu" not in workflow.global_resources:
-    # A job each, unless --resources says otherwise; aepsl/cli/gpus.py says which.
-    workflow.register_resource("gpu", run.gpus)
 
 
 wildcard_constraints:
@@ -43,14 +37,22 @@ wildcard_constraints:
     step=r"[1-9]\d*",
     round=r"\d+",
     shard=r"\d+",
-    part="train|eval",
+    role="train|eval",
+
+
+localrules:
+    start_mining,
+    judge_training,
+    summarise,
+    tabulate,
+    collect_tables,
 
 
 rule all:
     input:
-        f"{run.results}/scores.json",
-        f"{run.results}/report/index.html",
-        run.mask_folders(),
+        paths.outputs("summarise")["scores"],
+        paths.outputs("report")["page"],
+        expand(paths.outputs("export_masks")["folder"], name=tables.masks()),
 
 
 include: "rules/dataset.smk"
@@ -62,7 +64,7 @@ include: "rules/ablations.smk"
 
 
 onsuccess:
-    if Path(run.results, "scores.json").exists():
+    if Path(paths.folder, "scores.json").exists():
         shell(
-            f"aepsl show-scores {run.results}/scores.json --report {run.results}/report/index.html"
+            f"aepsl show-scores {paths.folder}/scores.json --report {paths.folder}/report/index.html"
         )

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Set up the project beside this file and run it; needs Python 3.11 or later, nothing else.
+"""Set up and run the project in this file's folder; needs only Python 3.11 or later.
 
-    python3 start.py                 set up, then the main job: snakemake on every core
-    python3 start.py run ARGUMENTS   the same with other arguments for snakemake; with
+    python3 start.py                 set up, then run the main job: snakemake on all cores
+    python3 start.py run ARGUMENTS   the same with arguments for snakemake, such as
                                      --profile profiles/slurm on a cluster
-    python3 start.py test ARGUMENTS  set up, then the tests
+    python3 start.py test ARGUMENTS  set up, then run the tests
     python3 start.py setup           set up only
 
-The environment is .venv; it is made once and again when a lock file changes.
+The environment is .venv; it is updated when a lock file or pyproject.toml changes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 
 
 def pip(*arguments: str, **options: bool) -> bool:
-    """Run pip in the environment; return whether it went well."""
+    """Run pip in the environment; return whether it succeeded."""
     command = [str(BIN / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
     return subprocess.run([*command, *arguments], cwd=ROOT, check=False, **options).returncode == 0
 
 
 def install(name: str, steps: list[list[str]], *, needed: bool = True) -> None:
-    """Carry out pip's ``steps`` unless they were, with the same lock files."""
+    """Run pip's ``steps``, unless they ran before with the same lock files."""
     files = [ROOT / part for step in steps for part in step if part.endswith(".lock")]
     files.append(ROOT / "pyproject.toml")
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
@@ -52,7 +52,7 @@ def install(name: str, steps: list[list[str]], *, needed: bool = True) -> None:
 
 
 def set_up(*, slurm: bool, tests: bool) -> None:
-    """Make the environment and install what is missing in it."""
+    """Create the environment and install missing packages."""
     if not (BIN / "python").exists():
         venv.create(ENVIRONMENT, with_pip=True)
     package = ["--no-deps", "--no-build-isolation", "-e", "."]
@@ -66,8 +66,8 @@ def set_up(*, slurm: bool, tests: bool) -> None:
 
 
 def main() -> None:
-    """Do what the command line asks for."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older Python meets
+    """Run the command line."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python may run this file
         sys.exit(f"start: Python 3.11 or later is needed, this is {sys.version.split()[0]}.")
     task, *arguments = sys.argv[1:] or ["run"]
     if task not in ("run", "test", "setup"):
@@ -75,7 +75,7 @@ def main() -> None:
     slurm = any("slurm" in part for part in [os.environ.get("SNAKEMAKE_PROFILE", ""), *arguments])
     set_up(slurm=slurm, tests=task == "test")
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    command = ["pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
+    command = ["pytest", "-n", "2", "--dist", "worksteal", *arguments]
     if task == "run":
         given = any(part.startswith(("--cores", "-c", "--profile")) for part in arguments)
         command = ["snakemake", *([] if given else ["--cores", "all"]), *arguments]

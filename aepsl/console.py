@@ -1,4 +1,4 @@
-"""Progress and messages: bars with estimates on a terminal, plain lines in a log."""
+"""Progress and messages: a bar on a terminal, dated lines in a log."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ log = logging.getLogger("aepsl")
 
 
 def configure(log_file: Path | None) -> None:
-    """Send messages to ``log_file``, or to standard error if there is none."""
+    """Send messages to ``log_file``, or to standard error if it is None."""
     log.setLevel(logging.INFO)
     log.handlers.clear()
     log.propagate = False
     if log_file:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            log_file.unlink()  # not emptied: a job that outlived its Snakemake may write to it
+            log_file.unlink()  # an orphaned job may still write to the old file
         handler: logging.Handler = logging.FileHandler(log_file, encoding="utf-8")
     else:
         handler = logging.StreamHandler(sys.stderr)
@@ -40,7 +40,13 @@ def _duration(seconds: float) -> str:
 
 
 def tracked(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
-    """Yield ``items`` and tell how far they are: a bar on a terminal, ten lines in the log."""
+    """Yield ``items`` and report progress: a bar on a terminal, ten lines in the log.
+
+    Args:
+        items: the items to yield.
+        total: number of items.
+        what: name of the work in the progress lines.
+    """
     started = time.monotonic()
     columns = (*Progress.get_default_columns()[:-1], TimeElapsedColumn(), TimeRemainingColumn())
     bar = Progress(

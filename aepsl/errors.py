@@ -1,10 +1,12 @@
-"""Errors that a user can act on: each names the file, the problem and a hint."""
+"""Errors that a user can fix: each names the file, the problem and a hint."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import (
     EACCES,
@@ -26,7 +28,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where it is, what it is, what to do about it."""
+    """One problem: where it is, what it is, and a hint how to solve it."""
 
     where: str
     what: str
@@ -37,7 +39,7 @@ class Problem:
 
 
 class AepslError(Exception):
-    """A fault of the input, not of the program; shown without a traceback."""
+    """An error that the user can fix, shown without a traceback."""
 
     def __init__(self, problems: Sequence[Problem], summary: str | None = None) -> None:
         self.problems = tuple(problems)
@@ -50,14 +52,47 @@ class AepslError(Exception):
 
     @classmethod
     def of(cls, where: str | Path, what: str, hint: str) -> AepslError:
-        """Return an error of one problem."""
+        """Return an error with one problem."""
         return cls([Problem(str(where), what, hint)])
+
+
+KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""File types by their mode bits, as error messages name them."""
+
+
+def kind_of(path: Path) -> str:
+    """Return the type of the file at ``path``, one of :data:`KINDS`.
+
+    Raises:
+        OSError: if the path does not exist or cannot be reached.
+    """
+    return KINDS[stat.S_IFMT(path.stat().st_mode)]
+
+
+def require_file(path: Path) -> None:
+    """Check that a path is a regular file; reading a named pipe would block until it is written to.
+
+    Raises:
+        AepslError: if it is not, naming its type.
+        OSError: if the path does not exist or cannot be reached.
+    """
+    if (kind := kind_of(path)) != KINDS[stat.S_IFREG]:
+        raise AepslError.of(path, f"is {kind}, not a file", "put a regular file in its place")
 
 
 GO_ON = "then run the same command again: what is done is kept"
 
+FULL = {ENOSPC, EDQUOT}
+
 MACHINE = (
-    ({ENOSPC, EDQUOT}, "no space is left", f"make room, {GO_ON}"),
+    (FULL, "no space is left", f"make room, {GO_ON}"),
     ({EROFS, EACCES, EPERM}, "may not be written or read", f"mend its permissions, {GO_ON}"),
     (
         {EIO, ESTALE, ENOTCONN, ENODEV, ENXIO, EHOSTDOWN, ETIMEDOUT, EREMOTEIO},
@@ -65,23 +100,27 @@ MACHINE = (
         f"bring the disk or mount back, {GO_ON}",
     ),
 )
-"""Faults of the machine by the system's number, and what to do about each."""
+"""System errors by errno: message and hint for each."""
+
+
+def _number(error: OSError) -> int | None:
+    """Return the errno of an error; HDF5 reports it only in the message."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found[1]) if found else error.errno
 
 
 def fault_of_the_machine(
     error: BaseException, *, where: str | Path | None = None
 ) -> AepslError | None:
-    """Return the error to show for one that is neither the program's nor the input's fault.
+    """Return an AepslError for a system error (disk, permissions, memory); None for any other.
 
     Args:
-        error: what was raised.
-        where: the file that was at hand, if the error does not say.
+        error: the exception.
+        where: the file to name if the exception names none.
     """
     text = str(error)
     if isinstance(error, OSError):
-        number = error.errno
-        if found := re.search(r"errno = (\d+)", text):  # HDF5 hides the system's own
-            number = int(found[1])
+        number = _number(error)
         for numbers, what, hint in MACHINE:
             if number in numbers:
                 place = error.filename or where or "a file"
@@ -95,6 +134,17 @@ def fault_of_the_machine(
     return None
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add the path of the file being written to the system's error for a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and _number(error) in FULL:
+            error.filename = str(path)
+        raise
+
+
 def unreadable(error: BaseException, where: Path, what: str, hint: str) -> AepslError:
-    """Return what to show when ``where`` could not be read: the machine's fault, or the file's."""
+    """Return the error for an unreadable file: a system error if it is one, else ``what``."""
     return fault_of_the_machine(error, where=where) or AepslError.of(where, what, hint)

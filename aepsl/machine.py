@@ -1,26 +1,32 @@
-"""What this machine has, without waking torch."""
+"""GPUs and libraries of this machine, found without importing torch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 
 def find_gpus(devices: Path = Path("/dev")) -> list[Path]:
-    """Return the device files of NVIDIA's GPUs, or of AMD's driver; empty if there is none."""
+    """Return the device files of NVIDIA GPUs, or of AMD's driver; empty without a GPU."""
     return sorted(devices.glob("nvidia[0-9]*")) or sorted(devices.glob("kfd"))
 
 
 def usable_gpus(devices: Path = Path("/dev")) -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
+    """Return the GPUs that this process may use, in the notation of CUDA_VISIBLE_DEVICES."""
     there = find_gpus(devices)
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None or not there:
         return [str(number) for number in range(len(there))]
     names = [name.strip() for name in given.split(",")]
     return [name for name in names if name.isdecimal() or name.startswith(("GPU-", "MIG-"))]
+
+
+def has_crf() -> bool:
+    """Return whether pydensecrf is installed; it needs a C++ compiler."""
+    return find_spec("pydensecrf") is not None
 
 
 LIBRARIES = (
@@ -39,7 +45,7 @@ LIBRARIES = (
     "torch",
     "torchvision",
 )
-"""Whose version may change a result."""
+"""Libraries whose version may change a result."""
 
 
 def _lines(path: Path, start: str) -> set[str]:
@@ -48,6 +54,17 @@ def _lines(path: Path, start: str) -> set[str]:
     except OSError:
         return set()
     return {" ".join(line.split()) for line in lines if line.startswith(start)}
+
+
+BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16")
+"""Flags of CPUs with instructions for bfloat16."""
+
+
+def cpu(about: Path = Path("/proc/cpuinfo")) -> tuple[str, list[str]]:
+    """Return who made the CPU, as ``AuthenticAMD``, and its units for bfloat16."""
+    maker = " ".join(_lines(about, "vendor_id")).rpartition(" ")[2]
+    flags = " ".join(_lines(about, "flags")).split()
+    return maker, [unit for unit in BFLOAT16_UNITS if unit in flags]
 
 
 def _versions() -> Iterator[str]:
@@ -59,14 +76,17 @@ def _versions() -> Iterator[str]:
 
 
 def numerics(kind: str) -> list[str]:
-    """Return what decides beside the work what it comes to: libraries, and units for bfloat16.
+    """Return what can change numerical results besides code and input.
+
+    These are the device type, the bfloat16 hardware of a CPU or the model of each GPU, and the
+    versions of the libraries.
 
     Args:
-        kind: of the device, ``cpu`` or ``cuda``.
+        kind: device type, ``cpu`` or ``cuda``.
     """
     if kind == "cpu":
-        flags = " ".join(_lines(Path("/proc/cpuinfo"), "flags")).split()
-        units = ["amx_bf16"] if "amx_bf16" in flags else []
+        maker, units = cpu()
+        units = [maker, *units]
     else:
         about = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
         units = sorted({line for path in about for line in _lines(path, "Model")})

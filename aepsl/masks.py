@@ -1,10 +1,10 @@
-"""What every mask in the project means by its numbers: 0 background, 1 + class, and this."""
+"""Pixel values of masks: 0 is background, class k is k + 1, 255 is ignored."""
 
 IGNORED = 255
-"""No class: not trained on, not counted where the truth says it, a miss where an answer says it."""
+"""Ignore index: excluded from training and, in a true mask, from scores; in a prediction a miss."""
 
 BACKGROUND_NAME = "background"
-"""The name of 0, which no class may have."""
+"""Name of pixel value 0; no class may use it."""
 
 MOST_CLASSES = IGNORED - 1
-"""A mask is 8 bits."""
+"""Largest number of classes in an 8-bit mask, in which 0 and 255 are reserved."""

@@ -1,4 +1,4 @@
-"""A wish to stop, from a person or a scheduler, that a long stage can answer when it is ready."""
+"""Stop requests: a signal sets a flag, and a long stage stops at its next checkpoint."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""What a scheduler sends before it kills, and Ctrl-C."""
+"""The signals that a scheduler sends before SIGKILL, and Ctrl-C."""
 
 
 class Stopped(BaseException):
-    """A stage ended early because it was asked to, and the same command goes on.
+    """A signal stopped the stage; the same command resumes it.
 
-    Not an ``Exception``: nothing that handles faults is to handle it.
+    Derived from BaseException, so that ``except Exception`` does not catch it.
     """
 
     def __init__(self, number: int, what: str) -> None:
@@ -23,21 +23,28 @@ class Stopped(BaseException):
 
 
 class StopRequest:
-    """Whether a signal has come."""
+    """Records whether a signal has arrived."""
 
-    number: int | None = None
+    def __init__(self, *, obeys_second: bool = True) -> None:
+        self.number: int | None = None
+        self._obeys_second = obeys_second
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Take note of a signal; the second one is obeyed at once."""
-        if self.number is not None:
+        """Record a signal; a second one stops at once, unless ``obeys_second`` is false."""
+        if self.number is not None and self._obeys_second:
             raise Stopped(number, "ended")
         self.number = number
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Yield what says whether to stop; until the block ends, signals only take note."""
-    request = StopRequest()
+def stop_requests(*, obeys_second: bool = True) -> Iterator[StopRequest]:
+    """Yield a StopRequest that records signals until the block ends.
+
+    Args:
+        obeys_second: whether a second signal stops the process at once. False under torchrun, where
+            each process receives two: one from the scheduler, and one that torchrun forwards.
+    """
+    request = StopRequest(obeys_second=obeys_second)
     before = {number: signal.signal(number, request.note) for number in SIGNALS}
     try:
         yield request
@@ -47,7 +54,7 @@ def stop_requests() -> Iterator[StopRequest]:
 
 
 def stop_on_signals() -> None:
-    """Make signals end the process as an error does, so that nothing half-written is left."""
+    """Turn signals into the exception :class:`Stopped`, so that cleanup code runs."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number, "stopped")
@@ -58,7 +65,7 @@ def stop_on_signals() -> None:
 
 @contextmanager
 def finishing() -> Iterator[None]:
-    """Be deaf to signals until the block ends: it takes seconds, and what is done would be lost."""
+    """Ignore signals inside the block, which takes seconds and stores completed work."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     try:
         yield
@@ -68,6 +75,6 @@ def finishing() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """Leave signals to the parent: for helper processes, which end when it does."""
+    """Ignore signals in a worker process; its parent handles them and ends it."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aepsl.data.loading import Augmentation, TrainingImages
 from aepsl.networks.heads import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.pretrained import CONVENTIONS
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 
 ROOT = Path(__file__).parent.parent
 FEW, MANY = 10, 40
@@ -79,10 +79,10 @@ def sizes(folder, images):
 def loading(folder, data):
     """Return the CPU milliseconds that one visit to a photograph takes before the network."""
     manifest = folder / "results" / f"costs-{MANY}" / "train_images" / "main" / "manifest.jsonl"
-    dataset = read_images(manifest, root=data / "voc")
+    dataset = read_images(manifest)
     view = Augmentation(crop=321, scale_min=1, scale_max=1, flip=True, outside=dataset.mean_pixel)
     labels = dataset.label_matrix(dataset.images)
-    images = TrainingImages(dataset.images, labels, augmentation=view, seed=0)
+    images = TrainingImages(dataset.images, labels, root=data / "voc", augmentation=view, seed=0)
     started = time.process_time()
     for number in range(len(images)):
         images[0, number]

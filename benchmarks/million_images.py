@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Record, writing_shard
 from aepsl.workflow.shards import shards_for
 
@@ -84,7 +84,7 @@ def project(folder, count):
 
 def one_shard(folder, manifest, shards):
     """Write the regions and the saliency of the first shard."""
-    images = read_images(manifest, root=Path(), shard=0, shards=shards).images
+    images = read_images(manifest, shard=0, shards=shards).images
     rng = np.random.default_rng(0)
     blobs = [np.kron(rng.integers(0, 2, (6, 8)), np.ones((63, 63)))[:375, :500] for _ in range(9)]
     facts = {"class_names": CLASSES}

@@ -5,59 +5,47 @@
 
 rule ablations:
     input:
-        f"{run.results}/ablations/tables.md",
+        paths.outputs("collect_tables")["page"],
 
 
 rule tabulate:
     input:
-        run.table_inputs,
+        tables.inputs,
     output:
-        data=f"{run.results}/ablations/{{table}}.csv",
-        text=f"{run.results}/ablations/{{table}}.md",
-        plot=f"{run.results}/ablations/{{table}}.png",
+        **paths.outputs("tabulate"),
     log:
-        run=f"{run.results}/logs/tabulate/{{table}}.log",
-        checksums=f"{run.results}/checksums/tabulate/{{table}}.sha256",
-    benchmark:
-        f"{run.results}/benchmarks/tabulate/{{table}}.tsv"
+        **paths.logs("tabulate"),
     wildcard_constraints:
-        table=run.table_pattern,
-    localrule: True
+        table=tables.pattern,
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=lambda _, attempt: 1000 * attempt,
-        runtime=5,
+        **resources(mem_mb=1000, runtime=5),
     params:
-        code=run.module_code("tabulate"),
-        spec=run.table_specification,
+        **inputs.params("tabulate"),
+        spec=tables.specification,
     shell:
-        "aepsl tabulate --specification {params.spec:q} --output {output.data:q}"
-        " --text {output.text:q} --plot {output.plot:q} --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl tabulate --specification {params.spec:q} --output {output.data:q} --text {output.text:q}"
+        " --plot {output.plot:q} {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule collect_tables:
     input:
-        texts=expand(f"{run.results}/ablations/{{table}}.md", table=run.tables()),
-        curves=run.loss_curves,
+        texts=expand(paths.outputs("tabulate")["text"], table=tables.names),
+        curves=tables.loss_curves,
     output:
-        page=f"{run.results}/ablations/tables.md",
-        plot=f"{run.results}/ablations/losses.png",
+        **paths.outputs("collect_tables"),
     log:
-        run=f"{run.results}/logs/collect_tables.log",
-        checksums=f"{run.results}/checksums/collect_tables.sha256",
-    benchmark:
-        f"{run.results}/benchmarks/collect_tables.tsv"
-    localrule: True
+        **paths.logs("collect_tables"),
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=lambda _, attempt: 1000 * attempt,
-        runtime=5,
+        **resources(mem_mb=1000, runtime=5),
     params:
-        code=run.module_code("collect_tables"),
-        name=run.config.run,
-        command=run.command(workflow.configfiles),
+        **inputs.params("collect_tables"),
+        name=plan.config.run,
+        command=tables.command(workflow.configfiles),
     shell:
         'aepsl collect-tables --texts "{input.texts}" --curves "{input.curves}" --name {params.name:q}'
-        " --command {params.command:q} --output {output.page:q} --plot {output.plot:q} --log {log.run:q} --checksums {log.checksums:q}"
+        " --command {params.command:q} --output {output.page:q} --plot {output.plot:q} {resources.options}"
+        " --code {params.code} --log {log.run:q}"

@@ -1,80 +1,66 @@
-# In: data.root (VOC's layout), or nothing for the generated scenes.
-# Out: train_images/<name>/ and eval_images/<name>/, every photograph checked and described;
-# train_truth/<name>/ and eval_truth/<name>/, the same of the true masks, for scores only.
+# In: the photographs of data.root, or nothing for the generated scenes.
+# Out: train_images/<name>/ and eval_images/<name>/, manifests of the checked photographs;
+# train_truth/<name>/ and eval_truth/<name>/, manifests of the true masks (scores, upper bound).
 # Steps: generate_scenes (scenes only) -> index_images -> index_truth.
 
 
 rule generate_scenes:
     output:
-        f"{run.results}/scenes/{{name}}/scenes.json",
+        **paths.outputs("generate_scenes"),
     log:
-        run=f"{run.results}/logs/generate_scenes/{{name}}.log",
-        checksums=f"{run.results}/checksums/generate_scenes/{{name}}.sha256",
+        **paths.logs("generate_scenes"),
     benchmark:
-        f"{run.results}/benchmarks/generate_scenes/{{name}}.tsv"
+        paths.benchmark("generate_scenes")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.processes
+    threads: resources.processes
     resources:
-        mem_mb=lambda _, attempt: 1000 * attempt,
-        runtime=10,
+        **resources("processes", mem_mb=1000, runtime=10),
     params:
-        cfg=run.params("scenes"),
-        code=run.code("scenes"),
+        **inputs.params("generate_scenes"),
     shell:
-        "aepsl generate-scenes --config {params.cfg:q} --output {output:q} --threads {threads}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl generate-scenes --config {params.cfg:q} --output {output.digest:q} {resources.options}"
+        " --code {params.code} --log {log.run:q}"
 
 
 rule index_images:
     input:
-        run.scenes,
+        **inputs("index_images"),
     output:
-        f"{run.results}/{{part}}_images/{{name}}/manifest.jsonl",
+        **paths.outputs("index_images"),
     log:
-        run=f"{run.results}/logs/index_images/{{name}}-{{part}}.log",
-        checksums=f"{run.results}/checksums/index_images/{{name}}-{{part}}.sha256",
+        **paths.logs("index_images"),
     benchmark:
-        f"{run.results}/benchmarks/index_images/{{name}}-{{part}}.tsv"
+        paths.benchmark("index_images")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.processes
+    threads: resources.processes
     resources:
-        cache=run.cache,
-        root=run.root,
-        labels_csv=run.labels_csv,
-        mem_mb=lambda _, attempt: 2000 * attempt,
-        runtime=60,
+        **resources("root", "labels_csv", "processes", "cache", mem_mb=2000, runtime=60),
     params:
-        cfg=run.index_params("images"),
-        code=run.module_code("index_images"),
+        **inputs.params("index_images"),
     shell:
-        "aepsl index-images --config {params.cfg:q} --part {wildcards.part} --root {resources.root:q}"
-        " {resources.labels_csv} --output {output:q} --threads {threads}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        'aepsl index-images --config {params.cfg:q} --role {wildcards.role} --scenes "{input.scenes}"'
+        " --output {output.manifest:q}"
+        " {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule index_truth:
     input:
-        dataset=run.indexed,
+        **inputs("index_truth"),
     output:
-        f"{run.results}/{{part}}_truth/{{name}}/manifest.jsonl",
+        **paths.outputs("index_truth"),
     log:
-        run=f"{run.results}/logs/index_truth/{{name}}-{{part}}.log",
-        checksums=f"{run.results}/checksums/index_truth/{{name}}-{{part}}.sha256",
+        **paths.logs("index_truth"),
     benchmark:
-        f"{run.results}/benchmarks/index_truth/{{name}}-{{part}}.tsv"
-    priority: 10  # what is wrong with masks is said before anything is trained
+        paths.benchmark("index_truth")
+    priority: 10  # corrupt masks are reported before any training
     conda:
         "../envs/aepsl.yaml"
     resources:
-        root=run.root,
-        mem_mb=lambda _, attempt: 2000 * attempt,
-        runtime=60,
+        **resources("root", mem_mb=2000, runtime=60),
     params:
-        cfg=run.index_params("truth"),
-        code=run.module_code("index_truth"),
+        **inputs.params("index_truth"),
     shell:
-        "aepsl index-truth --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        " --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl index-truth --config {params.cfg:q} --dataset {input.dataset:q} --output {output.manifest:q}"
+        " {resources.options} --code {params.code} --log {log.run:q}"

@@ -1,96 +1,67 @@
 # In: the dataset manifest and the regions after the last step.
-# Out: labels/<name>/, one mask an image, 255 where nothing is known.
+# Out: labels/<name>/, one mask per image, 255 where neither a class nor the background is certain.
 # Steps: detect_saliency -> assemble_labels; copy_true_labels, for the upper bound only.
 
 
 rule detect_saliency:
     input:
-        dataset=run.dataset,
+        **inputs("detect_saliency"),
     output:
-        store=f"{run.results}/saliency/{{name}}/{{shard}}.h5",
-        manifest=f"{run.results}/saliency/{{name}}/{{shard}}.json",
+        **paths.outputs("detect_saliency"),
     log:
-        run=f"{run.results}/logs/detect_saliency/{{name}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/detect_saliency/{{name}}-{{shard}}.sha256",
+        **paths.logs("detect_saliency"),
     benchmark:
-        f"{run.results}/benchmarks/detect_saliency/{{name}}-{{shard}}.tsv"
+        paths.benchmark("detect_saliency")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.threads
+    threads: resources.threads
     resources:
-        network_threads=run.threads,
-        cache=run.cache,
-        root=run.root,
-        source=run.saliency_source,
-        device=run.detector_device,
-        gpu=run.detector_gpu,
-        mem_mb=lambda _, attempt: 4000 * attempt,
-        runtime=240,
+        **resources("root", "source", "cache", mem_mb=4000, runtime=240),
     params:
-        shards=run.shards_of("saliency"),
-        cfg=run.params("saliency"),
-        code=run.code("saliency"),
+        **inputs.params("detect_saliency"),
     shell:
-        "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        " {resources.source}"
-        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads}"
-        " --device {resources.device}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl detect-saliency --config {params.cfg:q} --dataset {input.dataset:q} --output {output.store:q}"
+        " --shard {wildcards.shard} --shards {params.shards} {resources.options} --code {params.code}"
+        " --log {log.run:q}"
 
 
 rule assemble_labels:
     input:
-        dataset=run.dataset,
-        regions=run.part(run.last_regions),
-        saliency=run.part(run.saliency),
+        **inputs("assemble_labels"),
     output:
-        store=f"{run.results}/labels/{{name}}/{{shard}}.h5",
-        manifest=f"{run.results}/labels/{{name}}/{{shard}}.json",
+        **paths.outputs("assemble_labels"),
     log:
-        run=f"{run.results}/logs/assemble_labels/{{name}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/assemble_labels/{{name}}-{{shard}}.sha256",
+        **paths.logs("assemble_labels"),
     benchmark:
-        f"{run.results}/benchmarks/assemble_labels/{{name}}-{{shard}}.tsv"
+        paths.benchmark("assemble_labels")
     conda:
         "../envs/aepsl.yaml"
     resources:
-        cache=run.cache,
-        mem_mb=lambda _, attempt: 2000 * attempt,
-        runtime=60,
+        **resources("cache", mem_mb=2000, runtime=60),
     params:
-        shards=run.shards_of("labels"),
-        cfg=run.params("labels"),
-        code=run.code("labels"),
+        **inputs.params("assemble_labels"),
     shell:
-        "aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q}"
-        ' --regions "{input.regions}" --saliency "{input.saliency}"'
-        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        'aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q} --regions "{input.regions}"'
+        ' --saliency "{input.saliency}" --output {output.store:q} --shard {wildcards.shard} --shards {params.shards}'
+        " {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule copy_true_labels:
     input:
-        dataset=run.dataset,
-        truth=run.true_masks,
+        **inputs("copy_true_labels"),
     output:
-        store=f"{run.results}/true_labels/{{name}}/{{shard}}.h5",
-        manifest=f"{run.results}/true_labels/{{name}}/{{shard}}.json",
+        **paths.outputs("copy_true_labels"),
     log:
-        run=f"{run.results}/logs/copy_true_labels/{{name}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/copy_true_labels/{{name}}-{{shard}}.sha256",
+        **paths.logs("copy_true_labels"),
     benchmark:
-        f"{run.results}/benchmarks/copy_true_labels/{{name}}-{{shard}}.tsv"
+        paths.benchmark("copy_true_labels")
     conda:
         "../envs/aepsl.yaml"
     resources:
-        root=run.root,
-        mem_mb=lambda _, attempt: 1000 * attempt,
-        runtime=60,
+        **resources("root", mem_mb=1000, runtime=60),
     params:
-        shards=run.shards_of("true_labels"),
-        code=run.code("true_labels"),
+        **inputs.params("copy_true_labels"),
     shell:
-        "aepsl copy-true-labels --dataset {input.dataset:q} --root {resources.root:q} --truth {input.truth:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl copy-true-labels --dataset {input.dataset:q} --truth {input.truth:q} --output {output.store:q}"
+        " --shard {wildcards.shard} --shards {params.shards} {resources.options} --code {params.code}"
+        " --log {log.run:q}"

@@ -1,183 +1,126 @@
 # In: the dataset manifest.
-# Out: regions/<name>/step<t>/, what Algorithm 1 has mined after step t.
+# Out: regions/<name>/step<t>/, the regions that Algorithm 1 has mined up to step t.
 # Steps, for each t: train_classifier -> extract_cams -> erase_regions; step 0: start_mining.
-# With mining.steps: auto, judge_training says after each classifier whether it goes on; with
-# mining.area, calibrate_delta finds each step's delta.
+# With mining.steps: auto, judge_training decides after each classifier whether mining continues.
+# With mining.area, calibrate_delta finds the delta of each step.
 
 
 rule start_mining:
     output:
-        f"{run.results}/regions/step0/0.json",
+        **paths.outputs("start_mining"),
     log:
-        run=f"{run.results}/logs/start_mining.log",
-        checksums=f"{run.results}/checksums/start_mining.sha256",
-    benchmark:
-        f"{run.results}/benchmarks/start_mining.tsv"
-    localrule: True
+        **paths.logs("start_mining"),
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        **resources(mem_mb=500, runtime=5),
     params:
-        code=run.module_code("start_mining"),
+        **inputs.params("start_mining"),
     shell:
-        "aepsl start-mining --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl start-mining --output {output.manifest:q} {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule train_classifier:
     input:
-        dataset=run.dataset,
-        regions=run.inputs("regions", back=1),
+        **inputs("train_classifier"),
     output:
-        model=f"{run.results}/classifier/{{name}}/step{{step}}/model.safetensors",
-        curve=f"{run.results}/classifier/{{name}}/step{{step}}/curve.csv",
+        **paths.outputs("train_classifier"),
     log:
-        run=f"{run.results}/logs/train_classifier/{{name}}-step{{step}}.log",
-        checksums=f"{run.results}/checksums/train_classifier/{{name}}-step{{step}}.sha256",
+        **paths.logs("train_classifier"),
     benchmark:
-        f"{run.results}/benchmarks/train_classifier/{{name}}-step{{step}}.tsv"
+        paths.benchmark("train_classifier")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.training_threads
+    threads: resources.training_threads
     resources:
-        network_threads=run.threads,
-        cache=run.cache,
-        root=run.root,
-        weights=run.weights,
-        workers=run.config.runtime.workers,
-        device=run.config.runtime.device,
-        training_gpus=run.config.runtime.training_gpus,
-        gpu=run.training_gpus,
-        mem_mb=lambda _, attempt: 8000 * attempt,
-        runtime=720,
+        **resources.training(mem_mb=8000, runtime=720),
     params:
-        cfg=run.params("classifier"),
-        code=run.code("classifier"),
+        **inputs.params("train_classifier"),
+        work=paths.checkpoints("train_classifier"),
     shell:
-        "aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        ' --regions "{input.regions}" --step {wildcards.step}'
-        " --output {output.model:q} --curve {output.curve:q}"
-        f" --work {run.results}/work/classifier-{{wildcards.name}}-step{{wildcards.step}}"
-        " {resources.weights}"
-        " --threads {resources.network_threads} --device {resources.device} --workers {resources.workers}"
-        " --training-gpus {resources.training_gpus}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        'aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q} --regions "{input.regions}"'
+        " --step {wildcards.step} --output {output.model:q} --curve {output.curve:q} --work {params.work:q}"
+        " {resources.options} --code {params.code} --log {log.run:q}"
 
 
 checkpoint judge_training:
     input:
-        dataset=run.dataset,
-        curve=run.classifier_curve,
+        **inputs("judge_training"),
     output:
-        f"{run.results}/success/{{name}}/step{{step}}/verdict.json",
+        **paths.outputs("judge_training"),
     log:
-        run=f"{run.results}/logs/judge_training/{{name}}-step{{step}}.log",
-        checksums=f"{run.results}/checksums/judge_training/{{name}}-step{{step}}.sha256",
-    benchmark:
-        f"{run.results}/benchmarks/judge_training/{{name}}-step{{step}}.tsv"
-    localrule: True
+        **paths.logs("judge_training"),
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        **resources(mem_mb=500, runtime=5),
     params:
-        cfg=run.params("success"),
-        code=run.code("success"),
+        **inputs.params("judge_training"),
     shell:
-        "aepsl judge-training --config {params.cfg:q} --dataset {input.dataset:q}"
-        " --curve {input.curve:q} --step {wildcards.step} --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl judge-training --config {params.cfg:q} --dataset {input.dataset:q} --curve {input.curve:q}"
+        " --step {wildcards.step} --output {output.verdict:q} {resources.options} --code {params.code}"
+        " --log {log.run:q}"
 
 
 rule extract_cams:
     input:
-        dataset=run.dataset,
-        model=run.classifier,
-        regions=run.part(run.inputs("regions", back=1)),
+        **inputs("extract_cams"),
     output:
-        store=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.h5",
-        manifest=f"{run.results}/cams/{{name}}/step{{step}}/{{shard}}.json",
+        **paths.outputs("extract_cams"),
     log:
-        run=f"{run.results}/logs/extract_cams/{{name}}-step{{step}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/extract_cams/{{name}}-step{{step}}-{{shard}}.sha256",
+        **paths.logs("extract_cams"),
     benchmark:
-        f"{run.results}/benchmarks/extract_cams/{{name}}-step{{step}}-{{shard}}.tsv"
+        paths.benchmark("extract_cams")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.threads
+    threads: resources.threads
     resources:
-        network_threads=run.threads,
-        cache=run.cache,
-        root=run.root,
-        device=run.config.runtime.device,
-        gpu=run.gpu,
-        mem_mb=lambda _, attempt: 6000 * attempt,
-        runtime=120,
+        **resources.network(mem_mb=6000, runtime=120),
     params:
-        shards=run.shards_of("cams"),
-        cfg=run.params("cams"),
-        code=run.code("cams"),
+        **inputs.params("extract_cams"),
     shell:
-        "aepsl extract-cams --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q} --model {input.model:q}"
-        ' --regions "{input.regions}" --step {wildcards.step} --output {output.store:q}'
-        " --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads} --device {resources.device}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl extract-cams --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
+        ' --regions "{input.regions}" --step {wildcards.step} --output {output.store:q} --shard {wildcards.shard}'
+        " --shards {params.shards} {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule calibrate_delta:
     input:
-        cams=run.inputs("cams"),
+        **inputs("calibrate_delta"),
     output:
-        f"{run.results}/calibration/{{name}}/step{{step}}/delta.json",
+        **paths.outputs("calibrate_delta"),
     log:
-        run=f"{run.results}/logs/calibrate_delta/{{name}}-step{{step}}.log",
-        checksums=f"{run.results}/checksums/calibrate_delta/{{name}}-step{{step}}.sha256",
+        **paths.logs("calibrate_delta"),
     benchmark:
-        f"{run.results}/benchmarks/calibrate_delta/{{name}}-step{{step}}.tsv"
+        paths.benchmark("calibrate_delta")
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=lambda _, attempt: 4000 * attempt,
-        runtime=60,
+        **resources(mem_mb=4000, runtime=60),
     params:
-        cfg=run.params("calibration"),
-        code=run.code("calibration"),
+        **inputs.params("calibrate_delta"),
     shell:
-        'aepsl calibrate-delta --config {params.cfg:q} --cams "{input.cams}"'
-        " --output {output:q} --log {log.run:q} --checksums {log.checksums:q}"
+        'aepsl calibrate-delta --config {params.cfg:q} --cams "{input.cams}" --output {output.delta:q}'
+        " {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule erase_regions:
     input:
-        dataset=run.dataset,
-        cams=run.part(run.inputs("cams")),
-        regions=run.part(run.inputs("regions", back=1)),
-        calibrated=run.calibration,
+        **inputs("erase_regions"),
     output:
-        store=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.h5",
-        manifest=f"{run.results}/regions/{{name}}/step{{step}}/{{shard}}.json",
+        **paths.outputs("erase_regions"),
     log:
-        run=f"{run.results}/logs/erase_regions/{{name}}-step{{step}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/erase_regions/{{name}}-step{{step}}-{{shard}}.sha256",
+        **paths.logs("erase_regions"),
     benchmark:
-        f"{run.results}/benchmarks/erase_regions/{{name}}-step{{step}}-{{shard}}.tsv"
+        paths.benchmark("erase_regions")
     conda:
         "../envs/aepsl.yaml"
     resources:
-        cache=run.cache,
-        mem_mb=lambda _, attempt: 2000 * attempt,
-        runtime=60,
+        **resources("cache", mem_mb=2000, runtime=60),
     params:
-        shards=run.shards_of("regions"),
-        cfg=run.params("regions"),
-        code=run.code("regions"),
+        **inputs.params("erase_regions"),
     shell:
-        "aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q}"
-        ' --cams "{input.cams}" --regions "{input.regions}" --calibrated "{input.calibrated}"'
-        " --step {wildcards.step} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        'aepsl erase-regions --config {params.cfg:q} --dataset {input.dataset:q} --cams "{input.cams}"'
+        ' --regions "{input.regions}" --calibrated "{input.calibrated}" --step {wildcards.step}'
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} {resources.options}"
+        " --code {params.code} --log {log.run:q}"

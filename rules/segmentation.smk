@@ -6,197 +6,131 @@
 
 rule train_segmentation:
     input:
-        dataset=run.dataset,
-        labels=run.training_labels,
+        **inputs("train_segmentation"),
     output:
-        model=f"{run.results}/segmentation/{{name}}/round{{round}}/model.safetensors",
-        curve=f"{run.results}/segmentation/{{name}}/round{{round}}/curve.csv",
+        **paths.outputs("train_segmentation"),
     log:
-        run=f"{run.results}/logs/train_segmentation/{{name}}-round{{round}}.log",
-        checksums=f"{run.results}/checksums/train_segmentation/{{name}}-round{{round}}.sha256",
+        **paths.logs("train_segmentation"),
     benchmark:
-        f"{run.results}/benchmarks/train_segmentation/{{name}}-round{{round}}.tsv"
+        paths.benchmark("train_segmentation")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.training_threads
+    threads: resources.training_threads
     resources:
-        network_threads=run.threads,
-        cache=run.cache,
-        root=run.root,
-        weights=run.weights,
-        workers=run.config.runtime.workers,
-        device=run.config.runtime.device,
-        training_gpus=run.config.runtime.training_gpus,
-        gpu=run.training_gpus,
-        mem_mb=lambda _, attempt: 8000 * attempt,
-        runtime=720,
+        **resources.training(mem_mb=8000, runtime=720),
     params:
-        cfg=run.params("segmentation"),
-        code=run.code("segmentation"),
+        **inputs.params("train_segmentation"),
+        work=paths.checkpoints("train_segmentation"),
     shell:
-        "aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        ' --labels "{input.labels}" --output {output.model:q} --curve {output.curve:q}'
-        f" --work {run.results}/work/segmentation-{{wildcards.name}}-round{{wildcards.round}}"
-        " {resources.weights}"
-        " --threads {resources.network_threads} --device {resources.device} --workers {resources.workers}"
-        " --training-gpus {resources.training_gpus}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        'aepsl train-segmentation --config {params.cfg:q} --dataset {input.dataset:q} --labels "{input.labels}"'
+        " --output {output.model:q} --curve {output.curve:q} --work {params.work:q} {resources.options}"
+        " --code {params.code} --log {log.run:q}"
 
 
 rule relabel:
     input:
-        dataset=run.dataset,
-        model=run.earlier_network,
+        **inputs("relabel"),
     output:
-        store=f"{run.results}/relabelled/{{name}}/round{{round}}/{{shard}}.h5",
-        manifest=f"{run.results}/relabelled/{{name}}/round{{round}}/{{shard}}.json",
+        **paths.outputs("relabel"),
     log:
-        run=f"{run.results}/logs/relabel/{{name}}-round{{round}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/relabel/{{name}}-round{{round}}-{{shard}}.sha256",
+        **paths.logs("relabel"),
     benchmark:
-        f"{run.results}/benchmarks/relabel/{{name}}-round{{round}}-{{shard}}.tsv"
+        paths.benchmark("relabel")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.threads
+    threads: resources.threads
     resources:
-        network_threads=run.threads,
-        cache=run.cache,
-        root=run.root,
-        device=run.config.runtime.device,
-        gpu=run.gpu,
-        mem_mb=lambda _, attempt: 6000 * attempt,
-        runtime=720,
+        **resources.network(mem_mb=6000, runtime=720),
     params:
-        shards=run.shards_of("relabelled"),
-        cfg=run.params("relabelled"),
-        code=run.code("relabelled"),
+        **inputs.params("relabel"),
     shell:
-        "aepsl relabel --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        " --model {input.model:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads} --device {resources.device}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl relabel --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} {resources.options}"
+        " --code {params.code} --log {log.run:q}"
 
 
 rule predict:
     input:
-        dataset=run.evaluated,
-        model=run.final_network,
+        **inputs("predict"),
     output:
-        store=f"{run.results}/predictions/{{name}}/{{shard}}.h5",
-        manifest=f"{run.results}/predictions/{{name}}/{{shard}}.json",
+        **paths.outputs("predict"),
     log:
-        run=f"{run.results}/logs/predict/{{name}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/predict/{{name}}-{{shard}}.sha256",
+        **paths.logs("predict"),
     benchmark:
-        f"{run.results}/benchmarks/predict/{{name}}-{{shard}}.tsv"
+        paths.benchmark("predict")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.threads
+    threads: resources.threads
     resources:
-        network_threads=run.threads,
-        cache=run.cache,
-        root=run.root,
-        device=run.config.runtime.device,
-        gpu=run.gpu,
-        mem_mb=lambda _, attempt: 6000 * attempt,
-        runtime=120,
+        **resources.network(mem_mb=6000, runtime=120),
     params:
-        shards=run.shards_of("predictions"),
-        cfg=run.params("predictions"),
-        code=run.code("predictions"),
+        **inputs.params("predict"),
     shell:
-        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        " --model {input.model:q} --output {output.store:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --threads {resources.network_threads} --device {resources.device}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
+        " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} {resources.options}"
+        " --code {params.code} --log {log.run:q}"
 
 
 rule predict_shown:
     input:
-        dataset=run.dataset,
-        model=run.final_network,
+        **inputs("predict_shown"),
     output:
-        store=f"{run.results}/shown/{{name}}/0.h5",
-        manifest=f"{run.results}/shown/{{name}}/0.json",
+        **paths.outputs("predict_shown"),
     log:
-        run=f"{run.results}/logs/predict_shown/{{name}}.log",
-        checksums=f"{run.results}/checksums/predict_shown/{{name}}.sha256",
+        **paths.logs("predict_shown"),
     benchmark:
-        f"{run.results}/benchmarks/predict_shown/{{name}}.tsv"
+        paths.benchmark("predict_shown")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.threads
+    threads: resources.threads
     resources:
-        network_threads=run.threads,
-        cache=run.cache,
-        root=run.root,
-        device=run.config.runtime.device,
-        gpu=run.gpu,
-        mem_mb=lambda _, attempt: 6000 * attempt,
-        runtime=60,
+        **resources.network(mem_mb=6000, runtime=60),
     params:
-        cfg=run.params("predictions"),
-        code=run.code("predictions"),
-        images=run.config.report.images,
+        **inputs.params("predict_shown"),
+        images=plan.config.report.images,
     shell:
-        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        " --model {input.model:q} --limit {params.images}"
-        " --output {output.store:q} --threads {resources.network_threads} --device {resources.device}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
+        " --limit {params.images} --output {output.store:q} {resources.options} --code {params.code}"
+        " --log {log.run:q}"
 
 
 rule refine_predictions:
     input:
-        dataset=run.evaluated,
-        predictions=run.part(run.predictions),
+        **inputs("refine_predictions"),
     output:
-        store=f"{run.results}/crf/{{name}}/{{shard}}.h5",
-        manifest=f"{run.results}/crf/{{name}}/{{shard}}.json",
+        **paths.outputs("refine_predictions"),
     log:
-        run=f"{run.results}/logs/refine_predictions/{{name}}-{{shard}}.log",
-        checksums=f"{run.results}/checksums/refine_predictions/{{name}}-{{shard}}.sha256",
+        **paths.logs("refine_predictions"),
     benchmark:
-        f"{run.results}/benchmarks/refine_predictions/{{name}}-{{shard}}.tsv"
+        paths.benchmark("refine_predictions")
     conda:
         "../envs/aepsl.yaml"
-    threads: run.config.runtime.processes
+    threads: resources.processes
     resources:
-        cache=run.cache,
-        root=run.root,
-        mem_mb=lambda _, attempt: 2000 * attempt,
-        runtime=240,
+        **resources("root", "processes", "cache", mem_mb=2000, runtime=240),
     params:
-        shards=run.shards_of("crf"),
-        cfg=run.params("crf"),
-        code=run.code("crf"),
+        **inputs.params("refine_predictions"),
     shell:
-        "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q} --root {resources.root:q}"
-        ' --predictions "{input.predictions}" --output {output.store:q}'
-        " --shard {wildcards.shard} --shards {params.shards} --threads {threads}"
-        " --code {params.code} {resources.cache}"
-        " --log {log.run:q} --checksums {log.checksums:q}"
+        "aepsl refine-predictions --config {params.cfg:q} --dataset {input.dataset:q}"
+        ' --predictions "{input.predictions}" --output {output.store:q} --shard {wildcards.shard}'
+        " --shards {params.shards} {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule export_masks:
     input:
-        run.final_masks,
+        **inputs("export_masks"),
     output:
-        directory(f"{run.results}/masks/{{name}}"),
+        folder=directory(paths.outputs("export_masks")["folder"]),
     log:
-        run=f"{run.results}/logs/export_masks/{{name}}.log",
-        checksums=f"{run.results}/checksums/export_masks/{{name}}.sha256",
+        **paths.logs("export_masks"),
     benchmark:
-        f"{run.results}/benchmarks/export_masks/{{name}}.tsv"
+        paths.benchmark("export_masks")
     conda:
         "../envs/aepsl.yaml"
     resources:
-        mem_mb=lambda _, attempt: 1000 * attempt,
-        runtime=60,
+        **resources(mem_mb=1000, runtime=60),
     params:
-        code=run.module_code("export_masks"),
+        **inputs.params("export_masks"),
     shell:
-        'aepsl export-masks --masks "{input}" --output {output:q} --log {log.run:q} --checksums {log.checksums:q}'
+        'aepsl export-masks --masks "{input.masks}" --output {output.folder:q} {resources.options}'
+        " --code {params.code} --log {log.run:q}"

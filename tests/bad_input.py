@@ -10,31 +10,29 @@ import os
 import pickle
 import shutil
 import struct
-import subprocess
-import sys
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import dry_run
 import numpy as np
 import torch
-from conftest import ROOT, VocFolder, new_project
+from conftest import ROOT, VocFolder, new_project, settings_of
+from in_process import Result, aepsl
 from PIL import Image
 
 from aepsl.config.networks import Networks
 from aepsl.networks.heads import Classifier
 from aepsl.stages._networks import build
 from aepsl.stores.atomic import write_manifest_json
+from aepsl.stores.jsonl import read_jsonl, write_jsonl
 from aepsl.stores.models import save_model
 from aepsl.stores.records import Record, write_empty, writing_shard
-from aepsl.stores.tables import read_table, write_table
 
 DOCUMENT = ROOT / "docs" / "bad-input.md"
 
-DATA = {"data.adapter": "voc", "data.root": "photographs", "data.class_names": ["cat", "dog"]}
-NETWORK = {"networks": {"width": 0.0625, "weights": "random", "fc6_dilation": 1}}
+NETWORK = {"width": 0.0625, "weights": "random", "fc6_dilation": 1}
 TRAIN = {"epochs": 1, "batch_size": 2, "crop": 33}
 
 
@@ -73,7 +71,7 @@ class Place:
                 for image_id in "ab":
                     writer.add(image_id, Record({"mask": np.zeros((40, 48), np.uint8)}))
         write_empty(folder / "regions" / "0.json", kind="regions")
-        settings = Networks(**NETWORK["networks"])
+        settings = Networks(**NETWORK)
         model, facts = build(Classifier, classes=2, networks=settings, head="none", weights=None)
         facts["class_names"] = ["cat", "dog"]
         save_model(folder / "model.safetensors", model.state_dict(), facts)
@@ -85,50 +83,25 @@ class Place:
         return self.folder / name
 
 
-def aepsl(folder, *arguments):
-    """Run a command as a person does."""
-    environment = os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    return subprocess.run(
-        [sys.executable, "-m", "aepsl", *map(str, arguments)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
 def snakemake(folder, *arguments):
-    """Run Snakemake as a person does."""
-    new_project(folder)
-    return subprocess.run(
-        ["snakemake", "--cores", "1", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    """Run Snakemake on a new project; return how it ended and what it said."""
+    status, text = dry_run.run(new_project(folder), "--cores", "1", *arguments)
+    return Result(status, "", text)
 
 
-def slice_of(**more):
-    """Return a --config."""
-    return ("--config", json.dumps(more))
-
-
-def index(part="train", **more):
+def index(role="train", **more):
     """Return the command that indexes a split."""
-    config = json.dumps(DATA | {"data.labels": "csv", "data.labels_csv": "-"} | more)
+    settings = VocFolder.SETTINGS
+    config = json.dumps(settings | {"data.labels": "csv"} | more)
     labels = () if more.get("data.labels") == "xml" else ("--labels-csv", "photographs/labels.csv")
-    where = ("--part", part, "--root", "photographs", *labels, "--output", "results/new.json")
+    where = ("--role", role, "--root", "photographs", *labels, "--output", "results/new.json")
     return ("index-images", "--config", config, *where)
 
 
 def truth():
     """Return the command that indexes masks."""
     where = ("--dataset", "train.json", "--root", "photographs", "--output", "results/new.json")
-    return ("index-truth", "--config", json.dumps(DATA), *where)
+    return ("index-truth", "--config", json.dumps(VocFolder.SETTINGS), *where)
 
 
 def score(**more):
@@ -136,21 +109,23 @@ def score(**more):
     options = {"truth": "truth.json", "store": "labels/0.json", "target": "labels"} | more
     named = [word for name, value in options.items() for word in (f"--{name}", value)]
     about = ("--variant", "main", "--seed", "0", "--root", "photographs")
-    return ("score", "--config", "{}", *named, *about, "--output", "results/new.json")
+    config = json.dumps(settings_of("score", target="labels"))
+    return ("score", "--config", config, *named, *about, "--output", "results/new.json")
 
 
 def predict(*more):
     """Return the command that predicts."""
-    config = {"prediction.scales": [1], "prediction.flip": False, "prediction.threshold": 0.1}
-    config |= {"crf.enabled": False}
+    config = settings_of("predict", {"crf": {"enabled": False}})
     where = ("--dataset", "train.json", "--root", "photographs", "--model", "model.safetensors")
     return ("predict", "--config", json.dumps(config), *where, "--output", "results/0.h5", *more)
 
 
 def train(*more, networks=None, **settings):
     """Return the command that trains a classifier."""
-    config = {"seed": 0, "mining.head": "largefov", "mining.train": TRAIN | settings}
-    config |= {"networks": NETWORK["networks"] | (networks or {})}
+    mining = {"head": "largefov", "train": TRAIN}
+    config = settings_of("train_classifier", {"mining": mining, "networks": NETWORK}, step=1)
+    config["networks"] |= networks or {}
+    config["mining.train"] |= settings
     where = ("--dataset", "train.json", "--root", "photographs", "--regions", "regions/0.json")
     write = ("--step", "1", "--output", "results/model.safetensors", "--curve", "results/c.csv")
     return ("train-classifier", "--config", json.dumps(config), *where, *write, *more)
@@ -159,14 +134,16 @@ def train(*more, networks=None, **settings):
 def saliency(source, **more):
     """Return the command that takes saliency from somewhere."""
     where = ("--dataset", "train.json", "--root", "photographs", "--source", source)
-    config = json.dumps({"saliency.method": "precomputed", "saliency.folder": "-"} | more)
+    config = json.dumps({"saliency.method": "precomputed"} | more)
     return ("detect-saliency", "--config", config, *where, "--output", "results/0.h5")
 
 
 def detector(source, **settings):
     """Return the command that runs a salient object detector."""
-    network = {"saliency.network": {"file": "-", "size": 8} | settings}
-    return saliency(source, **{"saliency.method": "network"}, **network)
+    saliency_ = {"method": "network", "network": {"file": source, "size": 8}}
+    config = settings_of("detect_saliency", {"saliency": saliency_})
+    config["saliency.network"] |= settings
+    return saliency(source, **config)
 
 
 def cut(path):
@@ -251,7 +228,17 @@ IMAGES = {
     "a folder in a photograph's place": (
         lambda p: (p.data.image("a").unlink(), p.data.image("a").mkdir()),
         index(),
-        "a.png: the image is broken",
+        "a.png: is a folder, not a file",
+    ),
+    "a named pipe in a photograph's place": (
+        lambda p: (p.data.image("a").unlink(), os.mkfifo(p.data.image("a"))),
+        index(),
+        "a.png: is a named pipe, not a file",
+    ),
+    "a device in a photograph's place": (
+        lambda p: (p.data.image("a").unlink(), p.data.image("a").symlink_to("/dev/zero")),
+        index(),
+        "a.png: is a device, not a file",
     ),
     "a link that leads nowhere": (
         lambda p: (p.data.image("a").unlink(), p.data.image("a").symlink_to("nowhere")),
@@ -311,6 +298,11 @@ LABELS = {
         index(),
         "labels.csv: not a table of labels",
     ),
+    "a named pipe in a label file's place": (
+        lambda p: (p.data.labels.unlink(), os.mkfifo(p.data.labels)),
+        index(),
+        "labels.csv: is a named pipe, not a file",
+    ),
     "an unknown label": (
         lambda p: p.data.write_labels([("a", "cta"), ("b", "cat"), ("c", "cat")]),
         index(),
@@ -355,10 +347,10 @@ LABELS = {
         index(**{"data.labels": "xml"}),
         "a.xml: not XML",
     ),
-    "a class that is none of the dataset's": (
-        nothing,
-        index(**{"data.classes": ["cow"]}),
-        "data.classes names ['cow']",
+    "a named pipe in an annotation's place": (
+        lambda p: (xml(p, ""), (f := p.data.root / "Annotations/a.xml").unlink(), os.mkfifo(f)),
+        index(**{"data.labels": "xml"}),
+        "a.xml: is a named pipe, not a file",
     ),
     "classes that no image shows": (
         nothing,
@@ -372,6 +364,11 @@ SPLITS = {
         lambda p: (p.data.root / "ImageSets/Segmentation/train.txt").unlink(),
         index(),
         "train.txt: the split is not there",
+    ),
+    "a named pipe in a split's place": (
+        lambda p: ((f := p.data.root / "ImageSets/Segmentation/train.txt").unlink(), os.mkfifo(f)),
+        index(),
+        "train.txt: is a named pipe, not a file",
     ),
     "an empty split": (
         lambda p: p.data.write_split("train", []),
@@ -420,6 +417,16 @@ MASKS = {
         lambda p: Image.new("L", (7, 5)).save(p.data.mask("a")),
         truth(),
         "a.png: is 7x5, its image 48x40",
+    ),
+    "a folder in a mask's place": (
+        lambda p: (p.data.mask("a").unlink(), p.data.mask("a").mkdir()),
+        truth(),
+        "a.png: is a folder, not a file",
+    ),
+    "a named pipe in a mask's place": (
+        lambda p: (p.data.mask("a").unlink(), os.mkfifo(p.data.mask("a"))),
+        truth(),
+        "a.png: is a named pipe, not a file",
     ),
     "a mask of colours": (
         lambda p: Image.new("RGB", (48, 40)).save(p.data.mask("a")),
@@ -519,7 +526,7 @@ STORES = {
         "a.png: was changed since it was indexed",
     ),
     "a manifest of right digest and wrong content": (
-        lambda p: write_table(p.path("train.json"), read_table(p.path("train.json"))[0], [b"{}"]),
+        lambda p: write_jsonl(p.path("train.json"), read_jsonl(p.path("train.json"))[0], [b"{}"]),
         train(),
         "train.json: not a manifest of this version (id: Field required)",
     ),
@@ -578,6 +585,11 @@ MODELS = {
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
         "w.npz: the weights file is not there",
     ),
+    "a named pipe in the place of weights": (
+        lambda p: os.mkfifo(p.path("w.npz")),
+        train("--weights", "w.npz", networks={"weights": "x.npz"}),
+        "w.npz: is a named pipe, not a file",
+    ),
     "weights of another network": (
         lambda p: weights(p, other=np.zeros(3)),
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
@@ -593,6 +605,11 @@ MODELS = {
         saliency("maps"),
         "maps/a.png: no saliency map",
     ),
+    "a named pipe in a saliency map's place": (
+        lambda p: (p.path("maps").mkdir(), os.mkfifo(p.path("maps/a.png"))),
+        saliency("maps"),
+        "maps/a.png: is a named pipe, not a file",
+    ),
     "a saliency map that is broken": (
         lambda p: (p.path("maps").mkdir(), p.path("maps/a.png").write_text("x")),
         saliency("maps"),
@@ -602,6 +619,11 @@ MODELS = {
         nothing,
         detector("none.onnx"),
         "none.onnx: not a network that ONNX Runtime reads",
+    ),
+    "a named pipe in a detector's place": (
+        lambda p: os.mkfifo(p.path("x.onnx")),
+        detector("x.onnx"),
+        "x.onnx: is a named pipe, not a file",
     ),
     "a detector that is no network": (
         lambda p: p.path("x.onnx").write_text("x"),
@@ -647,6 +669,11 @@ COMMANDS = {
         train("--device", "cuda:7"),
         "runtime.device: cuda:7, but no GPU is seen",
     ),
+    "a target that is none": (
+        nothing,
+        score(target="lables"),
+        "--target: lables cannot be scored",
+    ),
     "scores that are not there": (nothing, ("show-scores", "none.json"), "none.json: the file is"),
     "scores that are no scores": (
         lambda p: p.path("s.json").write_text("[1]"),
@@ -671,7 +698,7 @@ COMMANDS = {
     "scenes to be generated among photographs": (
         nothing,
         (
-            *("generate-scenes", "--config", '{"data.scenes": {}}'),
+            *("generate-scenes", "--config", json.dumps(settings_of("generate_scenes"))),
             *("--output", "photographs/scenes.json"),
         ),
         "photographs: holds other things than generated scenes",
@@ -711,7 +738,7 @@ CONFIGS = {
     "a number beyond its limits": (
         config("mining: { delta: 1.5 }\n"),
         RUN,
-        "config: mining: mining.delta is 1.5, but fraction_of_max takes a share",
+        "mining.delta: is 1.5, but fraction_of_max takes a share",
     ),
     "a share of more than everything": (
         config("prediction: { threshold: 2 }\n"),
@@ -723,15 +750,45 @@ CONFIGS = {
         RUN,
         "config: mining: Input should be a valid dictionary",
     ),
+    "a class that is none of the dataset's": (
+        config("data: { classes: [cow] }\n"),
+        RUN,
+        "data.classes: names cow, which is no class",
+    ),
+    "a section that is there twice": (
+        config("mining: { delta: 0.3 }\nseed: 1\nmining: { steps: 2 }\n"),
+        RUN,
+        "mine.yaml:3: the key mining is there twice, first in line 1",
+    ),
     "a folder of photographs that is not there": (
         config("data: { adapter: voc, root: elsewhere }\n"),
         RUN,
-        "elsewhere: is not there",
+        "elsewhere: the file or folder does not exist",
     ),
     "a weights file that is not there": (
         config("networks: { weights: elsewhere.npz }\n"),
         RUN,
-        "elsewhere.npz: is not there",
+        "elsewhere.npz: the file or folder does not exist",
+    ),
+    "weights of another width": (
+        config("networks: { weights: IMAGENET1K_FEATURES }\n"),
+        RUN,
+        "IMAGENET1K_FEATURES: weights that do not fit: conv1_1.weight has shape (64, 3, 3, 3)",
+    ),
+    "a weights file that is none": (
+        lambda p: (p.path("w.npz").write_text("x"), config("networks: { weights: w.npz }\n")(p)),
+        RUN,
+        "w.npz: no weights could be read",
+    ),
+    "weights that torchvision does not have": (
+        config("networks: { weights: IMAGENET1K_V9 }\n"),
+        RUN,
+        "IMAGENET1K_V9: torchvision has no such weights of vgg16",
+    ),
+    "a named pipe in the place of the labels": (
+        lambda p: (p.data.labels.unlink(), os.mkfifo(p.data.labels), voc("train_split: train")(p)),
+        RUN,
+        "labels.csv: is a named pipe, not a file",
     ),
     "a run that lies elsewhere": (
         config("run: ../../elsewhere\n"),
@@ -758,10 +815,30 @@ CONFIGS = {
         RUN,
         "config: data.class_names: 'background' is what no class shows",
     ),
+    "one class only": (
+        voc("class_names: [cat]"),
+        RUN,
+        "data.class_names: one class only: the softmax of one class is always 1",
+    ),
+    "one class only, of several": (
+        voc("class_names: [cat, dog], classes: [dog]"),
+        RUN,
+        "data.classes: one class only: the softmax of one class is always 1",
+    ),
+    "saliency maps without a folder": (
+        config("saliency: { method: precomputed }\n"),
+        RUN,
+        "saliency.folder: is not set, but saliency.method is precomputed",
+    ),
     "more classes than a mask has values": (
         voc(f"class_names: [{', '.join(f'c{n}' for n in range(300))}]"),
         RUN,
         "config: data.class_names: 300 names; a mask has values for 254",
+    ),
+    "a project's folder with braces in its name": (
+        lambda p: (p.path("d {x}").mkdir(), new_project(p.path("d {x}"))),
+        ("snakemake", "--snakefile", "d {x}/Snakefile"),
+        "d {x}: has braces in its name, which Snakemake takes for wildcards",
     ),
     "a variant named main": (
         config("variants: { main: { seed: 1 } }\n"),
@@ -825,6 +902,13 @@ def told(text, expected):
     raise AssertionError(f"{expected!r} is not in {text}")
 
 
+def row(name, text):
+    """Return a case's line of the document, from the text that it met."""
+    problem, hint = told(text, CASES[name][2])
+    cells = (name, f"`{problem[:140]}`", hint[:140])
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
 def document(said):
     """Return docs/bad-input.md from what each case said."""
     parts = [
@@ -835,23 +919,18 @@ def document(said):
     ]
     for group, cases in GROUPS.items():
         parts.append(f"## {group}\n\n| what is wrong | what is said | hint |\n|---|---|---|")
-        for name in cases:
-            problem, hint = told(said[name], cases[name][2])
-            cells = (name, f"`{problem[:140]}`", hint[:140])
-            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        parts += [row(name, said[name]) for name in cases]
         parts.append("")
     return "\n".join(parts)
 
 
 def main():
     """Run every case and write the document."""
-    with TemporaryDirectory() as top, ThreadPoolExecutor(2) as pool:
-        folders = {name: Path(top) / str(number) for number, name in enumerate(CASES)}
-        results = pool.map(lambda name: meet(folders[name], name)[1].stderr, CASES)
-        said = {
-            name: text.replace(f"{folders[name]}/", "")
-            for name, text in zip(CASES, results, strict=True)
-        }
+    said = {}
+    with TemporaryDirectory() as top:
+        for number, name in enumerate(CASES):
+            folder = Path(top) / str(number)
+            said[name] = meet(folder, name)[1].stderr.replace(f"{folder}/", "")
     DOCUMENT.write_text(document(said))
 
 

@@ -1,17 +1,27 @@
 """Shared fixtures: where the photographs are, small datasets in VOC's layout, real runs."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    """Give each of several workers one thread: those of torch wait for each other by spinning."""
+    if hasattr(config, "workerinput"):
+        import torch
+
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -59,38 +69,60 @@ class VocFolder:
         lines = ["image,labels", *(f"{image_id},{labels}" for image_id, labels in rows)]
         self.labels.write_text("\n".join(lines) + "\n")
 
-    def index(self, output, part="train", threads=1, **data):
-        """Index one split as its stage does; return its manifest."""
-        from aepsl.config.sections import Slice
-        from aepsl.stages import index_images
-        from aepsl.stores.dataset import read_images
+    SETTINGS: ClassVar = {
+        "data.adapter": "voc",
+        "data.class_names": ["cat", "dog"],
+        "data.classes": None,
+        "data.limit_per_class": None,
+        "data.labels": "csv",
+        "data.train_split": "train",
+        "data.eval_split": "val",
+        "data.mask_folder": "SegmentationClass",
+    }
 
-        settings = {"adapter": "voc", "root": "sha256:0", "labels": "csv", "labels_csv": "-"}
-        index_images.run(
-            Slice({"data": settings | {"class_names": ["cat", "dog"]} | data}),
-            part=part,
+    def settings(self, **data):
+        """Return what the stages that index are given."""
+        from aepsl.config.sections import Slice
+
+        return Slice(self.SETTINGS | {f"data.{key}": value for key, value in data.items()})
+
+    def index(self, output, role="train", threads=1, **data):
+        """Index one split as its stage does; return its manifest."""
+        from aepsl.stages.index_images import index_images
+        from aepsl.stores.manifests import read_images
+
+        index_images(
+            self.settings(**data),
+            role=role,
             root=self.root,
             labels_csv=None if data.get("labels") == "xml" else self.labels,
             output=output,
             threads=threads,
         )
-        return read_images(output, root=self.root)
+        return read_images(output)
 
     def index_truth(self, dataset, output, **data):
         """Index the true masks of the images in a manifest; return theirs."""
-        from aepsl.config.sections import Slice
-        from aepsl.stages import index_truth
-        from aepsl.stores.dataset import read_truth
+        from aepsl.stages.index_truth import index_truth
+        from aepsl.stores.manifests import read_truth
 
-        settings = {"adapter": "voc", "root": "sha256:0", "class_names": ["cat", "dog"]} | data
-        index_truth.run(Slice({"data": settings}), dataset=dataset, root=self.root, output=output)
-        return read_truth(output, root=self.root)
+        index_truth(self.settings(**data), dataset=dataset, root=self.root, output=output)
+        return read_truth(output)
 
 
 @pytest.fixture
 def voc_folder(tmp_path):
     """Return a valid tiny dataset."""
     return VocFolder(tmp_path / "photographs")
+
+
+def settings_of(stage, config=None, **at):
+    """Return the settings that a stage is given under a configuration of the scenes."""
+    from aepsl.config.sections import Slice
+    from aepsl.workflow.plan import Plan
+    from aepsl.workflow.stages import At
+
+    return Slice(json.loads(Plan(config or {}).variants.settings(stage, "main", At(**at))))
 
 
 def run_snakemake(folder, *arguments, check=True):
@@ -121,26 +153,47 @@ def new_project(folder):
     return folder
 
 
+def shared_folder(tmp_path_factory, worker_id, name, make):
+    """Return a folder that one of the workers of this test run makes, once; not to be changed.
+
+    For what takes long to make and is read by many tests, which may run on different workers: who
+    comes first makes it, the others wait. What was left half made is made anew.
+
+    Args:
+        tmp_path_factory: pytest's fixture.
+        worker_id: pytest-xdist's fixture.
+        name: of the folder, its own in the whole test suite.
+        make: is called with the empty folder, to fill it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    top = base if worker_id == "master" else base.parent  # one for all workers
+    folder, done = top / name, top / f"{name}.done"
+    with (top / f"{name}.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def run_miniature(folder):
+    """Run the miniature of the scenes in a new project; its finished work is kept beside it."""
+    new_project(folder)
+    shutil.copy(ROOT / "tests" / "mini.yaml", folder / "mini.yaml")
+    keep = f'runtime={{"cache": "{folder.with_name("cache")}"}}'
+    result = run_snakemake(folder, "--configfile", "mini.yaml", "--config", keep)
+    (folder / "said.txt").write_text(result.stdout)
+
+
 @pytest.fixture(scope="session")
 def finished_miniature(tmp_path_factory, worker_id):
     """Return a project in which the miniature of the scenes is done; not to be changed.
 
     Its finished work is in ``cache`` beside it.
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent  # one for all the test's workers
-    folder = shared / "finished"
-    with (shared / "finished.lock").open("w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
-        if not (folder / "said.txt").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            new_project(folder)
-            shutil.copy(ROOT / "tests" / "mini.yaml", folder / "mini.yaml")
-            keep = f'runtime={{"cache": "{shared / "cache"}"}}'
-            result = run_snakemake(folder, "--configfile", "mini.yaml", "--config", keep)
-            (folder / "said.txt").write_text(result.stdout)
-    return folder
+    return shared_folder(tmp_path_factory, worker_id, "finished", run_miniature)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Dry runs of the real Snakemake, in a forked process: what a change would run again."""
+"""The real Snakemake in a forked process, half a second faster than a new one, and its dry runs."""
 
 import contextlib
 import multiprocessing
@@ -59,7 +59,7 @@ def _child(folder, arguments, module, log):
     try:
         if module:
             _pretend_changed(module)
-        snakemake.cli.main(["--cores", "2", "-n", *arguments])
+        snakemake.cli.main(list(arguments))
         status = 0
     except SystemExit as stop:
         status = stop.code or 0
@@ -71,17 +71,26 @@ def _child(folder, arguments, module, log):
     os._exit(int(status))
 
 
-def plan(folder, *arguments, module=None):
-    """Return what `snakemake -n` plans in a folder.
+def run(folder, *arguments, module=None, timeout=60):
+    """Run Snakemake in a folder; return its exit status and all that it said.
 
     Args:
         folder: of the Snakefile.
         arguments: of Snakemake.
         module: path of a file of the package that is to seem changed.
+        timeout: seconds until it is killed.
     """
-    log = Path(folder) / ".dry-run.log"
+    log = Path(folder) / f".dry-run-{os.getpid()}.log"
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_child, args=(folder, arguments, module, log))
     process.start()
-    process.join()
-    return Plan(process.exitcode, log.read_text())
+    process.join(timeout)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode, log.read_text()
+
+
+def plan(folder, *arguments, module=None):
+    """Return what `snakemake -n` plans in a folder; the arguments are those of :func:`run`."""
+    return Plan(*run(folder, "--cores", "2", "-n", *arguments, module=module))

@@ -1,26 +1,156 @@
-"""Every case of docs/bad-input.md, run as a person meets it."""
+"""Every case of docs/bad-input.md, and one real process for each way out."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
-from bad_input import CASES, DOCUMENT, GROUPS, meet
+from bad_input import CASES, DOCUMENT, GROUPS, index, meet, row
+from conftest import new_project, settings_of
+
+ROWS = DOCUMENT.read_text().splitlines()
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_told_what_and_where(tmp_path, case):
     folder = tmp_path / "place"
     place, result = meet(folder, case)
-    text = " ".join(result.stderr.split())
+    said = result.stderr.replace(f"{folder}/", "")
+    text = " ".join(said.split())
     assert result.returncode in (1, 2)
-    assert CASES[case][2] in text.replace(f"{folder}/", "")
+    assert CASES[case][2] in text
     assert "Hint: " in text or "Usage: " in text
     assert "Traceback" not in result.stdout + result.stderr
     assert (place.path("results/earlier.txt")).read_text() == "what was there"
     assert [path.name for path in place.path("results").iterdir()] == ["earlier.txt"]
     assert not list(folder.rglob("a-pickle-was-run"))
+    assert row(case, said) in ROWS, "run make bad-input"
 
 
-def test_the_document_has_every_case():
-    text = DOCUMENT.read_text()
+def test_the_document_has_every_case_and_no_other():
     assert len(CASES) >= 60
     assert len(CASES) == sum(map(len, GROUPS.values()))
-    for name in CASES:
-        assert f"| {name} | `" in text, "run make bad-input"
+    assert len([line for line in ROWS if line.startswith("| ")]) == len(CASES) + len(GROUPS)
+
+
+# Ways out: real processes, for how a process ends is its own affair
+
+
+def real(folder, *arguments, before=""):
+    """Start a command as a process of its own; ``before`` is Python that it runs first."""
+    code = f"import sys\nfrom aepsl.cli import main\n{before}\nsys.argv[0] = 'aepsl'\nmain()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process):
+    """Wait for a process; return its status and what it said on standard error."""
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+LOG = ("--log", "logs/job.log")
+A_FAULT = "import hashlib; hashlib.sha256 = lambda *arguments: 1 / 0"
+A_FULL_DISK = "import PIL.Image\ndef full(*_): raise OSError(28, 'No space left', 'x')\n"
+A_FULL_DISK += "PIL.Image.open = full"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Return a folder in which photograph a is cut off."""
+    meet(tmp_path / "place", "a truncated photograph")
+    return tmp_path / "place"
+
+
+def test_a_users_fault_is_status_1(place):
+    status, said = ended(real(place, *index()))
+    assert status == 1
+    assert "\naepsl: photographs: 1 problem(s), nothing was indexed:\n" in said
+    assert "photographs/JPEGImages/a.png: the image is broken" in said
+    assert said.endswith("Hint: replace it, or take it out of the split\n")
+
+
+def test_a_wrong_command_line_is_status_2(place):
+    status, said = ended(real(place, "predict"))
+    assert status == 2
+    assert said.startswith("Usage: aepsl predict")
+    assert "Missing option '--config'" in said
+
+
+def test_what_stops_a_job_is_in_its_log_too(place):
+    status, said = ended(real(place, *index(), *LOG))
+    assert status == 1
+    log = (place / "logs/job.log").read_text()
+    for text in (said, log):
+        assert "photographs/JPEGImages/a.png: the image is broken" in text
+        assert "Hint: " in text
+        assert "Traceback" not in text
+
+
+def test_a_fault_of_the_program_is_status_70_and_its_traceback_in_the_log(place):
+    status, said = ended(real(place, *index(), *LOG, before=A_FAULT))
+    assert status == 70
+    assert said == "aepsl: ZeroDivisionError: division by zero (see the log)\n"
+    log = (place / "logs/job.log").read_text()
+    assert "please report it with this log" in log
+    assert "Traceback" in log
+
+
+def test_a_fault_of_the_program_without_a_log_shows_itself(place):
+    status, said = ended(real(place, *index(), before=A_FAULT))
+    assert status == 1
+    assert "Traceback" in said
+    assert said.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_fault_of_the_machine_is_status_1(place):
+    status, said = ended(real(place, *index(), *LOG, before=A_FULL_DISK))
+    assert status == 1
+    assert "no space is left" in said
+    assert "Traceback" not in said + (place / "logs/job.log").read_text()
+
+
+SCENES = settings_of(
+    "generate_scenes",
+    {"data": {"scenes": {"train_images": 100_000, "val_images": 1, "size": 33}}},
+).canonical()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_status_128_and_its_number(tmp_path, number):
+    write = ("--output", "scenes/scenes.json")
+    process = real(tmp_path, "generate-scenes", "--config", SCENES, *write, *LOG)
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("scenes/JPEGImages/*.png")):
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    status, said = ended(process)
+    assert status == 128 + number
+    expected = f"stopped by {number.name}; the same command goes on"
+    assert said == f"aepsl: {expected}\n"
+    assert (tmp_path / "logs/job.log").read_text().endswith(f" {expected}\n")
+    assert not (tmp_path / "scenes/scenes.json").exists()
+
+
+def test_through_snakemake_a_message_is_in_the_log_that_it_names(place, snakemake):
+    new_project(place)
+    (place / "mine.yaml").write_text(
+        "data: { adapter: voc, root: photographs, labels: csv, labels_csv: photographs/labels.csv,"
+        " class_names: [cat, dog] }\n"
+    )
+    manifest = "results/scenes/train_images/main/manifest.jsonl"
+    result = snakemake(place, manifest, "--configfile", "mine.yaml", check=False)
+    assert result.returncode == 1
+    (log,) = (place / "results").rglob("logs/index_images/train-*.log")
+    assert str(log.relative_to(place)) in result.stderr
+    assert "photographs/JPEGImages/a.png: the image is broken" in log.read_text()
+    assert "Traceback" not in result.stderr

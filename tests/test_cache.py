@@ -1,13 +1,20 @@
 """Finished work is taken where it is the same work, and nowhere else."""
 
+import errno
 import inspect
 import multiprocessing
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from copy import copy
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -17,12 +24,15 @@ from test_kill import digests
 from typer.testing import CliRunner
 
 from aepsl import machine
-from aepsl.cli import app, kept
-from aepsl.cli.markers import Aside, Reads, Share, Writes, marked
+from aepsl.cli import app, cached
+from aepsl.cli.commands import NAMES
+from aepsl.cli.signature import marked
 from aepsl.console import log
-from aepsl.stores.cache import Cache
-from aepsl.stores.records import Record, Store, writing_shard
-from aepsl.stores.reuse import Earlier, _taken, add_all
+from aepsl.data import index
+from aepsl.stages._options import NotInKey, Reads, SelectsRecords, Writes
+from aepsl.stores.cache import Cache, Key, reusing
+from aepsl.stores.records import Record, Store
+from aepsl.stores.reuse import _copied, _find, write_records
 from aepsl.workflow.codedigest import code_digest
 
 
@@ -38,97 +48,104 @@ def cache(tmp_path):
     return Cache(tmp_path / "cache")
 
 
+K1, K2 = Key("group", "k1"), Key("group", "k2")
+
+
+def put(cache, key, paths):
+    cache.put(key, paths, about={}, seconds=2.5)
+
+
 # The folder
 
 
 def test_what_was_kept_is_fetched_byte_for_byte(cache, tmp_path):
     paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
-    cache.keep("k1", paths, seconds=2.5)
+    put(cache, K1, paths)
     there = [tmp_path / "b" / path.name for path in paths]
-    assert cache.fetch("k1", there).seconds == 2.5
+    assert cache.get(K1, there).seconds == 2.5
     assert [path.read_bytes() for path in there] == [b"weights", b"1,2"]
-    assert cache.fetch("k2", there) is None
+    assert cache.get(K2, there) is None
 
 
 def test_a_copy_shares_nothing_with_what_was_kept(cache, tmp_path):
     paths = files_in(tmp_path / "a", model=b"weights")
-    cache.keep("k1", paths)
+    put(cache, K1, paths)
     paths[0].write_bytes(b"broken!")  # in place, as a fault of the disk would
-    assert cache.fetch("k1", paths)
+    assert cache.get(K1, paths)
     assert paths[0].read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize("name", ["model", "curve", "entry.json"])
 def test_a_flipped_byte_is_never_handed_out(cache, tmp_path, name):
     paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
-    cache.keep("k1", paths)
+    put(cache, K1, paths)
     (kept_file,) = (tmp_path / "cache").rglob(name)
     content = bytearray(kept_file.read_bytes())
     content[len(content) // 2] ^= 1
     kept_file.write_bytes(content)
     there = [tmp_path / "b" / path.name for path in paths]
-    assert cache.fetch("k1", there) is None
+    assert cache.get(K1, there) is None
     assert not any(path.exists() for path in there)
     assert not kept_file.exists()
-    cache.keep("k1", paths)
-    assert cache.fetch("k1", there) is not None
+    put(cache, K1, paths)
+    assert cache.get(K1, there) is not None
 
 
 def test_a_file_that_is_gone_is_never_half_a_result(cache, tmp_path):
     paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
-    cache.keep("k1", paths)
+    put(cache, K1, paths)
     next((tmp_path / "cache").rglob("curve")).unlink()
     there = [tmp_path / "b" / path.name for path in paths]
-    assert cache.fetch("k1", there) is None
+    assert cache.get(K1, there) is None
     assert list((tmp_path / "b").iterdir()) == []
 
 
 @pytest.mark.parametrize("lost", ["curve", "entry.json"])
 def test_an_entry_that_lost_a_file_is_kept_anew(cache, tmp_path, lost):
     paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
-    cache.keep("k1", paths)
+    put(cache, K1, paths)
     next((tmp_path / "cache").rglob(lost)).unlink()
-    cache.keep("k1", paths)
-    assert cache.fetch("k1", paths)
+    put(cache, K1, paths)
+    assert cache.get(K1, paths)
 
 
 def test_what_was_half_kept_long_ago_is_swept(cache, tmp_path):
     paths = files_in(tmp_path / "a", model=b"weights")
-    cache.keep("k1", paths)
-    old, young = (tmp_path / "cache" / "k1" / f"k2.tmp.host.{n}" for n in (1, 2))
+    put(cache, K1, paths)
+    old, young = (tmp_path / "cache" / f"k2.tmp.host.{n}" for n in (1, 2))
     for folder in (old, young):
         files_in(folder, model=b"half")
     os.utime(old, (0, 0))
-    cache.keep("k3", paths)
+    put(cache, Key("group", "k3"), paths)
     assert not old.exists()
     assert young.exists()
 
 
 def test_an_entry_that_cannot_be_read_is_no_fault_of_the_work(cache, tmp_path, monkeypatch, caplog):
     paths = files_in(tmp_path / "a", model=b"weights")
-    cache.keep("k1", paths)
+    put(cache, K1, paths)
     kept_file = next((tmp_path / "cache").rglob("model"))
     kept_file.unlink()
     kept_file.mkdir()  # reading it fails for everybody, root too
     monkeypatch.setattr(log, "propagate", True)
-    assert cache.fetch("k1", paths) is None
-    assert "cannot be read" in caplog.text
-    cache.keep("k1", paths)
-    assert cache.fetch("k1", paths)
+    assert cache.get(K1, paths) is None
+    assert "Is a directory" in caplog.text
+    put(cache, K1, paths)
+    assert cache.get(K1, paths)
 
 
 def test_what_nobody_asked_for_goes_first(tmp_path):
     cache = Cache(tmp_path / "cache", limit=4000e-9)  # GB: three entries
     paths = files_in(tmp_path / "a", model=b"x" * 1000)
     for number, key in enumerate(["k1", "k2", "k3"]):
-        cache.keep(key, paths, family="f")
+        put(cache, Key("group", key), paths)
         about = next((tmp_path / "cache").glob(f"*/{key}/entry.json"))
         os.utime(about, (number, number))
-    assert cache.fetch("k1", paths)  # the oldest is asked for
-    cache.keep("k4", paths, family="f")
-    there = [key for key in ("k1", "k2", "k3", "k4") if cache.fetch(key, paths)]
+    assert cache.get(K1, paths)  # the oldest is asked for
+    put(cache, Key("group", "k4"), paths)
+    there = [k for k in ("k1", "k2", "k3", "k4") if cache.get(Key("group", k), paths)]
     assert there == ["k1", "k3", "k4"]
-    sizes = [p.stat().st_size for p in (tmp_path / "cache").glob("??/*/*")]
+    sizes = [p.stat().st_size for p in (tmp_path / "cache").glob("*/*/*")]
     assert sum(sizes) <= 4000
 
 
@@ -136,23 +153,103 @@ def test_a_folder_that_cannot_be_written_is_no_fault_of_the_work(tmp_path, caplo
     (tmp_path / "cache").write_text("a file stands there")
     cache = Cache(tmp_path / "cache")
     paths = files_in(tmp_path / "a", model=b"weights")
-    cache.keep("k1", paths, family="f")
-    assert cache.fetch("k1", paths) is None
-    assert cache.kin("f") == []
+    put(cache, K1, paths)
+    assert cache.get(K1, paths) is None
+    assert cache.files("group", "*") == []
     assert paths[0].read_bytes() == b"weights"
 
 
-def keep_and_fetch(folder, place, number, results):
+READ_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+@READ_ONLY
+def test_a_read_only_cache_is_read(cache, tmp_path, monkeypatch, caplog):
+    paths = files_in(tmp_path / "a", model=b"weights")
+    put(cache, K1, paths)
+    put(cache, K2, files_in(tmp_path / "a", curve=b"1,2"))
+    next((tmp_path / "cache").rglob("curve")).write_bytes(b"1,3")
+    folder = str(tmp_path / "cache")
+    mount = ["mount", "--bind", "-o", "ro", folder, folder]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("this machine does not let a test mount a file system")
+    try:
+        monkeypatch.setattr(log, "propagate", True)
+        assert cache.get(K1, [tmp_path / "b" / "model"])
+        assert cache.files("group", "model")
+        assert caplog.text == ""
+        put(cache, Key("group", "k3"), paths)
+        assert "Not put into the cache" in caplog.text
+        assert cache.get(K2, [tmp_path / "b" / "curve"]) is None
+        assert "curve: was changed since it was written" in caplog.text
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert (tmp_path / "b" / "model").read_bytes() == b"weights"
+    assert not (tmp_path / "b" / "curve").exists()
+
+
+def test_an_interrupted_put_leaves_no_entry(cache, tmp_path, monkeypatch):
+    paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
+    copyfile = shutil.copyfile
+
+    def interrupted(source, target):
+        if source.name == "curve":
+            raise KeyboardInterrupt
+        return copyfile(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copyfile", interrupted)
+        put(cache, K1, paths)
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert cache.get(K1, paths) is None
+
+
+def test_a_full_disk_of_the_cache_is_no_fault_of_the_work(cache, tmp_path, monkeypatch, caplog):
+    paths = files_in(tmp_path / "a", model=b"weights")
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(log, "propagate", True)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        put(cache, K1, paths)
+    assert "No space left on device" in caplog.text
+    assert list((tmp_path / "cache").iterdir()) == []
+    put(cache, K1, paths)
+    assert cache.get(K1, paths)
+
+
+def test_an_empty_group_goes_with_its_last_entry(tmp_path):
+    paths = files_in(tmp_path / "a", model=b"x" * 1000)
+    put(Cache(tmp_path / "cache"), Key("old", "k1"), paths)
+    os.utime(tmp_path / "cache" / "old" / "k1" / "entry.json", (1, 1))
+    put(Cache(tmp_path / "cache", limit=1500e-9), Key("new", "k1"), paths)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["new"]
+
+
+def test_the_files_of_a_group_the_latest_first(cache, tmp_path):
+    for number, key in enumerate([K2, Key("other", "k4"), K1]):
+        put(cache, key, files_in(tmp_path / "a", **{"0.json": b"{}", "0.h5": b"x"}))
+        os.utime(tmp_path.joinpath("cache", *key, "entry.json"), (number, number))
+    found = cache.files("group", "*.json")
+    assert [path.relative_to(tmp_path / "cache").as_posix() for path in found] == [
+        "group/k1/0.json",
+        "group/k2/0.json",
+    ]
+    assert cache.files("nobody", "*.json") == []
+
+
+def put_and_get(folder, place, number, results):
     cache, wrong = Cache(folder, limit=20e-6), 0
     for turn in range(60):
-        key = f"k{(turn * (number + 1)) % 7}"
-        content = key.encode() * 1000
+        key = Key("group", f"k{(turn * (number + 1)) % 7}")
+        content = key.entry.encode() * 1000
         (path,) = files_in(place / f"p{number}", model=content)
-        cache.keep(key, [path], family="f")
+        put(cache, key, [path])
         path.unlink()
-        if cache.fetch(key, [path]) and path.read_bytes() != content:
+        if cache.get(key, [path]) and path.read_bytes() != content:
             wrong += 1
-        cache.kin("f")
+        cache.files("group", "*")
     results.put(wrong)
 
 
@@ -160,7 +257,7 @@ def test_many_processes_share_it(tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     each = [
-        context.Process(target=keep_and_fetch, args=(tmp_path / "cache", tmp_path, n, results))
+        context.Process(target=put_and_get, args=(tmp_path / "cache", tmp_path, n, results))
         for n in range(4)
     ]
     for process in each:
@@ -173,57 +270,67 @@ def test_many_processes_share_it(tmp_path):
     assert left == []
 
 
-def keep_for_ever(folder, place):
+def put_for_ever(folder, place):
     (path,) = files_in(place, model=os.urandom(3_000_000))
     while True:
-        Cache(folder).keep("k1", [path])
-        Cache(folder, limit=0).keep("k2", [path])  # makes room, of both
+        put(Cache(folder), K1, [path])
+        put(Cache(folder, limit=0), K2, [path])  # makes room, of both
 
 
 def test_a_killed_process_leaves_no_half_entry(tmp_path):
     context = multiprocessing.get_context("spawn")
-    paths = files_in(tmp_path / "a", model=b"weights")
+    folder, paths = tmp_path / "cache", files_in(tmp_path / "a", model=b"weights")
     for moment in (0.0, 0.01, 0.02, 0.03):
-        process = context.Process(target=keep_for_ever, args=(tmp_path / "cache", tmp_path / "p"))
+        process = context.Process(target=put_for_ever, args=(folder, tmp_path / "p"))
         process.start()
-        while not (tmp_path / "cache" / "k1").exists():
+        while not folder.exists():
             time.sleep(0.01)
         time.sleep(moment)
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        entry = tmp_path / "cache" / "k1" / "k1"
-        if entry.exists():
-            assert Cache(tmp_path / "cache").fetch("k1", paths)
-        Cache(tmp_path / "cache").keep("k1", paths)
-        assert [p.name for p in (tmp_path / "cache" / "k1").iterdir()] == ["k1"]
-        shutil.rmtree(tmp_path / "cache")
+        if folder.joinpath(*K1).exists():
+            assert Cache(folder).get(K1, paths)
+        for left in folder.glob("*.tmp.*"):
+            os.utime(left, (0, 0))  # a day later
+        put(Cache(folder), K1, paths)
+        assert [path.name for path in folder.iterdir()] == ["group"]
+        shutil.rmtree(folder)
 
 
 # What a job is known by
 
 
-def commands():
-    for info in app.registered_commands:
-        options = inspect.signature(info.callback).parameters
-        if "cache" in options:
-            yield pytest.param(info.callback, id=info.callback.__name__)
+def stages():
+    for name in NAMES:
+        yield pytest.param(getattr(import_module(f"aepsl.stages.{name}"), name), id=name)
 
 
-ASIDE = {"root", "workers", "work", "labels_csv"}
-"""By hand: what is no part of a result."""
+NOT_IN_KEY = {"root", "workers", "work", "labels_csv"}
+"""By hand: what cannot change a result."""
+
+PROCESSES = {"generate_scenes", "index_images", "refine_predictions"}
+"""Stages whose threads are processes, each of which works on an image alone."""
 
 
-@pytest.mark.parametrize("command", list(commands()))
-def test_every_option_counts_but_places(command):
-    plain = set(inspect.signature(command).parameters)
-    plain -= {"log", "checksums", "code", "cache", "cache_gb"}
-    aside = set(marked(command, Aside))
-    if command.__name__ in ("index_images", "refine_predictions"):
-        aside -= {"threads"}  # processes: each image is worked on alone
-    assert aside <= ASIDE
-    files = {n for n in plain if "Path" in str(inspect.signature(command).parameters[n].annotation)}
-    assert files <= set(marked(command, Reads)) | set(marked(command, Writes)) | ASIDE
-    assert set(marked(command, Share)) <= {"shard", "shards", "limit", "config", "part"}
+@pytest.mark.parametrize("stage", list(stages()))
+def test_every_option_counts_but_places(stage):
+    plain = inspect.signature(stage).parameters
+    apart = set(marked(stage, NotInKey))
+    if stage.__name__ in PROCESSES:
+        apart -= {"threads"}
+    assert apart <= NOT_IN_KEY
+    files = {n for n, about in plain.items() if "Path" in str(about.annotation)}
+    if "cache" in rule_of(stage.__name__):
+        assert files <= set(marked(stage, Reads)) | set(marked(stage, Writes)) | NOT_IN_KEY
+    assert set(marked(stage, SelectsRecords)) <= {"shard", "shards", "limit", "config", "role"}
+
+
+def rule_of(name):
+    """Return the resources of a rule, as its file has them."""
+    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    body = re.split(rf"^(?:rule|checkpoint) {name}:", text, flags=re.M)[1]
+    resources = re.search(r"\*\*resources(.*)", body)[1]
+    return resources.replace(".network(", "cache").replace(".training(", "cache")
 
 
 OPTIONS = {
@@ -255,7 +362,9 @@ def assemble(tmp_path, monkeypatch):
         for path in (output, output.with_suffix(".json")):
             path.write_text(f"{config} {shard} of {shards} number {len(done)}")
 
-    monkeypatch.setattr(assemble_labels, "run", work)
+    work.__signature__ = inspect.signature(assemble_labels.assemble_labels, eval_str=True)
+    work.__name__ = "assemble_labels"
+    monkeypatch.setattr(assemble_labels, "assemble_labels", work)
 
     def call(**changed):
         before, code = len(done), code_digest("aepsl.stages.assemble_labels")
@@ -278,6 +387,29 @@ def test_the_same_job_is_done_once(assemble):
     shutil.rmtree("out")
     assert not assemble()
     assert Path("out/0.h5").read_bytes() == first
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def made_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("name", ["0.h5", "0.json", "entry.json"])
+@pytest.mark.parametrize("damage", [cut, Path.unlink, made_a_folder])
+def test_a_damaged_entry_is_work_and_then_whole(assemble, name, damage):
+    assert assemble()
+    shutil.rmtree("out")
+    (path,) = Path("cache").glob(f"*/*/{name}")
+    damage(path)
+    assert assemble()
+    assert "number 2" in Path("out/0.h5").read_text()
+    shutil.rmtree("out")
+    assert not assemble()
+    assert "number 2" in Path("out/0.h5").read_text()
 
 
 @pytest.mark.parametrize(
@@ -314,7 +446,7 @@ def test_another_library_is_other_work(assemble, monkeypatch):
 
 def test_other_code_is_other_work(assemble, monkeypatch):
     assert assemble()
-    monkeypatch.setattr(kept, "_code_of", lambda command: "c1")
+    monkeypatch.setattr(cached, "_code_of", lambda command: "c1")
     assert assemble(code="c1")
     assert not assemble(code="c1")
 
@@ -325,11 +457,36 @@ def test_code_that_is_not_what_was_planned_is_neither_taken_nor_kept(assemble, m
     assert assemble(code="c1")
     digests = iter(["c2", "c3"])  # changed while it ran
     with monkeypatch.context() as patch:
-        patch.setattr(kept, "_code_of", lambda command: next(digests))
+        patch.setattr(cached, "_code_of", lambda command: next(digests))
         assert assemble(code="c2")
-    monkeypatch.setattr(kept, "_code_of", lambda command: "c2")
+    monkeypatch.setattr(cached, "_code_of", lambda command: "c2")
     assert assemble(code="c2")
     assert not assemble(code="c2")
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "sees", "is_put"),
+    [
+        ("auto", ["0"], False, False),
+        ("auto", [], True, False),
+        ("auto", ["0"], True, True),
+        ("auto", [], False, True),
+        ("cpu", ["0"], True, True),
+        ("cuda:1", ["0"], True, True),
+    ],
+)
+def test_what_another_device_made_is_not_put(tmp_path, monkeypatch, device, gpus, sees, is_put):
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: sees))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(cached, "usable_gpus", lambda: gpus)
+    monkeypatch.setattr(cached, "_code_of", lambda command: "c1")
+
+    def command(output: Annotated[Path, Writes()], device: str = "auto"):
+        output.write_text("made")
+
+    run = cached.cached(command)
+    run(output=tmp_path / "x", device=device, code="c1", cache=tmp_path / "cache", cache_gb=None)
+    assert len(list((tmp_path / "cache").glob("*/*/x"))) == is_put
 
 
 def test_without_a_code_or_a_folder_nothing_is_kept(assemble):
@@ -372,9 +529,17 @@ def shard(tmp_path):
 
         items = [Item(*pair) for pair in wanted]
         path = tmp_path / f"{name}.h5"
-        with writing_shard(path, kind="maps", facts={"class_names": ["a"]}) as writer:
-            sources = [item.source for item in items]
-            add_all(writer, items, sources, earlier=Earlier(earlier), make=make)
+        with reusing(earlier):
+            write_records(
+                path,
+                items,
+                sources=[item.source for item in items],
+                make=make,
+                kind="maps",
+                facts={"class_names": ["a"]},
+                shard=0,
+                shards=1,
+            )
         return path, made
 
     return write
@@ -404,19 +569,28 @@ def test_records_of_a_broken_shard_are_made_again(shard):
 
 def test_records_that_are_removed_while_they_are_read_are_made_again(shard):
     old, _ = shard("old", [("a", 1), ("b", 2)])
-    (there := Earlier([old.with_suffix(".json")])).find(["1"])  # opens it once
-    found = there.find(["1", "2"])
+    with reusing([old.with_suffix(".json")]):
+        found = _find(["1", "2"])
     old.unlink()  # evicted, to make room: it is held open
-    assert found["1"][0].packed("a") and found["2"][0].packed("b")
-    assert _taken((copy(found["2"][0]), "b")) is None  # which is not open
+    (store, first), (_, second) = found["1"], found["2"]
+    assert _copied(store, first) and _copied(store, second)
+    assert _copied(copy(store), second) is None  # which is not open
 
 
 def test_only_shards_that_help_are_opened(shard, monkeypatch):
     shards = [shard(f"s{n}", [(f"i{n}", n)])[0].with_suffix(".json") for n in range(5)]
     opened = []
     monkeypatch.setattr(Store, "hold", lambda self: opened.append(1))
-    assert len(Earlier(shards).find(["3", "4"])) == 2
+    with reusing(shards):
+        assert len(_find(["3", "4"])) == 2
     assert len(opened) == 2
+
+
+def test_records_are_copied_in_the_block_only(shard):
+    old, _ = shard("old", [("a", 1)])
+    with pytest.raises(ZeroDivisionError), reusing([old.with_suffix(".json")]):
+        raise ZeroDivisionError
+    assert _find(["1"]) == {}
 
 
 def test_a_records_digest_is_of_what_it_holds(shard, tmp_path):
@@ -426,6 +600,37 @@ def test_a_records_digest_is_of_what_it_holds(shard, tmp_path):
     second = Store([two.with_suffix(".json")], kind="maps")
     assert first.digest("b") == second.digest("b2")
     assert len({first.digest("a"), first.digest("b"), second.digest("z")}) == 3
+
+
+def test_the_index_decodes_only_new_photographs(tmp_path, monkeypatch):
+    data = VocFolder(tmp_path / "photographs", ids="abcd")
+    decoded = []
+    read_image = index.read_image
+
+    def reading(path, **options):
+        decoded.append(path.stem)
+        return read_image(path, **options)
+
+    monkeypatch.setattr(index, "read_image", reading)
+
+    def indexed(name, ids):
+        decoded.clear()
+        data.write_split("train", ids)
+        with reusing(sorted(tmp_path.glob("*.jsonl"), reverse=True)):
+            data.index(tmp_path / name)
+        return (tmp_path / name).read_bytes(), sorted(decoded)
+
+    assert indexed("1.jsonl", "ab")[1] == ["a", "b"]
+    manifest, new = indexed("2.jsonl", "abc")
+    assert new == ["c"]
+    data.image("a").write_bytes(data.image("d").read_bytes())
+    assert indexed("3.jsonl", "abc")[1] == ["a"]
+    for path in tmp_path.glob("*.jsonl"):
+        path.unlink()
+    data = VocFolder(tmp_path / "again", ids="abcd")
+    assert indexed("1.jsonl", "abc") == (manifest, ["a", "b", "c"])
+    (tmp_path / "1.jsonl").write_bytes(manifest[:-5])
+    assert indexed("2.jsonl", "ab")[1] == ["a", "b"]
 
 
 # Whole runs
@@ -441,7 +646,14 @@ def runs_of(folder):
     }
 
 
-KEPT = {"detect_saliency", "train_classifier", "extract_cams", "erase_regions", "score"}
+KEPT = {
+    "index_images",
+    "detect_saliency",
+    "train_classifier",
+    "extract_cams",
+    "erase_regions",
+    "score",
+}
 KEPT |= {"assemble_labels", "train_segmentation", "predict", "predict_shown", "refine_predictions"}
 
 
@@ -462,7 +674,7 @@ def test_a_second_checkout_takes_what_the_first_has_made(finished_miniature, tmp
     assert digests(tmp_path) == digests(finished_miniature)
     check_taken(tmp_path)
     assert not any(runs_of(finished_miniature).values())
-    about = [p.read_text() for p in cache.glob("??/*/entry.json")]
+    about = [p.read_text() for p in cache.glob("*/*/entry.json")]
     assert not any(str(finished_miniature) in entry for entry in about)
 
 
@@ -520,7 +732,7 @@ runtime: { cache: results/.my cache }
     data.write_split("val", "xgh")
     run_snakemake(folder, "--configfile", "mini.yaml")
     logs = folder / "results/mini/logs"
-    assert "2 of 3 records are there already" in (logs / "predict/main-0.log").read_text()
+    assert "2 of 3 records are copied from the cache" in (logs / "predict/main-0.log").read_text()
     assert "2 of 3 records" in (logs / "refine_predictions/main-0.log").read_text()
     data.write_split("train", "yabczdef")
     run_snakemake(folder, "--configfile", "mini.yaml", "--until", "detect_saliency")

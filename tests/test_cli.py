@@ -1,4 +1,4 @@
-"""The command line as a person meets it: real processes, their messages and exit codes."""
+"""The command line as a person meets it: its messages, its help, its bar on a terminal."""
 
 import os
 import pty
@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import in_process
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,13 +52,13 @@ ROT = '{"data": {"rot": 1}}'
         (["index-images", "--config", "{"], "not JSON"),
         (["index-images", "--config", "[]"], "not a JSON object"),
         (
-            ["index-images", "--config", ROT, "--output", "x", "--part", "train", "--root", "."],
+            ["index-images", "--config", ROT, "--output", "x", "--role", "train", "--root", "."],
             "mean root?",
         ),
     ],
 )
-def test_what_cannot_be_done_is_said_without_a_traceback(arguments, says):
-    result = aepsl(*arguments)
+def test_what_cannot_be_done_is_said_without_a_traceback(tmp_path, arguments, says):
+    result = in_process.aepsl(tmp_path, *arguments)
     assert result.returncode in (1, 2)
     assert says in result.stderr
     assert "Traceback" not in result.stdout + result.stderr

@@ -5,11 +5,13 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from aepsl.config.data import Data
+from aepsl.config.files import refuse_duplicate_keys
+from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks, Training
-from aepsl.config.run import Config
-from aepsl.config.sections import parse
+from aepsl.config.root import Config
+from aepsl.config.sections import Slice, parse
 from aepsl.errors import AepslError
+from aepsl.workflow.plan import Plan
 from aepsl.workflow.variants import merged
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,11 +44,9 @@ def test_schema_is_in_step():
         ({"minnig": {}}, "minnig: unknown key", "did you mean mining?"),
         ({"seed": "many"}, "seed: Input should be a valid integer", "config.schema.json"),
         ({"mining": {"delta": -1}}, "mining.delta: Input should be greater than 0", "see"),
-        ({"data": {"adapter": "voc"}}, "data.root is not set", "see"),
-        ({"saliency": {"method": "precomputed"}}, "saliency.folder is not set", "see"),
         (
-            {"mining": {"erase_rule": "rank"}},
-            "mining.erase_rule: Input should be 'fraction_of_max', 'top_fraction' or 'absolute'",
+            {"data": {"labels": "yaml"}},
+            "data.labels: Input should be 'xml' or 'csv'",
             "see",
         ),
     ],
@@ -97,16 +97,38 @@ def test_steps_are_nothing_else(value):
 
 
 def test_thresholds_are_of_classes_that_there_are():
-    with pytest.raises(AepslError, match="names no class: sofa; the classes are red, green"):
-        parse(Config, {"labels": {"class_thresholds": {"sofa": 0.1}}}, where="")
+    with pytest.raises(
+        AepslError, match=r"sofa: no such class\n +Hint: the classes are red, green"
+    ):
+        Plan({"labels": {"class_thresholds": {"sofa": 0.1}}})
 
 
 def test_cross_checks():
     with pytest.raises(ValueError, match="scale_min"):
         Training(scale_min=2)
-    with pytest.raises(ValueError, match=r"not in data\.class_names"):
-        Data(adapter="voc", root="x", classes=("unicorn",))
+    with pytest.raises(AepslError, match=r"data\.classes: names unicorn, which is no class"):
+        Plan({"data": {"adapter": "voc", "root": "x", "classes": ["unicorn"]}})
     assert Networks().width == 1
+
+
+def test_an_adapter_says_what_it_needs():
+    with pytest.raises(
+        AepslError, match=r"data\.root: is not set, but data\.adapter is voc"
+    ) as caught:
+        Plan({"data": {"adapter": "voc", "labels": "csv"}})
+    assert "data.labels_csv: is not set" in str(caught.value)
+
+
+def test_a_stage_reads_no_key_that_it_was_not_given():
+    given = Slice({"mining.erase_rule": "absolute", "mining.train": {"epochs": 3}})
+    mining = given.section("mining", Mining)
+    assert (mining.erase_rule, mining.train.epochs) == ("absolute", 3)
+    with pytest.raises(AepslError, match="the key delta of Mining is not given"):
+        mining.delta  # noqa: B018
+    with pytest.raises(AepslError, match="the key crop of ClassifierTraining is not given"):
+        mining.train.crop  # noqa: B018
+    with pytest.raises(AepslError, match="dleta"):
+        Slice({"mining.dleta": 1}).section("mining", Mining)
 
 
 @pytest.mark.parametrize("name", ["voc-small", "photographs", "voc2012"])
@@ -145,3 +167,50 @@ def test_photographs_inherit_no_number_from_the_scenes(name):
     parse(Config, merged(scenes, own), where=name)
     del scenes["ablations"]
     assert set(leaves(scenes)) - set(leaves(own)) <= {"seed"}
+
+
+def duplicates_in(tmp_path, text):
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    try:
+        refuse_duplicate_keys([file])
+    except AepslError as error:
+        return [(p.where.rpartition("c.yaml:")[2], p.what) for p in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a: 1\nb: 2\n", []),
+        ("a: { x: 1 }\nb: { x: 1 }\n", []),
+        ("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n", [("5", "a", "1"), ("4", "c", "3")]),
+        ("a: 1\na: 1\na: 1\n", [("2", "a", "1"), ("3", "a", "1")]),
+        ("a: [{ x: 1, x: 2 }]\n", [("1", "x", "1")]),
+        ('{"a": 1,\n"a": 2}', [("2", "a", "1")]),
+        ("\ufeffa: 1\na: 2\n", [("2", "a", "1")]),
+        ("a: &m { x: 1 }\nb: { <<: *m, x: 2 }\nc: *m\n", []),  # a merged key may be overridden
+        ("a: &m { x: 1, x: 2 }\nb: *m\n", [("1", "x", "1")]),
+        ("a: &m { x: *m }\n", []),
+        ("", []),
+    ],
+)
+def test_keys_that_are_there_twice_are_found(tmp_path, text, found):
+    expected = [(at, f"the key {key} is there twice, first in line {n}") for at, key, n in found]
+    assert duplicates_in(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize("file", [ROOT / "config.yaml", *ROOT.glob("configs/*.yaml")])
+def test_our_own_configurations_have_no_key_twice(file):
+    refuse_duplicate_keys([file])
+
+
+@pytest.mark.parametrize("null", [None, "null"])
+def test_null_leaves_out_a_variant_a_table_and_a_row(tmp_path, monkeypatch, null):
+    monkeypatch.chdir(tmp_path)
+    rows = {"one": {"label": "1"}, "two": null}
+    tables = {"steps": {"title": "", "rows": rows}, "paper": null}
+    run = Plan({"variants": {"a": null, "b": {}}, "ablations": {"tables": tables, "seeds": [0]}})
+    assert run.names == ["main", "b"]
+    assert list(run.variants) == ["main", "b", "seed0", "steps-one-seed0"]
+    assert run.tables.names == ["steps"]

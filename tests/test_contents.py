@@ -3,14 +3,25 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aepsl.errors import AepslError
-from aepsl.workflow import memory, results
-from aepsl.workflow.run import Workflow
-from aepsl.workflow.stages import STAGES
+from aepsl.networks.layouts import LAYOUTS
+from aepsl.workflow import memory, plan
+from aepsl.workflow.plan import Plan
+from aepsl.workflow.stages import STAGES, At
+
+NAMES = {
+    "index_images": "{role}_images",
+    "index_truth": "{role}_truth",
+    "detect_saliency": "saliency",
+    "train_classifier": "classifier",
+    "train_segmentation": "segmentation",
+}
 
 
 @pytest.fixture
@@ -20,7 +31,8 @@ def project(tmp_path, monkeypatch, voc_folder):
     (tmp_path / "maps").mkdir()
     for name in "abc":
         (tmp_path / "maps" / f"{name}.png").write_text(name)
-    (tmp_path / "weights.npz").write_text("weights")
+    shapes = LAYOUTS["vgg16"].shapes(1 / 16, False)
+    np.savez(tmp_path / "weights.npz", **{name: np.zeros(shape) for name, shape in shapes.items()})
     (tmp_path / "net.onnx").write_text("network")
 
     def config(**data):
@@ -33,7 +45,7 @@ def project(tmp_path, monkeypatch, voc_folder):
                 "class_names": ["cat", "dog"],
                 **data,
             },
-            "networks": {"weights": "weights.npz"},
+            "networks": {"weights": "weights.npz", "width": 1 / 16},
             "saliency": {"method": "precomputed", "folder": "maps"},
             "variants": {
                 "detector": {"saliency": {"method": "network", "network": {"file": "net.onnx"}}}
@@ -41,10 +53,13 @@ def project(tmp_path, monkeypatch, voc_folder):
         }
 
     def slices(**data):
-        run = Workflow(config(**data))
+        run = Plan(config(**data))
         return {
-            (stage, name): run.variants.slice_of(stage, name)
+            (NAMES.get(stage, stage).format(role=role), name): run.variants.settings(
+                stage, name, At(role=role, step=1, round=1, target="labels")
+            )
             for stage in STAGES
+            for role in ("train", "eval")
             for name in ("main", "detector")
         }
 
@@ -136,19 +151,19 @@ def test_a_file_is_read_once(project, voc_folder, monkeypatch):
 @pytest.mark.parametrize("lost", ["", "{", "[]", '{"x": 1}'])
 def test_a_lost_memory_is_made_again(project, lost):
     before = project()
-    results.MEMORY.write_text(lost)
+    plan.MEMORY.write_text(lost)
     assert project() == before
-    assert "photographs" in json.loads(results.MEMORY.read_text()).__repr__()
+    assert "photographs" in json.loads(plan.MEMORY.read_text()).__repr__()
 
 
 def test_absent_files_are_named_before_anything_runs(project, voc_folder):
     config = project.config()
-    Workflow(config).check_files()
+    Plan(config).check_files()
     shutil.rmtree(voc_folder.root)
     Path("weights.npz").unlink()
     Path("net.onnx").unlink()
     with pytest.raises(AepslError) as refused:
-        Workflow(config).check_files()
+        Plan(config).check_files()
     text = str(refused.value)
     for name, key in [
         ("photographs", "data.root"),
@@ -156,7 +171,7 @@ def test_absent_files_are_named_before_anything_runs(project, voc_folder):
         ("weights.npz", "networks.weights"),
         ("net.onnx", "saliency.network.file"),
     ]:
-        assert f"{name}: is not there\n    Hint: set {key}" in text
+        assert f"{name}: the file or folder does not exist\n    Hint: set {key}" in text
     assert "maps" not in text
 
 
@@ -167,21 +182,93 @@ def test_what_is_wrong_with_the_data_is_left_to_the_index(project, voc_folder):
     assert project()
 
 
-def test_a_question_is_asked_again_when_something_looks_otherwise(tmp_path):
-    folder, asked = tmp_path / "masks", []
+@pytest.fixture
+def computed(tmp_path):
+    """Return a function that asks for a value, and says how often it was computed so far."""
+    times = []
 
-    def ask():
+    def get(path):
         again = memory.Memory(tmp_path / "memory.json")
-        again.answer("?", files=[], folders=[folder], find_out=lambda: str(asked.append(1)))
-        return len(asked)
+        again.get(("?", str(path)), watch=[path], compute=lambda: str(times.append(1)))
+        return len(times)
 
-    assert [ask(), ask()] == [1, 1]  # a folder that is not there looks like itself, too
+    return get
+
+
+def test_a_value_is_computed_again_when_a_folder_has_changed(computed, tmp_path):
+    folder = tmp_path / "masks"
+    assert [computed(folder), computed(folder)] == [1, 1]  # what is absent is remembered, too
     folder.mkdir()
-    assert [ask(), ask()] == [2, 2]
+    assert [computed(folder), computed(folder)] == [2, 2]
     (folder / "b").write_text("b")
     (folder / "a").write_text("aa")
-    assert [ask(), ask()] == [3, 3]
+    assert [computed(folder), computed(folder)] == [3, 3]
     (folder / "a").replace(folder / "c")
-    assert [ask(), ask()] == [4, 4]
+    assert [computed(folder), computed(folder)] == [4, 4]
     os.utime(folder / "c", ns=(0, 0))
-    assert [ask(), ask()] == [5, 5]
+    assert [computed(folder), computed(folder)] == [5, 5]
+    (folder / "d").symlink_to("nowhere")
+    assert [computed(folder), computed(folder)] == [6, 6]
+    (folder / "c").write_text("other")  # noticed beside a link that leads nowhere
+    assert [computed(folder), computed(folder)] == [7, 7]
+
+
+def replace_unnoticed(path):
+    """Replace a file by another of the same size and modification time, as rsync and cp -p can."""
+    before = path.stat()
+    content = path.read_bytes()
+    time.sleep(0.02)  # the clock of a file system is that coarse
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+@pytest.mark.parametrize("place", ["masks", "masks/a"])
+def test_a_replaced_file_is_noticed_though_size_and_time_are_kept(computed, tmp_path, place):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a").write_text("aa")
+    assert computed(tmp_path / place) == 1
+    replace_unnoticed(tmp_path / "masks" / "a")
+    assert computed(tmp_path / place) == 2
+
+
+def test_a_photograph_that_keeps_size_and_time_is_noticed_when_planned(project, voc_folder):
+    before = project()
+    replace_unnoticed(voc_folder.image("a"))
+    assert changed(before, project()) == {"train_images"}
+
+
+SPECIAL = {
+    "a named pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_file_does_not_stop_the_planning(project, voc_folder, kind):
+    """The index reports it, together with everything else that is wrong with the data."""
+    for path in (voc_folder.image("a"), voc_folder.mask("a"), voc_folder.labels):
+        path.unlink()
+        SPECIAL[kind](path)
+    assert project()
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_file_is_refused_where_the_configuration_names_one(project, voc_folder, kind):
+    for path in (voc_folder.labels, Path("weights.npz"), Path("net.onnx")):
+        path.unlink()
+        SPECIAL[kind](path)
+    shutil.rmtree("maps")
+    Path("maps").touch()
+    with pytest.raises(AepslError) as refused:
+        Plan(project.config()).check_files()
+    text = str(refused.value)
+    for name, key in [
+        ("labels.csv", "data.labels_csv"),
+        ("weights.npz", "networks.weights"),
+        ("net.onnx", "saliency.network.file"),
+    ]:
+        assert f"{name}: is {kind}, not a file\n    Hint: set {key} to a file" in text
+    assert "maps: is a file, not a folder\n    Hint: set saliency.folder to a folder" in text

@@ -1,18 +1,18 @@
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import settings_of
 from PIL import Image
 
-from aepsl.config.sections import Slice
 from aepsl.data.augment import look, random_view
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
+from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError
 from aepsl.randomness import generator, shuffled_batches
 from aepsl.stages import generate_scenes
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 
 RED = (200, 30, 40)
 
@@ -190,7 +190,7 @@ def test_index_describes_what_is_there(voc_folder, tmp_path):
     manifest = voc_folder.index(tmp_path / "train.json")
     first = manifest.images[0]
     assert (first.id, first.height, first.width, first.labels) == ("a", 40, 48, ("cat",))
-    assert Path(first.path) == voc_folder.image("a")
+    assert voc_folder.root / first.path == voc_folder.image("a")
     assert [image.id for image in manifest.images] == ["a", "b"]
     assert manifest.split == "train"
     pixels = np.stack([read_image(voc_folder.image(i)) for i in "ab"])
@@ -202,7 +202,7 @@ def test_the_truth_is_of_the_images_that_have_one(voc_folder, tmp_path):
     voc_folder.mask("a").unlink()
     voc_folder.index(tmp_path / "train.json")
     truth = voc_folder.index_truth(tmp_path / "train.json", tmp_path / "truth.json")
-    assert [(m.id, Path(m.path), m.height) for m in truth.masks] == [
+    assert [(m.id, voc_folder.root / m.path, m.height) for m in truth.masks] == [
         ("b", voc_folder.mask("b"), 40)
     ]
     assert truth.mask_values == (1, 2)
@@ -213,8 +213,8 @@ def test_the_truth_is_of_the_images_that_have_one(voc_folder, tmp_path):
 def test_the_dataset_may_be_moved(voc_folder, tmp_path):
     manifest = voc_folder.index(tmp_path / "train.json")
     moved = voc_folder.root.rename(tmp_path / "elsewhere")
-    again = read_images(tmp_path / "train.json", root=moved)
-    assert Path(again.images[0].path) == moved / "JPEGImages" / "a.png"
+    again = read_images(tmp_path / "train.json")
+    assert photograph(again.images[0], root=moved).shape == (40, 48, 3)
     assert again.digest() == manifest.digest()
     assert str(tmp_path) not in (tmp_path / "train.json").read_text()
 
@@ -285,10 +285,12 @@ def test_outside_is_filled():
 def batches_of(voc_folder, manifest, *, workers, epoch=0):
     augmentation = Augmentation(33, 0.8, 1.2, flip=True, outside=manifest.mean_pixel)
     labels = np.ones((len(manifest.images), 1), np.float32)
-    images = TrainingImages(manifest.images, labels, augmentation=augmentation, seed=3)
+    images = TrainingImages(
+        manifest.images, labels, root=voc_folder.root, augmentation=augmentation, seed=3
+    )
     return [
         batch["image"].numpy()
-        for _, batch in epoch_batches(images, batch_size=2, epoch=epoch, workers=workers)
+        for batch in epoch_batches(images, batch_size=2, epoch=epoch, workers=workers)
     ]
 
 
@@ -317,15 +319,17 @@ def test_generators_belong_to_their_key():
 
 # Generated scenes
 
-SCENES = Slice({"data.scenes": {"train_images": 2, "val_images": 1, "size": 65}})
+SCENES = settings_of(
+    "generate_scenes", {"data": {"scenes": {"train_images": 2, "val_images": 1, "size": 65}}}
+)
 
 
 def test_scenes_replace_scenes(tmp_path):
     output = tmp_path / "scenes" / "scenes.json"
-    generate_scenes.run(SCENES, output=output, threads=1)
+    generate_scenes.generate_scenes(SCENES, output=output, threads=1)
     first = output.read_bytes()
     (output.parent / "JPEGImages" / "train_0000.png").unlink()
-    generate_scenes.run(SCENES, output=output, threads=2)
+    generate_scenes.generate_scenes(SCENES, output=output, threads=2)
     assert output.read_bytes() == first
     assert len(list((output.parent / "JPEGImages").iterdir())) == 3
 
@@ -335,9 +339,9 @@ def test_scenes_replace_scenes(tmp_path):
 )
 def test_nothing_else_is_replaced(tmp_path, foreign):
     output = tmp_path / "scenes" / "scenes.json"
-    generate_scenes.run(SCENES, output=output, threads=1)
+    generate_scenes.generate_scenes(SCENES, output=output, threads=1)
     (output.parent / foreign).write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(AepslError, match="holds other things than generated scenes"):
-        generate_scenes.run(SCENES, output=output, threads=1)
+        generate_scenes.generate_scenes(SCENES, output=output, threads=1)
     assert sorted(tmp_path.rglob("*")) == before

@@ -5,18 +5,24 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import VocFolder
+from conftest import ROOT, VocFolder, run_snakemake, settings_of
 from test_resume import CONFIG as TRAINING
 from test_resume import Project
 
+from aepsl.config.data import Data
+from aepsl.data.adapters import described
 from aepsl.errors import AepslError, fault_of_the_machine
+from aepsl.report.figures import plot_curves, save_picture
 from aepsl.workflow.contents import Contents
+from aepsl.workflow.project import unwritable
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,8 @@ def test_faults_of_the_program_stay_what_they_are(error):
     assert fault_of_the_machine(error) is None
 
 
-CONFIG = json.dumps({"data.scenes": {"train_images": 4, "val_images": 1, "size": 65}})
+SCENES = {"data": {"scenes": {"train_images": 4, "val_images": 1, "size": 65}}}
+CONFIG = settings_of("generate_scenes", SCENES).canonical()
 
 
 def generate(folder):
@@ -106,7 +113,7 @@ except OSError as error:
 """
     command = [sys.executable, "-c", code, str(small_disk)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "no space is left" in result.stdout, result.stderr
+    assert f"{small_disk}/0.h5: no space is left" in result.stdout, result.stderr
     assert not list(Path(small_disk).iterdir())
 
 
@@ -171,7 +178,7 @@ def test_a_loader_that_runs_out_of_memory_is_said_and_gone_on_from(tmp_path, lit
     assert project.result("starved") == whole
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "1"])
 @root_only
 def test_a_mount_that_went_away_is_said_and_gone_on_from(tmp_path, workers):
     project = Project(tmp_path)
@@ -220,6 +227,11 @@ def failing_disk(tmp_path):
     run(["umount", "-l", str(folder)])
 
 
+def data_of(folder):
+    labels = {"labels": "csv", "labels_csv": str(folder.labels)}
+    return Data(adapter="voc", root=str(folder.root), class_names=("cat", "dog"), **labels)
+
+
 @root_only
 def test_a_disk_that_fails_is_said_and_gone_on_from(failing_disk, tmp_path):
     data, fail, mend = failing_disk
@@ -236,6 +248,138 @@ def test_a_disk_that_fails_is_said_and_gone_on_from(failing_disk, tmp_path):
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out" / "0.h5").exists()
     with pytest.raises(AepslError, match="does not answer"):
-        Contents().of_photographs(str(data.root), "train", "csv", str(data.labels))
+        Contents().digest(described(data_of(data)).images_content("train"))
     mend()
     assert run(command).returncode == 0
+
+
+# Reads that block, as those of a network mount that went away do
+
+
+BLOCKED = """
+import multiprocessing, os, sys
+from functools import partial
+from pathlib import Path
+from aepsl import cli
+from aepsl.data import index
+from aepsl.stages import _parallel
+from aepsl.stopping import ignore_signals
+
+def block(folder, item, *rest):
+    (folder / f"blocked-{os.getpid()}").touch()
+    os.read(os.pipe()[0], 1)
+
+def index_images(folder):
+    index._digest = partial(block, folder)
+    cli.main()
+
+def map_images(folder):
+    cli.app = lambda: list(_parallel.mapped(partial(block, folder), range(99), threads=2, what=""))
+    cli.main()
+
+def load(folder):
+    ignore_signals()
+    block(folder, None)
+
+def load_images(folder):
+    context = multiprocessing.get_context("fork")
+    loader = context.Process(target=load, args=(folder,), daemon=True)
+    loader.start()
+    cli.app = loader.join
+    cli.main()
+
+if __name__ == "__main__":
+    globals()[sys.argv.pop(1)](Path(sys.argv.pop(1)))
+"""
+
+
+@pytest.fixture
+def blocked(tmp_path, voc_folder):
+    """Return a function that starts work whose reads block, and the processes that they block."""
+    (tmp_path / "blocked.py").write_text(BLOCKED)
+    config = voc_folder.settings().canonical()
+    command = ["index-images", "--config", config, "--role", "train", "--root", voc_folder.root]
+    command += ["--labels-csv", voc_folder.labels, "--threads", "2"]
+    command += ["--output", tmp_path / "train.json"]
+
+    def start(what, processes):
+        folder = tmp_path / "processes"
+        folder.mkdir()
+        process = subprocess.Popen(
+            [sys.executable, tmp_path / "blocked.py", what, folder, *command],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(names := list(folder.glob("blocked-*"))) < processes:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        return process, [int(path.name.removeprefix("blocked-")) for path in names]
+
+    return start
+
+
+def alive(pid):
+    """Return whether a process is there, and no zombie."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def wait_until_gone(pids):
+    deadline = time.monotonic() + 20
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline, "a process outlived the one that started it"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("what", "processes"), [("index_images", 1), ("map_images", 2), ("load_images", 1)]
+)
+def test_work_whose_reads_block_can_be_stopped(blocked, what, processes, number):
+    process, pids = blocked(what, processes)
+    process.send_signal(number)
+    assert f"stopped by {number.name}" in process.communicate(timeout=20)[1]
+    assert process.returncode == 128 + number
+    wait_until_gone(pids)
+
+
+def test_worker_processes_end_when_their_parent_is_killed(blocked):
+    process, pids = blocked("map_images", 2)
+    assert process.pid not in pids
+    process.kill()
+    process.communicate(timeout=20)
+    wait_until_gone(pids)
+
+
+def test_what_cannot_be_written_is_found_before_anything_runs(tmp_path, monkeypatch):
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    assert unwritable(folder / "results" / "scenes") is None
+    (folder / "link").symlink_to("not mounted")
+    assert unwritable(folder / "link" / "scenes") == folder / "link"
+    monkeypatch.setattr(os, "access", lambda place, mode: place != folder)  # root may do anything
+    assert unwritable(folder) == folder
+    assert unwritable(folder / "results" / "scenes") == folder
+    assert unwritable(tmp_path / "results") is None
+
+
+def test_a_run_in_another_folder_starts_from_the_same_configuration(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.yaml").write_text("run: mine\n")
+    target = "results/mine/classifier/main/step1/model.safetensors"
+    options = ("-n", "-p", "--snakefile", ROOT / "Snakefile", "--configfile", "mine.yaml")
+    said = run_snakemake(elsewhere, target, *options).stdout
+    assert '"batch_norm": true' in said  # as in config.yaml; a network's own default is false
+
+
+def test_a_picture_that_a_full_disk_does_not_take_is_an_error():
+    full = Path("/dev/full")
+    for write in (
+        lambda: save_picture(np.zeros((8, 8, 3), np.uint8), full, height=4),
+        lambda: plot_curves({"a": [1.0]}, full, title="", ylabel=""),
+    ):
+        with pytest.raises(OSError, match="No space left") as raised:
+            write()
+        assert str(fault_of_the_machine(raised.value)).startswith("/dev/full: no space is left")

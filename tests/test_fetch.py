@@ -62,7 +62,7 @@ def server(tmp_path, monkeypatch):
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     handler.log_message = lambda *args: None
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
     address = f"http://127.0.0.1:{httpd.server_port}"
     voc_md5 = packed(
         write_voc(tmp_path / "v", {"train": ["a1", "a2"], "val": ["b3"], "other": ["c4", "c5"]}),
@@ -109,6 +109,65 @@ def test_a_broken_archive_is_refused(server, tmp_path):
     assert not (tmp_path / "data/VOCdevkit").exists()
 
 
+def link(name, target, kind=tarfile.SYMTYPE):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, str(target)
+    return member
+
+
+def special(name, kind):
+    member = tarfile.TarInfo(name)
+    member.type, member.devmajor, member.devminor = kind, 1, 5
+    return member
+
+
+HOSTILE = {
+    "a path that climbs": lambda out: [tarfile.TarInfo("VOCdevkit/../../outside/evil")],
+    "an absolute path": lambda out: [tarfile.TarInfo(f"{out}/evil")],
+    "a link outside": lambda out: [link("VOCdevkit/x", out), tarfile.TarInfo("VOCdevkit/x/evil")],
+    "a link that climbs": lambda out: [
+        link("VOCdevkit/x", "../../outside"),
+        tarfile.TarInfo("VOCdevkit/x/evil"),
+    ],
+    "a hard link to a file outside": lambda out: [
+        link("VOCdevkit/x", out / "secret", tarfile.LNKTYPE)
+    ],
+    "a device": lambda out: [special("VOCdevkit/zero", tarfile.CHRTYPE)],
+    "a named pipe": lambda out: [special("VOCdevkit/pipe", tarfile.FIFOTYPE)],
+}
+
+
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="Python 3.11.4 has filters")
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_archive_reaches_nothing_outside_its_folder(server, tmp_path, monkeypatch, case):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    with tarfile.open(server / "voc.tar", "a") as tar:
+        for member in HOSTILE[case](outside):
+            tar.addfile(member)
+    md5 = hashlib.md5((server / "voc.tar").read_bytes()).hexdigest()
+    monkeypatch.setitem(voc.DATASET_YEAR_DICT["2012"], "md5", md5)
+    if case == "an absolute path":  # it is made a relative one
+        fetch_voc.run(tmp_path / "data", sbd=False)
+    else:
+        with pytest.raises(AepslError, match="could not be fetched"):
+            fetch_voc.run(tmp_path / "data", sbd=False)
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+    assert (outside / "secret").stat().st_nlink == 1
+    for path in (tmp_path / "data").rglob("*"):
+        assert not path.is_symlink()
+        assert path.is_file() or path.is_dir()
+
+
+def test_an_archive_that_is_none_is_refused(server, tmp_path, monkeypatch):
+    (server / "voc.tar").write_text("<html>")
+    md5 = hashlib.md5(b"<html>").hexdigest()
+    monkeypatch.setitem(voc.DATASET_YEAR_DICT["2012"], "md5", md5)
+    with pytest.raises(AepslError, match="could not be fetched"):
+        fetch_voc.run(tmp_path / "data", sbd=False)
+
+
 def test_no_server_is_said_plainly(server, tmp_path):
     (server / "voc.tar").unlink()
     with pytest.raises(AepslError, match="could not be fetched") as caught:
@@ -116,10 +175,14 @@ def test_no_server_is_said_plainly(server, tmp_path):
     assert "put VOC's folders there yourself" in str(caught.value)
 
 
-def test_a_half_unpacked_archive_is_noticed(server, tmp_path):
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [("JPEGImages/a2.jpg", "photographs"), ("SegmentationClass/b3.png", "masks")],
+)
+def test_a_half_unpacked_archive_is_noticed(server, tmp_path, file, what):
     fetch_voc.run(tmp_path / "data", sbd=False)
-    (tmp_path / "data/VOCdevkit/VOC2012/JPEGImages/a2.jpg").unlink()
-    with pytest.raises(AepslError, match="1 photographs are absent, a2 first"):
+    (tmp_path / "data/VOCdevkit/VOC2012" / file).unlink()
+    with pytest.raises(AepslError, match=f"1 {what} are absent, {file[-6:-4]} first"):
         fetch_voc.run(tmp_path / "data", sbd=False)
 
 

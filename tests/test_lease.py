@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from aepsl.cli.gpus import leased_gpus
+from aepsl.cli.job import job_files
 from aepsl.machine import find_gpus, usable_gpus
+from aepsl.stores.checksums import read_checksums
 from aepsl.stores.lease import Lease, leased
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -28,12 +30,12 @@ def hold(path, told):
 
 @pytest.fixture
 def holder(tmp_path):
-    """Return another process that holds a lease, and the file."""
-    told = SPAWN.Queue()
-    process = SPAWN.Process(target=hold, args=(tmp_path / "x.lock", told), daemon=True)
+    """Return another process that holds a lock, and the lock file."""
+    told, path = SPAWN.Queue(), tmp_path / "locks" / "x.lock"
+    process = SPAWN.Process(target=hold, args=(path, told), daemon=True)
     process.start()
     told.get(timeout=60)
-    yield process, tmp_path / "x.lock"
+    yield process, path
     process.kill()
 
 
@@ -45,23 +47,28 @@ def test_it_is_one_processs_at_a_time(holder):
     process.kill()
     process.join()
     assert lease.take()
-    assert lease.holder.startswith(f"process {os.getpid()} on ")
+    assert path.read_text().startswith(f"process {os.getpid()} on ")
     lease.release()
-    assert not path.exists()
+    assert Lease(path).take()
 
 
 def test_the_job_of_a_cluster_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     lease = Lease(tmp_path / "x.lock")
     assert lease.take()
-    assert "(SLURM job 4711)" in lease.holder
+    assert "(SLURM job 4711)" in (tmp_path / "x.lock").read_text()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', "\0"])
-def test_a_file_that_nobody_holds_is_no_obstacle(tmp_path, text):
-    (tmp_path / "x.lock").write_text(text)
-    assert Lease(tmp_path / "x.lock").holder == "another process"
-    assert Lease(tmp_path / "x.lock").take()
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"\xff\xfe", b"process 1 on elsewhere, since 2020"]
+)
+def test_a_file_that_nobody_holds_is_no_obstacle(tmp_path, content):
+    path = tmp_path / "x.lock"
+    path.write_bytes(content)
+    assert Lease(path).holder in ("another process", content.decode(errors="replace"))
+    assert Lease(path).take()
+    assert path.read_text().startswith(f"process {os.getpid()} on ")
+    assert len(path.read_text().splitlines()) == 1
 
 
 def count_alone(path, folder, turns, told):
@@ -96,35 +103,54 @@ def test_without_locks_it_is_held_and_said(tmp_path, monkeypatch, caplog, number
     assert "nothing keeps another job from the same work" in caplog.text
 
 
+def test_a_job_s_files_are_named_after_its_log():
+    assert job_files(Path("results/a/logs/predict/main-0.log")) == (
+        Path("results/a/checksums/predict/main-0.sha256"),
+        Path("results/a/locks/predict/main-0.lock"),
+    )
+    assert job_files(Path("/logs/results/a.b/logs/report.log")) == (
+        Path("/logs/results/a.b/checksums/report.sha256"),
+        Path("/logs/results/a.b/locks/report.lock"),
+    )
+    assert job_files(Path("elsewhere/predict.log")) is None
+    assert job_files(Path("logs")) is None
+
+
 def test_a_job_waits_for_the_one_that_does_the_same(tmp_path):
     told = SPAWN.Queue()
-    checksums, log = tmp_path / "sums" / "0.sha256", tmp_path / "log.txt"
-    other = SPAWN.Process(target=hold, args=(checksums.with_suffix(".lock"), told), daemon=True)
+    log = tmp_path / "logs" / "rule" / "0.log"
+    checksums, lock = job_files(log)
+    other = SPAWN.Process(target=hold, args=(lock, told), daemon=True)
     other.start()
     pid = told.get(timeout=60)
     output = tmp_path / "out" / "0.json"
     command = [sys.executable, "-m", "aepsl", "start-mining", "--output", output]
-    job = subprocess.Popen([*command, "--log", log, "--checksums", checksums])
+    job = subprocess.Popen([*command, "--log", log])
     until = time.monotonic() + 60
     while not (log.exists() and "waits" in log.read_text()):
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert f"{checksums} is being written by process {pid} on " in log.read_text()
+    assert f"{output} is being written by process {pid} on " in log.read_text()
     assert job.poll() is None
     assert not output.exists()
     other.kill()
     assert job.wait(timeout=60) == 0
     assert output.exists()
-    assert [path.name for path in checksums.parent.iterdir()] == ["0.sha256"]
+    assert list(read_checksums(checksums)) == [output]
+
+
+def test_without_a_log_there_is_neither_a_lock_nor_a_list(tmp_path):
+    command = [sys.executable, "-m", "aepsl", "start-mining", "--output", "out/0.json"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_job_that_waits_can_be_stopped(tmp_path, holder):
-    _, lock = holder
+    log = tmp_path / "logs" / "x.log"
     command = [sys.executable, "-m", "aepsl", "start-mining", "--output", tmp_path / "0.json"]
-    command += ["--checksums", lock.with_suffix(".sha256"), "--log", tmp_path / "log.txt"]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    job = subprocess.Popen([*command, "--log", log], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
-    while not (tmp_path / "log.txt").exists() or "waits" not in (tmp_path / "log.txt").read_text():
+    while not log.exists() or "waits" not in log.read_text():
         assert time.monotonic() < until
         time.sleep(0.05)
     job.terminate()

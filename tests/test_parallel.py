@@ -25,7 +25,7 @@ def test_results_come_in_order(tmp_path, threads, count):
 def test_no_more_is_made_ahead_than_keeps_the_processes_busy(tmp_path):
     results = mapped(functools.partial(noted, tmp_path), range(75), threads=2, what="x")
     assert next(results) == 0
-    results.close()  # waits for what was begun
+    results.close()
     assert len(list(tmp_path.iterdir())) <= 6 * CHUNK
 
 

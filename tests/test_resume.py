@@ -11,34 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import VocFolder
+from conftest import VocFolder, settings_of
 
 from aepsl.config.sections import Slice
 from aepsl.errors import AepslError
 from aepsl.stages import _resuming, start_mining, train_classifier
-from aepsl.stages._training import Machine
 from aepsl.stopping import Stopped, StopRequest, stop_requests
-from aepsl.stores.dataset import read_images, write_manifest
-from aepsl.stores.work import holding
+from aepsl.stores.checkpoint import locked
+from aepsl.stores.manifests import read_images, write_manifest
 
-CONFIG = {
-    "seed": 3,
-    "networks": {
-        "weights": "random",
-        "width": 0.0625,
-        "fc6_dilation": 1,
-        "batch_norm": True,
-        "dropout": 0.5,
-    },
-    "mining.head": "largefov",
-    "mining.train": {
-        "epochs": 3,
-        "batch_size": 2,
-        "crop": 33,
-        "decay_every": 1,
-        "precision": "float32",
-    },
-}
+NETWORK = {"width": 0.0625, "fc6_dilation": 1, "batch_norm": True, "dropout": 0.5}
+TRAIN = {"epochs": 3, "batch_size": 2, "crop": 33, "decay_every": 1, "precision": "float32"}
+CONFIG = settings_of(
+    "train_classifier", {"seed": 3, "networks": NETWORK, "mining": {"train": TRAIN}}, step=1
+)
 STEPS = 9  # three epochs of six images, two at a time
 
 
@@ -56,12 +42,12 @@ class Project:
         self.dataset, self.regions = folder / "manifest.json", folder / "regions" / "0.json"
         data.index(self.dataset)
         self.data = data
-        start_mining.run(output=self.regions)
+        start_mining.start_mining(output=self.regions)
 
     def train(self, name, *, workers=0, config=CONFIG, work=None):
         """Train; return the bytes of the model and of the curve."""
         output, curve = self.folder / name / "model.safetensors", self.folder / name / "curve.csv"
-        train_classifier.run(
+        train_classifier.train_classifier(
             Slice(config),
             dataset=self.dataset,
             root=self.data.root,
@@ -69,7 +55,8 @@ class Project:
             step=1,
             output=output,
             curve=curve,
-            machine=Machine(torch.device("cpu"), 1, workers),
+            device="cpu",
+            workers=workers,
             work=work or self.work,
         )
         return output.read_bytes(), curve.read_bytes()
@@ -110,16 +97,24 @@ def stop_after(monkeypatch, *steps):
     count = iter(range(1, 1000))
     after_step = _resuming.Checkpoints.after_step
 
-    def asking(self, progress):
-        if next(count) in steps:
-            self._request.number = signal.SIGTERM
-        after_step(self, progress)
+    def asking(self, progress, *, stop):
+        after_step(self, progress, stop=signal.SIGTERM if next(count) in steps else stop)
 
     monkeypatch.setattr(_resuming.Checkpoints, "after_step", asking)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("stops", [[1], [3], [4, 6], [9], list(range(1, 10))])
+@pytest.mark.parametrize(
+    ("stops", "workers"),
+    [
+        ([1], 0),
+        ([4, 6], 2),
+        (range(1, 10), 0),
+        *(
+            pytest.param(stops, workers, marks=pytest.mark.slow)
+            for stops, workers in [([3], 0), ([9], 0), ([3], 2), ([9], 2), (range(1, 10), 2)]
+        ),
+    ],
+)
 def test_a_stopped_training_goes_on_to_the_same_bytes(project, monkeypatch, stops, workers):
     whole = project.train("whole")
     stop_after(monkeypatch, *stops)
@@ -135,9 +130,9 @@ def test_every_step_is_taken_once(project, monkeypatch):
     seen = []
     after_step = _resuming.Checkpoints.after_step
 
-    def noting(self, progress):
+    def noting(self, progress, *, stop):
         seen.append((progress.epoch, progress.step))
-        after_step(self, progress)
+        after_step(self, progress, stop=stop)
 
     monkeypatch.setattr(_resuming.Checkpoints, "after_step", noting)
     with pytest.raises(Stopped):
@@ -167,7 +162,7 @@ def test_a_checkpoint_of_other_photographs_is_not_taken_up(project, monkeypatch)
     stop_after(monkeypatch, 4)
     with pytest.raises(Stopped):
         project.train("left")
-    manifest = read_images(project.dataset, root=Path())
+    manifest = read_images(project.dataset)
     first, *others = manifest.images
     images = (replace(first, labels=("cat", "dog")), *others)
     write_manifest(project.dataset, replace(manifest, images=images))
@@ -212,7 +207,7 @@ def test_a_killed_process_leaves_what_the_next_needs(project, number):
 
 
 def test_a_second_trainer_is_told_who_holds_the_folder(project):
-    with holding(project.work, key="x"):
+    with locked(project.work, key="x"):
         result = subprocess.run(
             project.command("second"), capture_output=True, text=True, check=False
         )
@@ -236,13 +231,20 @@ def test_a_work_folder_with_other_things_keeps_them(project):
 
 
 def test_an_error_keeps_the_checkpoint(tmp_path):
-    with pytest.raises(AepslError), holding(tmp_path / "work", key="x") as work:
+    with pytest.raises(AepslError), locked(tmp_path / "work", key="x") as work:
         work.save({"a": torch.ones(2)}, {"epoch": 1})
         raise AepslError.of("x", "y", "z")
-    with holding(tmp_path / "work", key="x") as work:
+    with locked(tmp_path / "work", key="x") as work:
         tensors, progress = work.load()
         assert tensors["a"].tolist() == [1, 1]
         assert progress == {"epoch": 1}
+
+
+def test_torchrun_may_pass_on_a_signal_that_has_already_come():
+    with stop_requests(obeys_second=False) as request:
+        for number in (signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert request.number == signal.SIGTERM
 
 
 def test_signals_are_noted_and_the_second_is_obeyed():

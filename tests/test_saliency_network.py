@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from conftest import settings_of
 from onnx import TensorProto, helper
 
 from aepsl.errors import AepslError
@@ -111,19 +112,22 @@ def test_a_gpu_that_is_not_there_is_said_plainly(tmp_path, monkeypatch):
 def test_the_stage_names_the_file(tmp_path, voc_folder):
     from pathlib import Path
 
-    from aepsl.config.sections import Slice
     from aepsl.stages import detect_saliency
     from aepsl.stores.records import Store
 
     manifest = tmp_path / "manifest.json"
     voc_folder.index(manifest)
-    about = {"file": str(write_network(tmp_path / "tiny.onnx")), "size": 8}
+    file = write_network(tmp_path / "tiny.onnx")
 
     def run(**changes):
-        config = Slice({"saliency.method": "network", "saliency.network": about | changes})
+        network = {"file": str(file), "size": 8} | changes
+        saliency = {"method": "network", "network": network}
+        config = settings_of("detect_saliency", {"saliency": saliency})
         where = {"dataset": manifest, "root": voc_folder.root, "output": tmp_path / "0.h5"}
-        where["source"] = None
-        detect_saliency.run(config, **where, shard=0, shards=1, threads=1, device="auto")
+        where["source"] = Path(network["file"])
+        detect_saliency.detect_saliency(
+            config, **where, shard=0, shards=1, threads=1, device="auto"
+        )
 
     run()
     store = Store([Path(tmp_path / "0.json")], kind="saliency")

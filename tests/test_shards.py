@@ -9,9 +9,9 @@ import yaml
 from conftest import ROOT, new_project, run_snakemake
 from test_kill import digests
 
-from aepsl.cli.options import parse_paths
+from aepsl.stages._options import parse_paths
 from aepsl.stores.records import Store
-from aepsl.workflow.run import Workflow
+from aepsl.workflow.plan import Plan
 from aepsl.workflow.shards import shards_for
 
 MORE = {
@@ -55,19 +55,19 @@ def job(**wildcards):
 
 
 def test_a_job_reads_its_part_of_each_store():
-    run = Workflow({"runtime": {"shards": 12}})
-    part = run.part(run.inputs("cams"))(job(shard="11", step="2"))
-    assert part == ["results/scenes/cams/main/step2/11.json"]
-    before_all = run.part(run.inputs("regions", back=1))(job(shard="11", step="1"))
-    assert before_all == ["results/scenes/regions/step0/0.json"]
+    inputs = Plan({"runtime": {"shards": 12}}).inputs("extract_cams")
+    assert inputs["regions"](job(shard="11", step="2")) == [
+        "results/scenes/regions/main/step1/11.json"
+    ]
+    assert inputs["regions"](job(shard="11", step="1")) == ["results/scenes/regions/step0/0.json"]
 
 
 def test_where_results_are_fetched_their_data_are_named_too():
-    run = Workflow({"runtime": {"shards": 2}}, fetched=True)
-    part = run.part(run.inputs("cams"))(job(shard="1", step="2"))
+    plan = Plan({"runtime": {"shards": 2}}, fetched=True)
+    part = plan.inputs("erase_regions")["cams"](job(shard="1", step="2"))
     assert part == [f"results/scenes/cams/main/step2/1.{kind}" for kind in ("json", "h5")]
     assert parse_paths(" ".join(part)) == [Path(part[0])]
-    assert len(run.inputs("cams")(job(step="2"))) == 4
+    assert len(plan.inputs("calibrate_delta")["cams"](job(step="2"))) == 4
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,19 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import dry_run
 import pytest
+import yaml
 
 MINI = Path(__file__).parent / "mini.yaml"
 
 
-def planned(run, folder, *arguments):
+def planned(folder, *arguments):
     """Return how many jobs of each rule a dry run plans."""
-    result = run(folder, "-n", *arguments, "--configfile", "mini.yaml")
-    if "Nothing to be done" in result.stdout + result.stderr:
-        return {}
-    table = result.stdout.split("Job stats:")[1].split("total")[0]
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.M)}
+    plan = dry_run.plan(folder, *arguments, "--configfile", "mini.yaml")
+    assert plan.status == 0, plan.text
+    assert plan or "Nothing to be done" in plan.text
+    return plan
 
 
 def digests(folder):
@@ -31,17 +32,14 @@ def digests(folder):
     }
 
 
-@pytest.fixture(scope="module")
-def finished(finished_miniature, tmp_path_factory):
-    """Return a project in which the miniature has run from clean to scores, and what it said."""
-    folder = tmp_path_factory.mktemp("project") / "project"
-    shutil.copytree(finished_miniature, folder)
-    shutil.copy(MINI.with_name("two_tables.yaml"), folder)
-    return folder, (folder / "said.txt").read_text()
+@pytest.fixture
+def finished(finished_miniature, tmp_path):
+    """Return a project in which the miniature has run from clean to scores; the test's own."""
+    return shutil.copytree(finished_miniature, tmp_path / "finished")
 
 
 def test_from_clean_to_scores(finished):
-    folder, said = finished
+    folder, said = finished, (finished / "said.txt").read_text()
     scores = json.loads((folder / "results/mini/scores.json").read_text())
     rows = [(row["target"], row["variant"], row["step"], row["split"]) for row in scores]
     refined = [("predictions_crf", name, None, "val") for name in ("main", "no-psl", "truth")]
@@ -68,48 +66,44 @@ def test_from_clean_to_scores(finished):
 
 
 def test_the_report_opens_from_disk(finished):
-    folder, _ = finished
-    page = (folder / "results/mini/report/index.html").read_text()
+    page = (finished / "results/mini/report/index.html").read_text()
     pictures = re.findall(r'src="([^"]+)"', page)
     assert len(pictures) >= 2 + 2 * 8
     for name in pictures:
-        assert (folder / "results/mini/report" / name).stat().st_size > 500
+        assert (finished / "results/mini/report" / name).stat().st_size > 500
     assert "http" not in page
 
 
 def test_the_archive_for_vocs_server_is_a_target(finished, snakemake):
-    folder, _ = finished
-    snakemake(folder, "results/mini/voc_test/main.tar.gz", "--configfile", "mini.yaml")
-    with tarfile.open(folder / "results/mini/voc_test/main.tar.gz") as archive:
+    snakemake(finished, "results/mini/voc_test/main.tar.gz", "--configfile", "mini.yaml")
+    with tarfile.open(finished / "results/mini/voc_test/main.tar.gz") as archive:
         names = archive.getnames()
     assert len(names) == 6
     assert names[0] == "results/VOC2012/Segmentation/comp6_test_cls/val_0000.png"
 
 
-def test_then_nothing_to_be_done(finished, snakemake):
-    folder, _ = finished
-    assert planned(snakemake, folder) == {}
-    for path in [*(folder / "rules").iterdir(), folder / "Snakefile", folder / "config.yaml"]:
+def test_then_nothing_to_be_done(finished):
+    assert planned(finished) == {}
+    for path in [*(finished / "rules").iterdir(), finished / "Snakefile", finished / "config.yaml"]:
         path.touch()
-    assert planned(snakemake, folder, "--config", 'runtime={"workers": 3, "device": "cpu"}') == {}
+    assert planned(finished, "--config", 'runtime={"workers": 3, "device": "cpu"}') == {}
 
 
-def test_moved_and_touched_results_are_results(finished, snakemake, tmp_path):
+def test_moved_and_touched_results_are_results(finished, tmp_path):
     moved = tmp_path / "moved"
-    shutil.copytree(finished[0], moved)
+    shutil.copytree(finished, moved)
     for path in sorted(moved.rglob("*")):
         if ".snakemake" not in path.parts:
             path.touch()
-    assert planned(snakemake, moved, "--cores", "1") == {}
+    assert planned(moved, "--cores", "1") == {}
 
 
 def test_what_would_run_is_said_in_words(finished):
-    folder, _ = finished
     command = ["aepsl", "explain", "--configfile", "mini.yaml"]
-    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=True).stdout
     assert said == "Nothing would run: everything is up to date.\n"
     command += ["--config", 'mining={"delta": 0.4}']
-    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=True).stdout
     assert said.startswith("21 jobs would run.\n\nmining.delta: 0.7 -> 0.4:\n  erase_regions (main")
     assert "and what follows from these:\n" in said
     assert "  train_classifier (main, step 2)\n" in said
@@ -142,44 +136,41 @@ RERUNS = {
 
 
 @pytest.mark.parametrize("change", RERUNS)
-def test_a_changed_knob_reruns_what_it_touches(finished, snakemake, change):
-    folder, _ = finished
-    assert planned(snakemake, folder, "--config", change) == RERUNS[change]
+def test_a_changed_knob_reruns_what_it_touches(finished, change):
+    assert planned(finished, "--config", change) == RERUNS[change]
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_bytes(finished, snakemake):
-    folder, _ = finished
-    results = folder / "results" / "mini"
+    results = finished / "results" / "mini"
     before = digests(results)
     again = ("--forcerun", "train_classifier", "train_segmentation", "detect_saliency")
     other = ("--cores", "1", "--config", 'runtime={"workers": 1}')
-    snakemake(folder, "--configfile", "mini.yaml", *again, *other)
+    snakemake(finished, "--configfile", "mini.yaml", *again, *other)
     assert digests(results) == before
 
 
-def test_results_whose_settings_nobody_remembers_are_said(finished, snakemake, tmp_path):
-    shutil.copytree(finished[0], tmp_path / "copy", ignore=shutil.ignore_patterns(".snakemake"))
-    said = snakemake(tmp_path / "copy", "--configfile", "mini.yaml", "-n").stdout
-    assert "results/mini is there, but .snakemake/ is not" in said
-    snakemake(tmp_path / "copy", "--configfile", "mini.yaml", "--touch", "--forceall")
-    said = snakemake(tmp_path / "copy", "--configfile", "mini.yaml", "-n").stdout
+def test_results_whose_settings_nobody_remembers_are_said(finished, snakemake):
+    shutil.rmtree(finished / ".snakemake")
+    said = dry_run.plan(finished, "--configfile", "mini.yaml").text
+    assert "results/mini exists, but .snakemake/ does not" in said
+    snakemake(finished, "--configfile", "mini.yaml", "--touch", "--forceall")
+    said = dry_run.plan(finished, "--configfile", "mini.yaml").text
     assert "but .snakemake/ is not" not in said
     assert "Nothing to be done" in said
 
 
 def test_threads_are_those_of_the_configuration_whatever_the_cores(finished, snakemake):
-    folder, _ = finished
     options = ("--configfile", "mini.yaml", "--config", 'runtime={"threads": 2}', "--cores", "1")
-    said = snakemake(folder, *options, "-n", "-p", "--forcerun", "train_classifier").stdout
+    said = snakemake(finished, *options, "-n", "-p", "--forcerun", "train_classifier").stdout
     commands = [line for line in said.splitlines() if "aepsl train-classifier" in line]
     assert len(commands) == 2
     assert all("--threads 2 " in command for command in commands)
 
 
 def test_a_wrong_key_is_refused_before_anything_runs(finished, snakemake):
-    folder, _ = finished
     options = ("--configfile", "mini.yaml", "--config", 'mining={"dleta": 0.4}')
-    result = snakemake(folder, *options, check=False)
+    result = snakemake(finished, *options, check=False)
     text = result.stdout + result.stderr
     assert result.returncode != 0
     assert "mining.dleta: unknown key" in text
@@ -207,27 +198,35 @@ ALL_TABLES = {
 }
 
 
-def test_ablations_run_each_shared_stage_once(finished, snakemake):
-    folder, _ = finished
-    assert planned(snakemake, folder, "ablations") == ALL_TABLES
+def test_ablations_run_each_shared_stage_once(finished):
+    assert planned(finished, "ablations") == ALL_TABLES
 
 
-def test_two_tables_from_a_finished_run(finished, snakemake):
-    folder, _ = finished
-    snakemake(folder, "ablations", "--configfile", "mini.yaml", "two_tables.yaml")
-    made = folder / "results/mini/ablations"
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        pytest.param(["0"], "Seed 0.", id="one seed"),
+        pytest.param(["0", "1"], "seeds 0, 1", id="two seeds", marks=pytest.mark.slow),
+    ],
+)
+def test_two_tables_from_a_finished_run(finished, snakemake, seeds, said):
+    settings = yaml.safe_load(MINI.with_name("two_tables.yaml").read_text())
+    settings["ablations"]["seeds"] = [int(seed) for seed in seeds]
+    (finished / "two_tables.yaml").write_text(yaml.safe_dump(settings))
+    snakemake(finished, "ablations", "--configfile", "mini.yaml", "two_tables.yaml")
+    made = finished / "results/mini/ablations"
     page = (made / "tables.md").read_text()
     assert "`snakemake --cores N ablations --configfile mini.yaml two_tables.yaml`" in page
     assert "| PSL++" in page
     assert "predictions: val, 6 images" in page
-    assert "seeds 0, 1" in page
+    assert said in page
     with (made / "psl.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["seed"] for row in rows} == {"0", "1"}
-    assert len(rows) == 2 * 2 * 2 + 2  # PSL++ also scores its masks
+    assert sorted({row["seed"] for row in rows}) == seeds
+    assert len(rows) == (2 * 2 + 1) * len(seeds)  # PSL++ also scores its masks
     for row in rows:
         if (row["row"], row["seed"], row["column"]) == ("psl", "0", "predictions.miou"):
-            score = json.loads((folder / "results/mini/scores/main/predictions.json").read_text())
+            score = json.loads((finished / "results/mini/scores/main/predictions.json").read_text())
             assert float(row["value"]) == score["miou"]
     for picture in ("psl.png", "bounds.png", "losses.png"):
         assert (made / picture).stat().st_size > 5000
@@ -236,9 +235,10 @@ def test_two_tables_from_a_finished_run(finished, snakemake):
 CURVE = "epoch,loss,recall,learning_rate\n1,0.4,0.2,0.1\n2,{loss},{recall},0.1\n"
 
 
-def test_auto_stops_where_a_made_up_curve_says(finished, snakemake, tmp_path):
-    folder = tmp_path / "project"
-    shutil.copytree(finished[0], folder)
+def test_auto_stops_where_a_made_up_curve_says(finished, snakemake):
+    folder = finished
+    alone = MINI.read_text().partition("variants:")[0]
+    (folder / "mini.yaml").write_text(alone)
     steps = folder / "results/mini/classifier/main"
     (steps / "step1/curve.csv").write_text(CURVE.format(loss=0.01, recall=0.9))
     (steps / "step2/curve.csv").write_text(CURVE.format(loss=0.01, recall=0.3))
@@ -263,14 +263,14 @@ def test_auto_stops_where_a_made_up_curve_says(finished, snakemake, tmp_path):
         (', "success": {"recall": 0.4}', {"judge_training"}),
     ):
         change = f'mining={{"steps": "auto", "max_steps": 3{more}}}'
-        planning = planned(snakemake, folder, "--config", change)
+        planning = planned(folder, "--config", change)
         assert set(planning) & {"judge_training", "train_classifier"} == reruns, more
 
 
 @pytest.mark.slow
 def test_resnet_and_deeplabv3_go_the_same_way(finished, snakemake, tmp_path):
     folder = tmp_path / "project"
-    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
     (folder / "resnet.yaml").write_text(
         "networks: { backbone: resnet50, stride: 16, width: 1 }\n"
         "mining: { head: none, cam_scales: [1, 1.5], cam_flip: true }\n"

@@ -3,8 +3,6 @@ import json
 import multiprocessing
 import os
 import subprocess
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import HOST, replacing, write_manifest_json, write_text
-from aepsl.stores.dataset import (
+from aepsl.stores.manifests import (
     ImageEntry,
     ImageManifest,
     MaskEntry,
@@ -208,20 +206,20 @@ def test_any_flipped_bit_of_a_dataset_manifest_is_refused(tmp_path_factory, at):
     image = ImageEntry("a", "a.png", 3, 4, (1, 2, 3), "0" * 64, ("cat",))
     manifest = ImageManifest("train", ("cat",), (1, 2, 3), (image,))
     write_manifest(path, manifest)
-    assert read_images(path, root=Path()) == manifest
+    assert read_images(path) == manifest
     flip(path, at)
     with pytest.raises(AepslError, match=r"manifest\.json"):
-        read_images(path, root=Path())
+        read_images(path)
 
 
 def test_one_manifest_is_not_taken_for_the_other(tmp_path):
     mask = MaskEntry("a", "a.png", 3, 4, "0" * 64)
     truth = TruthManifest("train", ("cat",), (8,), (mask,))
     write_manifest(tmp_path / "m.json", truth)
-    read = read_truth(tmp_path / "m.json", root=Path("data"))
-    assert read == replace(truth, masks=(replace(mask, path="data/a.png"),))
+    read = read_truth(tmp_path / "m.json")
+    assert read == truth
     with pytest.raises(AepslError, match="not a ImageManifest of this version"):
-        read_images(tmp_path / "m.json", root=Path())
+        read_images(tmp_path / "m.json")
 
 
 def test_refusals_name_the_file_and_a_hint(tmp_path):
@@ -309,7 +307,7 @@ def test_shards_are_a_partition(tmp_path_factory, count, shards):
     images = [ImageEntry(str(n), ".", 1, 1, (0, 0, 0), "", ()) for n in range(count)]
     path = tmp_path_factory.mktemp("shards") / "manifest.jsonl"
     write_manifest(path, ImageManifest("train", (), (0, 0, 0), tuple(images)))
-    parts = [read_images(path, root=Path(), shard=s, shards=shards).images for s in range(shards)]
+    parts = [read_images(path, shard=s, shards=shards).images for s in range(shards)]
     assert [image for part in parts for image in part] == images
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 

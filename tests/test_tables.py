@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import settings_of
 from PIL import Image
 
-from aepsl.config.sections import Slice
 from aepsl.report.tables import markdown
 from aepsl.stages import collect_tables, pack_voc_test, score, tabulate
 from aepsl.stores.atomic import digest_of, write_manifest_json
-from aepsl.stores.dataset import MaskEntry, TruthManifest, write_manifest
+from aepsl.stores.manifests import MaskEntry, TruthManifest, write_manifest
 from aepsl.stores.records import Record, writing_shard
 
 
@@ -71,7 +71,7 @@ def cells(line):
 
 def test_a_table_literally(tmp_path, specification):
     outputs = {name: tmp_path / f"t.{name}" for name in ("csv", "md", "png")}
-    tabulate.run(
+    tabulate.tabulate(
         specification=json.dumps(specification),
         output=outputs["csv"],
         text=outputs["md"],
@@ -139,7 +139,7 @@ def test_without_truth_a_table_has_dashes(tmp_path, specification):
         for seed in row["scores"].values():
             seed |= {"labels": None, "predictions": nothing, "classifier": None}
     where = {"output": tmp_path / "a", "text": tmp_path / "b", "plot": tmp_path / "c"}
-    tabulate.run(specification=json.dumps(specification), **where)
+    tabulate.tabulate(specification=json.dumps(specification), **where)
     assert cells((tmp_path / "b").read_text().splitlines()[4])[1:5] == ["–"] * 4
 
 
@@ -153,7 +153,7 @@ def test_a_page_of_tables(tmp_path):
     texts = [tmp_path / "a.md", tmp_path / "b.md"]
     for path in texts:
         path.write_text(f"### {path.stem}\n")
-    collect_tables.run(
+    collect_tables.collect_tables(
         texts=texts,
         curves=sorted(tmp_path.rglob("curve.csv")),
         name="mine",
@@ -192,8 +192,9 @@ def test_the_voc_archive_has_the_servers_layout_and_palette(tmp_path):
     masks = [[[0, 1, 2]], [[2, 2, 0]]]
     manifest, store = write_truth(tmp_path, masks), predictions(tmp_path, masks)
     digests = set()
+    config = settings_of("pack_voc_test")
     for name in ("one.tar.gz", "two.tar.gz"):
-        pack_voc_test.run(Slice({}), truth=manifest, masks=store, output=tmp_path / name)
+        pack_voc_test.pack_voc_test(config, truth=manifest, masks=store, output=tmp_path / name)
         digests.add((tmp_path / name).read_bytes())
     assert len(digests) == 1
     with tarfile.open(tmp_path / "one.tar.gz") as archive:
@@ -205,8 +206,8 @@ def test_the_voc_archive_has_the_servers_layout_and_palette(tmp_path):
     assert np.asarray(image).tolist() == [[0, 3, 8]]
     # VOC's colours of background, bird and cat
     assert np.asarray(image.convert("RGB"))[0].tolist() == [[0, 0, 0], [128, 128, 0], [64, 0, 0]]
-    config = Slice({"evaluation": {"voc_competition": "comp5"}})
-    pack_voc_test.run(config, truth=manifest, masks=store, output=tmp_path / "c.tar.gz")
+    config = settings_of("pack_voc_test", {"evaluation": {"voc_competition": "comp5"}})
+    pack_voc_test.pack_voc_test(config, truth=manifest, masks=store, output=tmp_path / "c.tar.gz")
     with tarfile.open(tmp_path / "c.tar.gz") as archive:
         assert "comp5_test_cls" in archive.getnames()[0]
 
@@ -216,8 +217,8 @@ def test_a_score_file_literally(tmp_path):
     masks = [[[0, 1, 1, 1]], [[0, 2, 255, 0]]]
     manifest, store = write_truth(tmp_path, truth), predictions(tmp_path, masks)
     about = {"target": "predictions", "variant": "main", "seed": 4, "step": None}
-    config = Slice({"evaluation": {"resamples": 20}})
-    score.run(
+    config = settings_of("score", {"evaluation": {"resamples": 20}}, target="labels")
+    score.score(
         config, truth=manifest, root=tmp_path, store=store, **about, output=tmp_path / "score.json"
     )
     found = json.loads((tmp_path / "score.json").read_text())
@@ -237,7 +238,8 @@ def test_a_score_file_literally(tmp_path):
 def test_without_true_masks_every_measure_is_null(tmp_path):
     manifest, store = write_truth(tmp_path, []), predictions(tmp_path, [[[0]]])
     about = {"variant": "main", "seed": 4, "step": None, "output": tmp_path / "score.json"}
-    score.run(Slice({}), truth=manifest, root=tmp_path, store=store, target="predictions", **about)
+    config = settings_of("score", target="labels")
+    score.score(config, truth=manifest, root=tmp_path, store=store, target="predictions", **about)
     found = json.loads(Path(tmp_path / "score.json").read_text())
     assert found["miou"] is None
     assert found["miou_interval"] == [None, None]

@@ -2,12 +2,13 @@ import pytest
 import torch
 from torch import nn
 
+from aepsl import machine, precision
+from aepsl.machine import cpu
 from aepsl.networks.heads import Classifier, NetworkShape, SegmentationNetwork
+from aepsl.stages import _training
 from aepsl.training.engine import (
     Progress,
     SgdOptions,
-    mixed_precision,
-    multiplies_bfloat16,
     sgd,
     train_one_epoch,
 )
@@ -76,13 +77,42 @@ def test_bfloat16_rounds_the_products_and_keeps_the_weights():
     torch.testing.assert_close(weight, torch.tensor([[0.0, 1 - 1 / 1024]]), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, native):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native})
-    assert multiplies_bfloat16(CPU) == native
-    with mixed_precision("auto", CPU):
+@pytest.mark.parametrize(
+    ("maker", "flags", "pays"),
+    [
+        ("GenuineIntel", "avx512f avx512_bf16 amx_bf16 amx_tile", True),
+        ("AuthenticAMD", "avx512f avx512_bf16", True),
+        ("GenuineIntel", "avx512f avx512_bf16", False),
+        ("AuthenticAMD", "avx2 avx512_vnni", False),
+    ],
+)
+def test_auto_is_bfloat16_where_it_is_faster(tmp_path, monkeypatch, maker, flags, pays):
+    (tmp_path / "cpuinfo").write_text(
+        f"processor\t: 0\nvendor_id\t: {maker}\nflags\t\t: fpu {flags}\n\n" * 2
+    )
+    monkeypatch.setattr(precision, "cpu", lambda: cpu(tmp_path / "cpuinfo"))
+    assert precision.bfloat16_pays(CPU) == pays
+    with precision.mixed_precision("auto", CPU):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
-    assert product.dtype == (torch.bfloat16 if native else torch.float32)
+    assert product.dtype == (torch.bfloat16 if pays else torch.float32)
+
+
+def test_processors_that_round_otherwise_have_other_keys(tmp_path, monkeypatch):
+    keys = set()
+    for maker, flags in [("AuthenticAMD", "avx512_bf16"), ("GenuineIntel", "avx512_bf16")] * 2 + [
+        ("GenuineIntel", "avx512_bf16 amx_bf16"),
+        ("GenuineIntel", "avx2"),
+    ]:
+        (tmp_path / "cpuinfo").write_text(f"vendor_id : {maker}\nflags : {flags}\n")
+        found = cpu(tmp_path / "cpuinfo")
+        monkeypatch.setattr(machine, "cpu", lambda found=found: found)
+        keys.add(" ".join(machine.numerics("cpu")))
+    assert len(keys) == 4
+
+
+def test_an_epoch_is_logged_in_words():
+    row = {"epoch": 8, "loss": 0.00658123, "recall": 0.9834, "learning_rate": 0.02}
+    assert _training.in_words(row) == "loss 0.00658, recall 0.983, learning rate 0.02"
 
 
 def test_a_loss_that_is_no_number_ends_the_training():

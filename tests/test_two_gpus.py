@@ -1,11 +1,11 @@
 """The real Snakemake on a machine that seems to have two GPUs: files in a /dev of its own."""
 
-import json
+import fcntl
 import os
 import re
+import struct
 import subprocess
 import time
-from contextlib import suppress
 
 import pytest
 import yaml
@@ -60,12 +60,19 @@ def project(folder):
     return new_project(folder)
 
 
+FLOCK = "hhqqi"
+"""Linux's struct flock: type, whence, start, length, pid."""
+
+
 def holders(folder):
     """Return the process that holds each GPU now."""
     found = {}
     for lease in folder.glob("aepsl-gpus-*/machine-*.lock"):
-        with suppress(OSError, ValueError):
-            found[lease.stem] = json.loads(lease.read_text())["pid"]
+        with lease.open("r+") as file:
+            asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            answer = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+        if answer[0] != fcntl.F_UNLCK:
+            found[lease.stem] = answer[-1]
     return found
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aepsl.cli.markers import Writes
 from aepsl.errors import AepslError
 from aepsl.stages import verify_results
+from aepsl.stages._options import Writes
 from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.checksums import read_checksums, write_checksums
 from aepsl.stores.records import Record, writing_shard
@@ -65,8 +65,9 @@ def run(tmp_path, monkeypatch):
         write_checksums(folder / f"checksums/extract_cams/main-{shard}.sha256", written)
     write_manifest_json(folder / "scores.json", {"miou": 0.5})
     write_checksums(folder / "checksums/summarise.sha256", [folder / "scores.json"])
-    (folder / "logs").mkdir()
-    (folder / "logs" / "a.log").touch()
+    for name in ("logs/a.log", "locks/summarise.lock", "work/classifier-main-step1.lock"):
+        (folder / name).parent.mkdir()
+        (folder / name).touch()
     return folder
 
 

@@ -1,14 +1,17 @@
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from aepsl.errors import AepslError
 from aepsl.workflow import codedigest
 from aepsl.workflow.codedigest import code_digest, import_closure
-from aepsl.workflow.run import Workflow
-from aepsl.workflow.stages import STAGES, keys_of, value_of
+from aepsl.workflow.plan import Plan
+from aepsl.workflow.stages import ONLY, STAGES, At, value_of
 
 VARIANTS = {
     "no-psl": {"segmentation": {"psl": "none"}},
@@ -20,28 +23,28 @@ VARIANTS = {
 
 
 @pytest.fixture
-def run():
-    return Workflow({"variants": VARIANTS})
+def plan():
+    return Plan({"variants": VARIANTS})
 
 
-def test_equal_stages_are_shared(run):
-    owner = run.variants.owner
-    owners = {name: owner("classifier", name, 1) for name in VARIANTS}
+def test_equal_stages_are_shared(plan):
+    owner = plan.variants.owner
+    owners = {name: owner("train_classifier", name, At(step=1)) for name in VARIANTS}
     assert owners == {name: "again" if name == "again" else "main" for name in VARIANTS}
     # Another delta erases other regions after the same first classifier.
-    assert owner("cams", "wide", 1) == "main"
-    assert owner("regions", "wide", 1) == "wide"
-    assert owner("classifier", "wide", 2) == "wide"
+    assert owner("extract_cams", "wide", At(step=1)) == "main"
+    assert owner("erase_regions", "wide", At(step=1)) == "wide"
+    assert owner("train_classifier", "wide", At(step=2)) == "wide"
     # Five steps go through the same first three.
-    assert owner("regions", "deep", 3) == "main"
-    assert owner("labels", "deep") == "deep"
-    assert owner("labels", "no-psl") == "main"
-    assert owner("segmentation", "no-psl") == "no-psl"
-    assert owner("saliency", "again") == owner("train_images", "again") == "main"
+    assert owner("erase_regions", "deep", At(step=3)) == "main"
+    assert owner("assemble_labels", "deep") == "deep"
+    assert owner("assemble_labels", "no-psl") == "main"
+    assert owner("train_segmentation", "no-psl", At(round=0)) == "no-psl"
+    assert owner("detect_saliency", "again") == owner("index_images", "again") == "main"
 
 
-def test_the_number_of_scores_is_what_sharing_demands(run):
-    files = [Path(name).parts[-2:] for name in run.score_files()]
+def test_the_number_of_scores_is_what_sharing_demands(plan):
+    files = [Path(name).parts[-2:] for name in plan.tables.score_files()]
     regions = [file for file in files if file[1].startswith("regions")]
     assert len(regions) == 3 + 2 + 3 + 3  # main, deep's 4 and 5, wide, again
     assert len([f for f in files if f[1] == "labels.json"]) == 4  # main, deep, wide, again
@@ -49,50 +52,102 @@ def test_the_number_of_scores_is_what_sharing_demands(run):
     assert len(files) == len(set(files))
 
 
-def test_true_masks_are_reached_by_name_only(run):
+def photographs(tmp_path, **data):
+    """Return the configuration of a dataset in VOC's layout, and one of its variants."""
+    from conftest import VocFolder
+
+    folder = VocFolder(tmp_path / "photographs")
+    Image.fromarray(np.ones((40, 48), np.uint8)).save(folder.root / "other.png")
+    for name in "abc":
+        place = folder.root / "OtherMasks" / f"{name}.png"
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(folder.root / "other.png", place)
+    settings = {"adapter": "voc", "root": str(folder.root), "class_names": ["cat", "dog"]}
+    settings |= {"labels": "csv", "labels_csv": str(folder.labels)}
+    return {"data": settings, "variants": {"other": {"data": data}}}
+
+
+def test_what_is_scored_includes_the_true_masks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(photographs(tmp_path, mask_folder="OtherMasks"))
+    # Nothing that is learnt or predicted differs, and every score does.
+    assert plan.variants.owner("predict", "other") == "main"
+    for target in ("regions", "labels", "saliency", "predictions", "predictions_crf"):
+        files = [plan.tables.score_file(name, target) for name in ("main", "other")]
+        assert files[0].replace("/main/", "/other/") == files[1]
+    tables = {"masks": {"title": "M", "columns": ["predictions.miou"], "rows": {}}}
+    rows = {n: {"label": n, "override": {"data": {"mask_folder": n}}} for n in ("A", "OtherMasks")}
+    tables["masks"]["rows"] = rows
+    table = Plan(photographs(tmp_path / "2") | {"ablations": {"seeds": [0], "tables": tables}})
+    assert len(table.tables.inputs(SimpleNamespace(table="masks"))) == 2
+
+
+def test_equal_true_masks_are_scored_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(photographs(tmp_path, classes=["dog", "cat"]))
+    files = [plan.tables.score_file(name, "predictions") for name in ("main", "other")]
+    assert files[0] != files[1]  # other classes, other scores
+    plan = Plan(photographs(tmp_path / "2", root=str(tmp_path / "photographs")))
+    assert plan.tables.score_file("other", "predictions").endswith("/main/predictions.json")
+
+
+def test_true_masks_are_reached_by_name_only(plan):
     for name in VARIANTS:
-        labels = run.training_labels(SimpleNamespace(name=name, round=0))
+        labels = plan.inputs("train_segmentation")["labels"](SimpleNamespace(name=name, round=0))
         assert ("true_labels" in labels[0]) == (name == "truth")
 
 
-def test_step_zero_is_the_same_for_all(run):
-    assert run.store("regions", "again", 0) == ["results/scenes/regions/step0/0.json"]
+def test_step_zero_is_the_same_for_all(plan):
+    read = plan.inputs("train_classifier")["regions"]
+    assert read(SimpleNamespace(name="again", step="1")) == ["results/scenes/regions/step0/0.json"]
 
 
-def test_params_are_canonical_and_narrow(run):
-    params = run.params("regions")(SimpleNamespace(name="wide"))
+def every_setting(plan, name="main"):
+    """Return the settings of each stage under a variant."""
+    return {stage: plan.variants.settings(stage, name, EXAMPLE) for stage in STAGES}
+
+
+EXAMPLE = At(step=1, round=1, target="labels")
+
+
+def test_params_are_canonical_and_narrow(plan):
+    params = plan.inputs.params("erase_regions")["cfg"](SimpleNamespace(name="wide"))
     assert params == '{"mining.delta": 0.3, "mining.erase_rule": "fraction_of_max"}'
-    assert "runtime" not in "".join(run.variants.slice_of(stage, "main") for stage in STAGES)
+    assert "runtime" not in "".join(every_setting(plan).values())
 
 
 def test_key_order_does_not_matter():
-    one = Workflow({"mining": {"delta": 0.3, "steps": 2}, "seed": 1})
-    two = Workflow({"seed": 1, "mining": {"steps": 2, "delta": 0.3}})
-    assert one.variants.slice_of("regions", "main") == two.variants.slice_of("regions", "main")
+    one = Plan({"mining": {"delta": 0.3, "steps": 2}, "seed": 1})
+    two = Plan({"seed": 1, "mining": {"steps": 2, "delta": 0.3}})
+    assert one.variants.settings("erase_regions", "main") == two.variants.settings(
+        "erase_regions", "main"
+    )
 
 
 def test_swapped_values_are_noticed():
-    one = Workflow({"crf": {"bilateral_weight": 4, "gaussian_weight": 3}})
-    two = Workflow({"crf": {"bilateral_weight": 3, "gaussian_weight": 4}})
-    assert one.variants.slice_of("crf", "main") != two.variants.slice_of("crf", "main")
+    one = Plan({"crf": {"bilateral_weight": 4, "gaussian_weight": 3}})
+    two = Plan({"crf": {"bilateral_weight": 3, "gaussian_weight": 4}})
+    assert one.variants.settings("refine_predictions", "main") != two.variants.settings(
+        "refine_predictions", "main"
+    )
 
 
 def test_a_wrong_variant_is_refused_by_name():
     with pytest.raises(AepslError, match=r"variant odd: mining\.dleta"):
-        Workflow({"variants": {"odd": {"mining": {"dleta": 1}}}})
+        Plan({"variants": {"odd": {"mining": {"dleta": 1}}}})
     with pytest.raises(AepslError, match="runtime"):
-        Workflow({"variants": {"odd": {"runtime": {"shards": 9}}}})
+        Plan({"variants": {"odd": {"runtime": {"shards": 9}}}})
 
 
 @pytest.mark.parametrize("name", ["main", "seed7", "steps-one-seed0"])
 def test_names_of_the_tables_are_not_for_variants(name):
     with pytest.raises(AepslError, match=f"variants.{name}: the name is taken"):
-        Workflow({"variants": {name: {"seed": 3}}, "ablations": TABLES})
+        Plan({"variants": {name: {"seed": 3}}, "ablations": TABLES})
 
 
 def test_every_stage_module_has_a_digest():
-    for stage in STAGES.values():
-        assert len(code_digest(f"aepsl.stages.{stage.module}")) == 16
+    for name, stage in STAGES.items():
+        assert len(code_digest(f"aepsl.stages.{stage.module or name}")) == 16
 
 
 def test_the_import_closure_is_followed():
@@ -119,81 +174,84 @@ def test_only_code_changes_a_digest(monkeypatch, tmp_path):
 
 
 def test_without_pydensecrf_the_rest_is_planned(monkeypatch):
-    monkeypatch.setattr("aepsl.workflow.results.find_spec", lambda name: None)
-    run = Workflow({})
-    assert "C++ compiler" in run.missing
-    assert not any("crf" in name for name in run.score_files())
-    assert json.loads(run.variants.slice_of("predictions", "main"))["crf.enabled"] is True
+    monkeypatch.setattr("aepsl.machine.find_spec", lambda name: None)
+    plan = Plan({})
+    assert "C++ compiler" in plan.warnings[0]
+    assert not any("crf" in name for name in plan.tables.score_files())
+    assert json.loads(plan.variants.settings("predict", "main"))["crf.enabled"] is True
 
 
-def owners(stage, overrides, at=0):
-    run = Workflow({"variants": overrides})
-    return [run.variants.owner(stage, name, at) for name in run.names[1:]]
+def owners(stage, overrides, at=ONLY):
+    plan = Plan({"variants": overrides})
+    return [plan.variants.owner(stage, name, at) for name in plan.names[1:]]
 
 
 def test_rounds_share_what_comes_before_them():
     rounds = {f"r{n}": {"segmentation": {"relabel_rounds": n}} for n in (0, 1, 2)}
-    assert owners("segmentation", rounds, 0) == ["main"] * 3
-    assert owners("relabelled", rounds, 1) == ["main"] * 3  # main's network labels them
-    assert owners("segmentation", rounds, 1) == ["main"] * 3
-    assert owners("predictions", rounds) == ["main", "r1", "r2"]
+    assert owners("train_segmentation", rounds, At(round=0)) == ["main"] * 3
+    assert owners("relabel", rounds, At(round=1)) == ["main"] * 3  # main's network labels them
+    assert owners("train_segmentation", rounds, At(round=1)) == ["main"] * 3
+    assert owners("predict", rounds) == ["main", "r1", "r2"]
 
 
 @pytest.mark.parametrize(
     ("stage", "overrides"),
     [
-        ("segmentation", [{"segmentation": {"psl": "none", "psl_after": n}} for n in (1, 2)]),
-        ("saliency", [{"saliency": {"method": "none", "superpixels": n}} for n in (50, 60)]),
-        ("relabelled", [{"crf": {"iterations": n}} for n in (3, 4)]),
-        ("saliency", [{"saliency": {"network": {"size": n}}} for n in (64, 96)]),
+        ("train_segmentation", [{"segmentation": {"psl": "none", "psl_after": n}} for n in (1, 2)]),
+        ("detect_saliency", [{"saliency": {"method": "none", "superpixels": n}} for n in (50, 60)]),
+        ("relabel", [{"crf": {"iterations": n}} for n in (3, 4)]),
+        ("detect_saliency", [{"saliency": {"network": {"size": n}}} for n in (64, 96)]),
         (
-            "labels",
+            "assemble_labels",
             [
                 {"saliency": {"method": "none"}, "labels": {"background_threshold": n}}
                 for n in (0.1, 0.2)
             ],
         ),
-        ("regions", [{"mining": {"area": 0.1, "delta": n}} for n in (0.1, 0.2)]),
-        ("cams", [{"mining": {"cam_merge": n}} for n in ("mean", "normalised_mean")]),
+        ("erase_regions", [{"mining": {"area": 0.1, "delta": n}} for n in (0.1, 0.2)]),
+        ("extract_cams", [{"mining": {"cam_merge": n}} for n in ("mean", "normalised_mean")]),
     ],
 )
 def test_a_knob_that_another_choice_makes_idle_splits_nothing(stage, overrides):
-    names = owners(stage, dict(zip("ab", overrides, strict=True)), 1)
+    names = owners(stage, dict(zip("ab", overrides, strict=True)), EXAMPLE)
     assert len(set(names)) == 1
 
 
 @pytest.mark.parametrize(
     ("stage", "overrides"),
     [
-        ("saliency", [{"saliency": {"superpixels": n}} for n in (50, 60)]),
-        ("regions", [{"mining": {"area": n}} for n in (0.1, 0.2)]),
+        ("detect_saliency", [{"saliency": {"superpixels": n}} for n in (50, 60)]),
+        ("erase_regions", [{"mining": {"area": n}} for n in (0.1, 0.2)]),
         (
-            "regions",
+            "erase_regions",
             [{"mining": {"area": 0.1, "erase_rule": n}} for n in ("absolute", "top_fraction")],
         ),
         (
-            "cams",
+            "extract_cams",
             [{"mining": {"cam_flip": True, "cam_merge": n}} for n in ("mean", "normalised_mean")],
         ),
-        ("cams", [{"mining": {"cam_scales": [1, n]}} for n in (0.5, 2)]),
-        ("labels", [{"labels": {"class_thresholds": {"red": n}}} for n in (0.1, 0.2)]),
-        ("labels", [{"mining": {"steps": "auto", "success": {"loss": n}}} for n in (0.1, 0.2)]),
-        ("labels", [{"mining": {"steps": n}} for n in ("auto", 3)]),
-        ("segmentation", [{"segmentation": {"psl": n}} for n in ("scores", "labels")]),
-        ("segmentation", [{"segmentation": {"head": n}} for n in ("largefov", "aspp")]),
+        ("extract_cams", [{"mining": {"cam_scales": [1, n]}} for n in (0.5, 2)]),
+        ("assemble_labels", [{"labels": {"class_thresholds": {"red": n}}} for n in (0.1, 0.2)]),
+        (
+            "assemble_labels",
+            [{"mining": {"steps": "auto", "success": {"loss": n}}} for n in (0.1, 0.2)],
+        ),
+        ("assemble_labels", [{"mining": {"steps": n}} for n in ("auto", 3)]),
+        ("train_segmentation", [{"segmentation": {"psl": n}} for n in ("scores", "labels")]),
+        ("train_segmentation", [{"segmentation": {"head": n}} for n in ("largefov", "aspp")]),
     ],
 )
 def test_a_knob_that_matters_splits_its_stage(stage, overrides):
-    names = owners(stage, dict(zip("ab", overrides, strict=True)), 1)
+    names = owners(stage, dict(zip("ab", overrides, strict=True)), EXAMPLE)
     assert len(set(names)) == 2
 
 
 def test_every_key_of_a_stage_exists():
-    run = Workflow({})
-    for stage, about in STAGES.items():
-        assert set(keys_of(stage, run.config)) <= set(about.keys)
-        for key in about.keys:
-            value_of(run.config, key)
+    plan = Plan({})
+    job = plan.variants.job("main", EXAMPLE)
+    for stage in STAGES.values():
+        for key in stage.keys(job):
+            value_of(job.config, key)
 
 
 class Judged:
@@ -215,11 +273,12 @@ class Judged:
 )
 def test_auto_counts_the_steps_that_succeeded(tmp_path, verdicts, steps):
     judged = Judged(tmp_path, verdicts)
-    run = Workflow({"mining": {"steps": "auto", "max_steps": 8}}, judged)
-    assert run.steps("main") == steps
+    plan = Plan({"mining": {"steps": "auto", "max_steps": 8}}, judged)
+    assert plan.inputs.steps("main") == steps
     assert judged.asked == [("main", step) for step in range(1, min(steps + 1, 8) + 1)]
-    assert run.last_regions(SimpleNamespace(name="main"))[0].split("/")[-2] == f"step{steps}"
-    assert len(run.verdicts("main")) == min(steps + 1, 8)
+    last = plan.inputs("assemble_labels")["regions"](SimpleNamespace(name="main", shard="0"))
+    assert last == [f"results/scenes/regions/main/step{steps}/0.json"]
+    assert len(plan.inputs("report")["verdicts"](SimpleNamespace())) == min(steps + 1, 8)
 
 
 def test_auto_in_a_row_of_a_table(tmp_path):
@@ -230,8 +289,8 @@ def test_auto_in_a_row_of_a_table(tmp_path):
     }
     columns = ["classifier.loss", "regions.miou", "labels.miou"]
     tables = {"steps": {"title": "Steps", "columns": columns, "rows": rows}}
-    run = Workflow({"ablations": {"seeds": [0], "tables": tables}}, judged)
-    found = run.table_inputs(SimpleNamespace(table="steps"))
+    plan = Plan({"ablations": {"seeds": [0], "tables": tables}}, judged)
+    found = plan.tables.inputs(SimpleNamespace(table="steps"))
     scenes = "results/scenes"
     # Both end with step 2; what follows is shared no further, for another verdict would part them.
     assert found == [
@@ -243,9 +302,9 @@ def test_auto_in_a_row_of_a_table(tmp_path):
 
 
 def test_a_fixed_number_of_steps_asks_no_checkpoint():
-    run = Workflow({"mining": {"steps": 2}}, None)
-    assert run.steps("main") == 2
-    assert run.verdicts("main") == []
+    plan = Plan({"mining": {"steps": 2}}, None)
+    assert plan.inputs.steps("main") == 2
+    assert plan.inputs("report")["verdicts"](SimpleNamespace()) == []
 
 
 TABLES = {
@@ -275,16 +334,16 @@ TABLES = {
 
 
 def test_tables_are_made_of_shared_files():
-    run = Workflow({"ablations": TABLES})
-    assert run.tables() == ["steps", "bounds"]
-    steps = run.table_inputs(SimpleNamespace(table="steps"))
+    plan = Plan({"ablations": TABLES})
+    assert plan.tables.names == ["steps", "bounds"]
+    steps = plan.tables.inputs(SimpleNamespace(table="steps"))
     scenes = "results/scenes"
     # three steps with seed 0 are main's
     assert f"{scenes}/scores/main/predictions.json" in steps
     assert f"{scenes}/classifier/main/step1/curve.csv" in steps
     assert f"{scenes}/classifier/seed7/step1/curve.csv" in steps
     assert len(steps) == 2 * 2 * 3
-    bounds = run.table_inputs(SimpleNamespace(table="bounds"))
+    bounds = plan.tables.inputs(SimpleNamespace(table="bounds"))
     # true masks are no pseudo-labels to score, and AE-PSL with seed 7 is the run with that seed
     assert [path.removeprefix(f"{scenes}/scores/") for path in bounds] == [
         "main/labels.json",
@@ -297,16 +356,16 @@ def test_tables_are_made_of_shared_files():
 
 
 def test_a_specification_says_what_its_rows_are():
-    run = Workflow({"ablations": TABLES})
-    spec = json.loads(run.table_specification(SimpleNamespace(table="steps")))
+    plan = Plan({"ablations": TABLES})
+    spec = json.loads(plan.tables.specification(SimpleNamespace(table="steps")))
     assert [row["label"] for row in spec["rows"]] == ["1", "3"]
     assert [row["paper"] for row in spec["rows"]] == [None, 50.9]
     assert spec["rows"][1]["scores"]["0"]["labels"] == "results/scenes/scores/main/labels.json"
 
 
 def test_the_runs_own_target_knows_nothing_of_tables():
-    plain, with_tables = Workflow({}), Workflow({"ablations": TABLES})
-    assert plain.score_files() == with_tables.score_files()
+    plain, with_tables = Plan({}), Plan({"ablations": TABLES})
+    assert plain.tables.score_files() == with_tables.tables.score_files()
 
 
 @pytest.mark.parametrize(
@@ -347,14 +406,16 @@ def test_the_runs_own_target_knows_nothing_of_tables():
 )
 def test_wrong_tables_are_refused(change, message):
     with pytest.raises(AepslError, match=message):
-        Workflow({"ablations": change})
+        Plan({"ablations": change})
 
 
 def test_the_command_names_the_configurations_that_were_given():
-    run = Workflow({})
-    assert run.command(["/p/config.yaml"]) == "snakemake --cores N ablations"
+    plan = Plan({})
+    assert plan.tables.command(["/p/config.yaml"]) == "snakemake --cores N ablations"
     given = [Path.cwd() / "configs/voc2012.yaml", "configs/voc-shared.yaml", "config.yaml"]
-    assert run.command(given).endswith("--configfile configs/voc2012.yaml configs/voc-shared.yaml")
+    assert plan.tables.command(given).endswith(
+        "--configfile configs/voc2012.yaml configs/voc-shared.yaml"
+    )
 
 
 def embedded():
@@ -365,8 +426,8 @@ def embedded():
 
 
 def test_the_embedded_tables_train_each_network_once():
-    run = Workflow(embedded())
-    files = {f for t in run.tables() for f in run.table_inputs(SimpleNamespace(table=t))}
+    plan = Plan(embedded())
+    files = {f for t in plan.tables.names for f in plan.tables.inputs(SimpleNamespace(table=t))}
     predictions = {f for f in files if f.endswith("/predictions.json")}
     # without PSL after 1-4 steps, PSL, three more ways of it, no saliency, true masks
     assert len(predictions) == 3 * (4 + 1 + 3 + 1 + 1)
@@ -377,18 +438,18 @@ def test_the_embedded_tables_train_each_network_once():
 
 def test_a_new_table_in_front_moves_nothing_that_is_shared():
     config = embedded()
-    before = Workflow(config)
+    before = Plan(config)
     first = {"first": {"title": "F", "rows": {"y": {"label": "Y"}}}}
     config["ablations"]["tables"] = first | config["ablations"]["tables"]
-    after = Workflow(config)
-    for table in before.tables():
+    after = Plan(config)
+    for table in before.tables.names:
         w = SimpleNamespace(table=table)
-        assert before.table_inputs(w) == after.table_inputs(w)
+        assert before.tables.inputs(w) == after.tables.inputs(w)
 
 
 def test_masks_that_need_the_crf_are_refused_without_it(monkeypatch):
-    monkeypatch.setattr("aepsl.workflow.results.find_spec", lambda name: None)
+    monkeypatch.setattr("aepsl.machine.find_spec", lambda name: None)
     again = {"segmentation": {"relabel_rounds": 1, "relabel_crf": True}}
-    with pytest.raises(AepslError, match="relabel_crf is set, but pydensecrf is not"):
-        Workflow({"variants": {"again": again}})
-    assert Workflow(embedded()).missing
+    with pytest.raises(AepslError, match="relabel_crf: is set, but pydensecrf is not"):
+        Plan({"variants": {"again": again}})
+    assert Plan(embedded()).warnings

@@ -1,4 +1,8 @@
-"""Write the lock files from what is installed: names and versions only, no addresses."""
+"""Write the lock files from what is installed: names and versions only, no addresses.
+
+The environment for conda gets the same versions: Snakemake copies its file elsewhere before conda
+reads it, so it can name no other file.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
+CONDA = ROOT / "envs" / "aepsl.yaml"
 BROUGHT_BY_TORCH = re.compile(r"^(nvidia|cuda|triton)")
 """Pinned by torch itself, and different on each platform."""
 
@@ -42,8 +47,15 @@ def closure(requirements: list[str]) -> dict[str, str]:
     return found
 
 
+def with_pins(environment: str, locks: list[str]) -> str:
+    """Return a conda environment's file with the lines of lock files as what pip installs."""
+    head, pip, _ = environment.partition("  - pip:\n")
+    pins = sorted(line for lock in locks for line in lock.splitlines())
+    return head + pip + "".join(f"      - {pin}\n" for pin in pins)
+
+
 def main() -> None:
-    """Write requirements.lock, -crf, -slurm and -dev."""
+    """Write requirements.lock, -crf, -slurm and -dev, and the pins of the conda environment."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     runtime = closure(project["dependencies"])
     sets = {"": runtime}
@@ -53,6 +65,8 @@ def main() -> None:
     for suffix, versions in sets.items():
         lines = [f"{name}=={version}\n" for name, version in sorted(versions.items())]
         (ROOT / f"requirements{suffix}.lock").write_text("".join(lines))
+    locks = [(ROOT / f"requirements{suffix}.lock").read_text() for suffix in ("", "-crf")]
+    CONDA.write_text(with_pins(CONDA.read_text(), locks))
 
 
 if __name__ == "__main__":

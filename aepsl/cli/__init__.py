@@ -1,8 +1,10 @@
-"""The command line: one command a stage, and what a person asks for."""
+"""The command line: one command per stage, and tools for users."""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
 import sys
 from contextlib import suppress
 from typing import NoReturn
@@ -10,19 +12,20 @@ from typing import NoReturn
 import typer
 
 from aepsl import __version__
-from aepsl.cli import evaluation, mining, people, segmentation
+from aepsl.cli import people
+from aepsl.cli.commands import Commands
 from aepsl.console import log
 from aepsl.errors import AepslError, fault_of_the_machine
-from aepsl.stopping import Stopped, stop_on_signals
+from aepsl.stopping import Stopped, ignore_signals, stop_on_signals
 
 app = typer.Typer(
+    cls=Commands,
     help="AE-PSL: from image labels to segmentation.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (mining, segmentation, evaluation, people):
-    app.registered_commands += part.commands.registered_commands
+app.registered_commands += people.commands.registered_commands
 
 
 def _version(wanted: bool) -> None:
@@ -34,22 +37,19 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show it."
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
     ),
 ) -> None:
     """AE-PSL: from image labels to segmentation."""
 
 
 def main() -> None:
-    """Run the command line; the user's faults end it with a message and status 1."""
+    """Run the command line; an AepslError ends it with its message and status 1."""
     stop_on_signals()
     try:
         app()
     except Stopped as stopped:
-        if _logs_to_a_file():
-            log.info("%s; the same command goes on", stopped)
-        print(f"aepsl: {stopped}; the same command goes on", file=sys.stderr)
-        sys.exit(128 + stopped.number)
+        _end(stopped)
     except AepslError as error:
         _refuse(error)
     except Exception as error:
@@ -62,14 +62,28 @@ def main() -> None:
         sys.exit(70)
 
 
+def _end(stopped: Stopped) -> NoReturn:
+    """Say that work was stopped, and end at once.
+
+    Python's own exit would wait for a process whose read of a dead network mount does not return.
+    """
+    ignore_signals()  # another one would break into this
+    if _logs_to_a_file():
+        log.info("%s; the same command goes on", stopped)
+    print(f"aepsl: {stopped}; the same command goes on", file=sys.stderr, flush=True)
+    for process in multiprocessing.active_children():
+        process.kill()
+    os._exit(128 + stopped.number)
+
+
 def _logs_to_a_file() -> bool:
     return any(isinstance(handler, logging.FileHandler) for handler in log.handlers)
 
 
 def _refuse(error: AepslError) -> NoReturn:
-    """Say what is wrong, and end."""
+    """Print the error and exit with status 1."""
     if _logs_to_a_file():
-        with suppress(OSError):  # the disk that is full may be the log's
+        with suppress(OSError):  # the log's own disk may be the full one
             log.error("%s", error)
     print(f"aepsl: {error}", file=sys.stderr)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""A GPU for each job: Snakemake counts them, but says to no job which one is its own."""
+"""Assign GPUs to jobs: Snakemake counts GPUs, but does not assign one to a job."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from aepsl.machine import usable_gpus
 from aepsl.stores.lease import Lease
 
 LEASES = Path(tempfile.gettempdir(), f"aepsl-gpus-{os.getuid()}")
-"""Where the GPUs of this machine are leased."""
+"""Folder with one lock file for each GPU of this machine."""
 
 PAUSE = 0.5
-"""Seconds until it is looked again whether a GPU is free."""
+"""Seconds between attempts to lock a GPU."""
 
 
 def _lease(folder: Path, gpu: str) -> Lease:
-    # Inside a job of a cluster GPUs are counted anew: number 0 is another one in each job.
+    # SLURM numbers the GPUs of each job from 0, so the job id is part of the name.
     return Lease(folder / f"{os.environ.get('SLURM_JOB_ID', 'machine')}-{gpu}.lock")
 
 
 def _take(leases: dict[str, Lease], count: int) -> list[str]:
-    """Take ``count`` of the leases, all or none; return which."""
+    """Lock ``count`` of the GPUs, all or none; return their ids."""
     taken: list[str] = []
     for gpu, lease in leases.items():
         if len(taken) < count and lease.take():
@@ -42,15 +42,15 @@ def _take(leases: dict[str, Lease], count: int) -> list[str]:
 
 @contextmanager
 def leased_gpus(device: str, count: int, *, folder: Path = LEASES) -> Iterator[list[str]]:
-    """Hold ``count`` GPUs that no other job of ours uses until the block ends; yield which.
+    """Reserve ``count`` GPUs for the block, waiting for free ones; yield their ids.
 
-    Sets CUDA_VISIBLE_DEVICES to them, so it has to come before torch. Nothing is held where there
-    are no GPUs, for the device ``cpu``, and for one that is named (``cuda:1``).
+    Sets CUDA_VISIBLE_DEVICES, so it must run before torch initialises CUDA. Reserves nothing
+    without GPUs, for the device ``cpu``, and for an explicit device such as ``cuda:1``.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda``, or one of them.
-        count: how many; not more than there are.
-        folder: of the leases.
+        device: ``auto``, ``cpu``, ``cuda``, or an explicit device.
+        count: number of GPUs; limited to those that exist.
+        folder: folder of the lock files.
     """
     usable = usable_gpus() if device in ("auto", "cuda") else []
     if not usable:
@@ -64,7 +64,7 @@ def leased_gpus(device: str, count: int, *, folder: Path = LEASES) -> Iterator[l
             holders = "; ".join(f"{gpu}: {lease.holder}" for gpu, lease in leases.items())
             log.info("waits for %d of %d GPUs (%s)", count, len(usable), holders)
             waited = True
-        time.sleep(PAUSE * (1 + os.getpid() % 7 / 7))  # two who want two do not meet for ever
+        time.sleep(PAUSE * (1 + os.getpid() % 7 / 7))  # differs by job: no endless collision
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     log.info("GPU %s", ", ".join(taken))
@@ -80,11 +80,14 @@ def leased_gpus(device: str, count: int, *, folder: Path = LEASES) -> Iterator[l
 
 
 def on_gpu(command: Callable[..., None]) -> Callable[..., None]:
-    """Return ``command``, which holds the GPUs that its option ``device`` asks for."""
+    """Wrap ``command`` so that it reserves a GPU, depending on its option ``device``."""
 
     @functools.wraps(command)
     def run(**options: Any) -> None:
-        with leased_gpus(options["device"], options.get("training_gpus", 1)):
+        if "RANK" in os.environ:  # the process that started torchrun reserved the GPUs
+            command(**options)
+            return
+        with leased_gpus(options["device"], 1):
             command(**options)
 
     return run

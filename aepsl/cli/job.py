@@ -1,54 +1,67 @@
-"""What every stage's command has: a log, checksums of what it wrote, and nobody beside it."""
+"""Wrapper of every stage command: log file, checksums of its outputs, and a lock on them."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from aepsl.cli.markers import Writes, marked, with_options
+from aepsl.cli.signature import with_options, written
 from aepsl.console import configure
 from aepsl.errors import AepslError
 from aepsl.stopping import finishing
 from aepsl.stores.checksums import write_checksums
 from aepsl.stores.lease import leased
 
-Log = Annotated[Path | None, typer.Option(help="Log file; standard error without it.")]
-Checksums = Annotated[
-    Path | None, typer.Option(help="List of checksums to write, as sha256sum does.")
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        help="Log file; default: standard error. With a log in results/<run>/logs, the job also"
+        " writes its checksums to results/<run>/checksums and takes a lock in results/<run>/locks."
+    ),
 ]
 
 
-def _alone(checksums: Path | None) -> AbstractContextManager[None]:
-    """Wait until nobody else does the job with this list of checksums, then hold it.
+def job_files(log: Path) -> tuple[Path, Path] | None:
+    """Return the paths of a job's checksum list and lock file, which are named after its log.
 
-    A job may outlive the Snakemake that started it; the next Snakemake then starts another one.
+    ``results/<run>/logs/<rule>/<job>.log`` gives ``results/<run>/checksums/<rule>/<job>.sha256``
+    and ``results/<run>/locks/<rule>/<job>.lock``; a log outside a folder ``logs`` gives None.
     """
-    if checksums is None:
-        return nullcontext()
-    return leased(checksums.with_suffix(".lock"), what=str(checksums))
+    for folder in log.parents:
+        if folder.name == "logs":
+            job = log.relative_to(folder)
+            checksums = folder.with_name("checksums") / job.with_suffix(".sha256")
+            return checksums, folder.with_name("locks") / job.with_suffix(".lock")
+    return None
 
 
 def job(command: Callable[..., None]) -> Callable[..., None]:
-    """Return ``command`` with the options ``--log`` and ``--checksums``."""
-    written = marked(command, Writes)
+    """Wrap ``command`` with the option ``--log``, which also determines its checksum list and lock.
+
+    A job may outlive the Snakemake that started it; the next Snakemake then starts the job again,
+    and the second job waits for the lock.
+    """
 
     @functools.wraps(command)
-    def run(*, log: Path | None, checksums: Path | None, **options: Any) -> None:
+    def run(*, log: Path | None, **options: Any) -> None:
         configure(log)
         if options.get("shard", 0) >= options.get("shards", 1):
             what = f"is {options['shard']}, of {options['shards']}"
             raise AepslError.of("--shard", what, "count from 0")
-        paths = [p for name, mark in written.items() for p in mark.paths(options[name])]
-        with _alone(checksums):
+        files = job_files(log) if log else None
+        if files is None:
             command(**options)
-            if checksums:
-                with finishing():
-                    write_checksums(checksums, paths)
+            return
+        listing, lock = files
+        paths = written(command, options)
+        with leased(lock, what=str(paths[0])):
+            command(**options)
+            with finishing():
+                write_checksums(listing, paths)
 
-    with_options(run, command, {"log": Log, "checksums": Checksums})
+    with_options(run, command, {"log": Log})
     return run

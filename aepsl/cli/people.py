@@ -1,78 +1,96 @@
-"""Commands for people."""
+"""Tools for users: scores, inspection, verification, download."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from aepsl.cli.job import Log
-from aepsl.cli.options import Output, stage
-from aepsl.config.run import Config
+from aepsl.config.root import Config
 from aepsl.console import configure
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import write_json
 from aepsl.workflow.explain import explain as in_words
+
+Output = Annotated[Path, typer.Option(help="File to write.")]
 
 commands = typer.Typer()
 
 
 @commands.command()
 def show_scores(
-    scores: Annotated[Path, typer.Argument(help="scores.json of a run.")],
-    report: Annotated[Path | None, typer.Option(help="Page to point to.")] = None,
+    scores: Annotated[Path, typer.Argument(help="Scores of a run: results/<run>/scores.json.")],
+    report: Annotated[Path | None, typer.Option(help="Report page, whose path is printed.")] = None,
 ) -> None:
-    """Print the table of scores."""
-    stage("summarise").show(scores, report=report)
+    """Print the scores of a run as a table."""
+    from aepsl.stages import summarise
+
+    summarise.show(scores, report=report)
 
 
 @commands.command()
 def inspect(
-    store: Annotated[Path, typer.Argument(help="Manifest of a shard.")],
-    image: Annotated[str | None, typer.Option(help="Also show this image's record.")] = None,
+    store: Annotated[
+        Path, typer.Argument(help="Manifest of a shard: results/<run>/labels/main/0.json.")
+    ],
+    image: Annotated[str | None, typer.Option(help="Image id; also show its record.")] = None,
 ) -> None:
-    """Show what a store holds and how it was made."""
-    stage("inspect_store").run(store, image=image)
+    """Show the content of a store and the settings that produced it."""
+    from aepsl.stages import inspect_store
+
+    inspect_store.run(store, image=image)
 
 
 @commands.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="Results of a run: results/<run>.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of a run: results/<run>.")],
     root: Annotated[
-        Path | None, typer.Option(help="The dataset's folder: also check its photographs.")
+        Path | None, typer.Option(help="Folder of the dataset; also check its photographs.")
     ] = None,
 ) -> None:
-    """Check that all results are whole: nothing changed, missing, foreign or half written."""
-    count = stage("verify_results").run(folder, root=root)
+    """Check all result files of a run: none modified, missing, unexpected or incomplete."""
+    from aepsl.stages import verify_results
+
+    count = verify_results.run(folder, root=root)
     typer.echo(f"{folder}: {count} files, all as they were written")
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def explain(context: typer.Context) -> None:
-    """Say in words what Snakemake would run, and why; takes Snakemake's own options."""
-    command = ["snakemake", "--cores", "1", *context.args, "--dry-run", "--nocolor"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        hint = "source .venv/bin/activate"
-        raise AepslError.of("snakemake", "is not on the path", hint) from None
-    if result.returncode:
-        typer.echo(result.stdout + result.stderr, err=True)
-        raise typer.Exit(result.returncode)
-    typer.echo(in_words(result.stdout + result.stderr), nl=False)
+    """Explain which jobs Snakemake would run, and why; accepts Snakemake's options."""
+    with TemporaryDirectory() as folder:
+        events = Path(folder) / "events.jsonl"
+        command = ["snakemake", "--cores", "1", *context.args, "--dry-run", "--nocolor"]
+        command += ["--logger", "aepsl", "--logger-aepsl-events", str(events)]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            hint = "source .venv/bin/activate"
+            raise AepslError.of("snakemake", "is not on the path", hint) from None
+        if result.returncode:
+            typer.echo(result.stdout + result.stderr, err=True)
+            raise typer.Exit(result.returncode)
+        typer.echo(in_words(map(json.loads, events.open(encoding="utf-8"))), nl=False)
 
 
 @commands.command()
 def fetch_voc(
-    folder: Annotated[Path, typer.Argument(help="Where VOCdevkit will lie.")],
-    sbd: Annotated[bool, typer.Option(help="Also SBD: train_aug's list and masks.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder in which VOCdevkit is created.")],
+    sbd: Annotated[
+        bool, typer.Option(help="Also download SBD: list and masks of train_aug.")
+    ] = False,
     log: Log = None,
 ) -> None:
-    """Download PASCAL VOC 2012 and check it: 2 GB, with SBD 3.5 GB."""
+    """Download PASCAL VOC 2012 and check it (2 GB; 3.5 GB with SBD)."""
     configure(log)
-    stage("fetch_voc").run(folder, sbd=sbd)
+    from aepsl.stages import fetch_voc as stage
+
+    stage.run(folder, sbd=sbd)
 
 
 @commands.command()

@@ -1,6 +1,6 @@
-"""The configuration: one frozen model a section, every knob with its unit and source.
+"""The configuration: one frozen model per section, with unit and source of each setting.
 
-Stages take only the keys they read, as canonical JSON (see ``aepsl.workflow``); core functions take
-plain named values and never see these classes. A section has a file, so that a changed default of
-one does not look like changed code to the stages of another.
+A stage receives only the settings that it reads, as canonical JSON (see ``aepsl.workflow``). Core
+functions take plain named values and never see these classes. Each section is a module of its own,
+so that a changed default reruns only the stages that read that section.
 """

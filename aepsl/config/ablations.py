@@ -1,4 +1,4 @@
-"""The tables of ``snakemake ablations``: which rows they have, and what each row overrides."""
+"""The tables of ``snakemake ablations``: their rows, and the settings that each row overrides."""
 
 from __future__ import annotations
 
@@ -7,41 +7,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from aepsl.config.sections import Section, knob
+from aepsl.config.sections import WORD_NULL, Section, knob
+from aepsl.targets import TARGETS
 
 Name = Annotated[str, Field(pattern=r"^\w+$")]
-"""Of a table or row: without a dash, which parts them in the names of variants."""
-
-OF_MASKS = (
-    "miou",
-    "iou",
-    "precision",
-    "recall",
-    "boundary_f",
-    "area",
-    "coverage",
-    "error",
-)
-MEASURES = {
-    "classifier": ("loss", "recall"),
-    "saliency": ("mae", "max_f"),
-    "regions": OF_MASKS,
-    "labels": OF_MASKS,
-    "relabelled": OF_MASKS,
-    "predictions": OF_MASKS,
-    "predictions_crf": OF_MASKS,
-}
-"""What can be scored, and by which measures."""
+"""Name of a table or row. No dash: it separates table, row and seed in variant names."""
 
 
 class Row(Section):
-    """One row: what it overrides, and the paper's figure for it."""
+    """One row: its overrides and the paper's value."""
 
-    label: str = knob(..., "What the row is called.", unit="-", source="-")
-    override: dict[str, Any] = knob({}, "Keys that differ from the run's.", unit="-", source="-")
-    paper: float | None = knob(None, "The paper's mIoU.", unit="percent", source="paper")
+    label: str = knob(..., "Label of the row.", unit="-", source="-")
+    override: dict[str, Any] = knob({}, "Settings that the row changes.", unit="-", source="-")
+    paper: float | None = knob(None, "mIoU in the paper.", unit="percent", source="paper")
     paper_source: Literal["quoted", "read off a figure", "recalled"] = knob(
-        "recalled", "How sure that figure is.", unit="-", source="-"
+        "recalled", "How the paper's value was obtained.", unit="-", source="-"
     )
 
     @field_validator("override")
@@ -53,27 +33,30 @@ class Row(Section):
 
 
 class Table(Section):
-    """Rows, and the measures in its columns."""
+    """Rows and columns of one table."""
 
-    title: str = knob(..., "What the table shows.", unit="-", source="-")
-    note: str = knob("", "What a reader must know.", unit="-", source="-")
+    title: str = knob(..., "Title.", unit="-", source="-")
+    note: str = knob("", "Note below the table.", unit="-", source="-")
     columns: tuple[str, ...] = knob(
         ("labels.miou", "predictions.miou"),
-        "What is scored, a dot, a measure.",
+        "Columns, as target.measure.",
         unit="-",
         source="-",
     )
     reference: str | None = knob(
-        None, "The row that each is divided by, in a column of its own.", unit="-", source="-"
+        None,
+        "Reference row; an extra column shows each row relative to it.",
+        unit="-",
+        source="-",
     )
-    rows: dict[Name, Row | None] = knob(
-        ..., "Rows by name; null leaves one out.", unit="-", source="-"
+    rows: dict[Name, Annotated[Row | None, WORD_NULL]] = knob(
+        ..., "Rows by name; null removes a row.", unit="-", source="-"
     )
 
     @field_validator("columns")
     @classmethod
     def _columns_are_known(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
-        known = [f"{target}.{name}" for target, names in MEASURES.items() for name in names]
+        known = [f"{name}.{measure}" for name, of in TARGETS.items() for measure in of.measures]
         for column in columns:
             if column not in known:
                 near = difflib.get_close_matches(column, known, n=1)
@@ -88,17 +71,17 @@ class Table(Section):
 
 
 class Ablations(Section):
-    """What ``snakemake ablations`` makes: every row of every table, once a seed."""
+    """Tables of ``snakemake ablations``: every row of every table runs once per seed."""
 
     seeds: tuple[int, ...] = knob(
-        (0, 1, 2), "Seeds of every row.", unit="-", source="chosen", min_length=1
+        (0, 1, 2), "Seeds of each row.", unit="-", source="chosen", min_length=1
     )
-    tables: dict[Name, Table | None] = knob(
-        {}, "Tables by name; null leaves one out.", unit="-", source="-"
+    tables: dict[Name, Annotated[Table | None, WORD_NULL]] = knob(
+        {}, "Tables by name; null removes a table.", unit="-", source="-"
     )
     loss_curves: str | None = knob(
         None,
-        "Table, a dot, row: the losses of its classifiers are plotted (as Fig. 5a).",
+        "Row, as table.row, whose classifier losses are plotted (as in Fig. 5a).",
         unit="-",
         source="-",
     )

@@ -1,4 +1,4 @@
-"""Which photographs, labels and, for scoring only, masks."""
+"""Datasets: photographs, image labels, and true masks for scoring."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import field_validator
 
 from aepsl.config.sections import Section, knob
 from aepsl.masks import BACKGROUND_NAME, MOST_CLASSES
@@ -21,70 +21,102 @@ VOC_CLASSES = (
 
 
 SCENE_CLASSES = ("red", "green", "yellow", "blue", "violet")
-"""Each class of the scenes is named after the colour of its head, as in VOC's palette."""
+"""Scene classes, named after the colours of their heads, which are those of VOC's palette."""
 
 
 class Scenes(Section):
     """The generated dataset (``data.adapter: scenes``)."""
 
     train_images: int = knob(
-        100, "Training images.", unit="images", source="4 min on 2 cores", ge=2
+        100, "Number of training images.", unit="images", source="4 min on 2 cores", ge=2
     )
-    val_images: int = knob(60, "Validation images.", unit="images", source="as above", ge=1)
-    size: int = knob(193, "Side of an image, 8 k + 1.", unit="px", source="as above", ge=33)
+    val_images: int = knob(
+        60, "Number of validation images.", unit="images", source="as above", ge=1
+    )
+    size: int = knob(193, "Image side; must be 8 k + 1.", unit="px", source="as above", ge=33)
     two_objects: float = knob(
-        0.5, "Share of images with two objects.", unit="share", source="chosen", ge=0, le=1
+        0.5, "Fraction of images with two objects.", unit="fraction", source="chosen", ge=0, le=1
     )
     hue_spread: float = knob(
-        4.0, "Spread of a body's hue around its class's.", unit="2 degrees", source="chosen", ge=0
+        4.0,
+        "Standard deviation of a body's hue around the mean hue of its class.",
+        unit="2 degrees",
+        source="chosen",
+        ge=0,
     )
     stray_hue: float = knob(
-        0.05, "Share of bodies with another class's hue.", unit="share", source="chosen", ge=0, le=1
+        0.05,
+        "Probability that a body takes the hue of a random class.",
+        unit="probability",
+        source="chosen",
+        ge=0,
+        le=1,
     )
-    distractors: int = knob(2, "Headless blobs an image.", unit="blobs", source="chosen", ge=0)
-    clutter: int = knob(4, "Small grey blobs an image.", unit="blobs", source="chosen", ge=0)
-    seed: int = knob(1, "Seed of the generator, apart from training's.", unit="-", source="-", ge=0)
+    distractors: int = knob(
+        2, "Coloured blobs without a head per image.", unit="blobs", source="chosen", ge=0
+    )
+    clutter: int = knob(4, "Small grey blobs per image.", unit="blobs", source="chosen", ge=0)
+    seed: int = knob(
+        1, "Seed of the scenes, independent of the training seed.", unit="-", source="-", ge=0
+    )
 
 
 class Data(Section):
-    """Where photographs, their labels and, for scoring only, their masks come from."""
+    """The dataset: photographs, image labels, and true masks for scoring."""
 
     adapter: Literal["scenes", "voc"] = knob(
-        "scenes", "Generated scenes, or VOC's folders.", unit="-", source="-"
+        "scenes",
+        "scenes: generated images; voc: a folder in PASCAL VOC's layout.",
+        unit="-",
+        source="-",
     )
     root: str | None = knob(
-        None, "Folder with JPEGImages, ImageSets/Segmentation.", unit="path", source="VOCdevkit"
+        None,
+        "Folder that contains JPEGImages and ImageSets/Segmentation.",
+        unit="path",
+        source="VOCdevkit",
     )
     train_split: str = knob(
-        "train", "Split to learn from.", unit="-", source="VOC; the paper: train_aug"
+        "train", "Training split.", unit="-", source="VOC; the paper: train_aug"
     )
-    eval_split: str = knob("val", "Split to predict and score.", unit="-", source="paper, sec. 4.1")
+    eval_split: str = knob(
+        "val", "Split for prediction and scores.", unit="-", source="paper, sec. 4.1"
+    )
     mask_folder: str = knob(
-        "SegmentationClass", "Folder of true masks, inside the root.", unit="path", source="VOC"
+        "SegmentationClass",
+        "Folder of true masks, relative to data.root.",
+        unit="path",
+        source="VOC",
     )
     labels: Literal["xml", "csv"] = knob(
-        "xml", "Image labels from Annotations/*.xml or from a CSV.", unit="-", source="VOC"
+        "xml",
+        "xml: image labels from Annotations/*.xml; csv: from data.labels_csv.",
+        unit="-",
+        source="VOC",
     )
     labels_csv: str | None = knob(
-        None, "CSV with columns image, labels (names, space-separated).", unit="path", source="-"
+        None,
+        "CSV with the columns image and labels (class names separated by spaces).",
+        unit="path",
+        source="-",
     )
     class_names: tuple[str, ...] = knob(
-        VOC_CLASSES, "All classes, in the order of the mask's values 1..n.", unit="-", source="VOC"
+        VOC_CLASSES, "All classes, in the order of the mask values 1..n.", unit="-", source="VOC"
     )
     classes: tuple[str, ...] | None = knob(
-        None, "Use only these classes; images without them are left out.", unit="-", source="-"
+        None,
+        "Subset of classes to use; images that show none of them are skipped.",
+        unit="-",
+        source="-",
     )
     limit_per_class: int | None = knob(
-        None, "Keep at most so many images a class and split.", unit="images", source="-", ge=1
+        None,
+        "Skip an image if each of its classes has this many images in the split already.",
+        unit="images",
+        source="-",
+        ge=1,
     )
     scenes: Scenes = Scenes()
-
-    @property
-    def used_classes(self) -> tuple[str, ...]:
-        """The classes of the run, in the order of the masks' values."""
-        if self.adapter == "scenes":
-            return SCENE_CLASSES
-        return tuple(n for n in self.class_names if n in (self.classes or self.class_names))
 
     @field_validator("class_names")
     @classmethod
@@ -107,14 +139,3 @@ class Data(Section):
         if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{name!r} is not inside data.root")
         return name
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Data:
-        if self.adapter == "voc" and self.root is None:
-            raise ValueError("data.adapter is voc, but data.root is not set")
-        if self.adapter == "voc" and self.labels == "csv" and self.labels_csv is None:
-            raise ValueError("data.labels is csv, but data.labels_csv is not set")
-        unknown = set(self.classes or ()) - set(self.class_names)
-        if self.adapter == "voc" and unknown:
-            raise ValueError(f"data.classes names {sorted(unknown)}, not in data.class_names")
-        return self

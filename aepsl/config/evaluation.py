@@ -1,4 +1,4 @@
-"""How answers are scored."""
+"""How predictions are scored."""
 
 from __future__ import annotations
 
@@ -8,22 +8,33 @@ from aepsl.config.sections import Section, knob
 
 
 class Evaluation(Section):
-    """How answers are scored."""
+    """How predictions are scored."""
 
     boundary_tolerance: float = knob(
         0.0075,
-        "How far off an outline may lie.",
-        unit="share of the diagonal",
+        "Boundary F: largest distance between matching boundary pixels.",
+        unit="fraction of the image diagonal",
         source="Csurka et al. 2013",
         gt=0,
     )
     resamples: int = knob(
-        1000, "Sets of images drawn for intervals.", unit="sets", source="usual", ge=10
+        1000,
+        "Number of bootstrap resamples for confidence intervals.",
+        unit="resamples",
+        source="usual",
+        ge=10,
     )
-    confidence: float = knob(0.95, "Of the intervals.", unit="share", source="usual", gt=0, lt=1)
+    confidence: float = knob(
+        0.95,
+        "Confidence level of the bootstrap intervals.",
+        unit="fraction",
+        source="usual",
+        gt=0,
+        lt=1,
+    )
     voc_competition: Literal["comp5", "comp6"] = knob(
         "comp6",
-        "Folder in the test server's archive: comp6 if anything but VOC was learnt from.",
+        "VOC competition of the test archive: comp5 if only VOC was trained on, else comp6.",
         unit="-",
-        source="VOC; ImageNet's weights count",
+        source="VOC; ImageNet weights count as other data",
     )

@@ -1,80 +1,115 @@
-"""Background from saliency, and what the pseudo-labels are made of."""
+"""Saliency (background) and pseudo-labels."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from aepsl.config.sections import Section, knob
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
-class SaliencyNetwork(Section):
-    """A salient object detector in ONNX (``saliency.method: network``)."""
+class SaliencyNetworkConfig(Section):
+    """A saliency network in ONNX (``saliency.method: network``)."""
 
-    file: str | None = knob(None, "The network.", unit="path", source="its author")
+    file: str | None = knob(
+        None, "ONNX file of the network.", unit="path", source="the network's documentation"
+    )
     size: int = knob(
-        320, "Side that photographs are resized to.", unit="px", source="its author", ge=8
+        320,
+        "Input side: photographs are resized to it.",
+        unit="px",
+        source="the network's documentation",
+        ge=8,
     )
     mean: tuple[float, float, float] = knob(
-        (123.675, 116.28, 103.53), "Subtracted from RGB.", unit="0..255", source="its author"
+        (123.675, 116.28, 103.53),
+        "Mean that is subtracted from RGB.",
+        unit="0..255",
+        source="the network's documentation",
     )
     scale: tuple[float, float, float] = knob(
-        (58.395, 57.12, 57.375), "RGB is divided by it.", unit="0..255", source="its author"
+        (58.395, 57.12, 57.375),
+        "Scale that RGB is divided by after the mean is subtracted.",
+        unit="0..255",
+        source="the network's documentation",
     )
-    bgr: bool = knob(False, "Whether it sees blue first.", unit="-", source="its author")
-    input: str | None = knob(None, "Name of its input; the first.", unit="-", source="its author")
+    bgr: bool = knob(
+        False,
+        "Whether the network expects BGR.",
+        unit="-",
+        source="the network's documentation",
+    )
+    input: str | None = knob(
+        None,
+        "Name of the input; null: the first one.",
+        unit="-",
+        source="the network's documentation",
+    )
     output: str | None = knob(
-        None, "Name of the output that is the map; the first.", unit="-", source="its author"
+        None,
+        "Name of the output with the saliency map; null: the first one.",
+        unit="-",
+        source="the network's documentation",
     )
     answer: Literal["probability", "logit", "relative"] = knob(
         "probability",
-        "What it answers: 0..1, before the logistic function, or to be stretched to 0..1.",
+        "Range of the output: probability (0..1), logit, or relative (rescaled per image to 0..1).",
         unit="-",
-        source="its author",
+        source="the network's documentation",
     )
+
+    def paths(self) -> set[str]:
+        """Return ``file``."""
+        return {"file"}
 
 
 class Saliency(Section):
-    """Where background is to be found."""
+    """Saliency maps, which determine the background."""
 
     method: Literal["robust_background", "network", "precomputed", "none"] = knob(
         "robust_background",
-        "Computed here, by a network, read from a folder; or what is not mined is background.",
+        "robust_background: computed without training; network: by an ONNX network; precomputed:"
+        " read from a folder; none: every pixel that is not mined is background.",
         unit="-",
         source="paper: DRFI",
     )
     folder: str | None = knob(
-        None, "Maps <id>.png, 8 bit, for precomputed.", unit="path", source="-"
+        None,
+        "Folder of 8-bit maps <id>.png, for method precomputed.",
+        unit="path",
+        source="-",
     )
     superpixels: int = knob(
-        200, "Superpixels an image.", unit="superpixels", source="Zhu et al. 2014", ge=10
+        200,
+        "Number of superpixels per image, for robust_background.",
+        unit="superpixels",
+        source="Zhu et al. 2014",
+        ge=10,
     )
-    network: SaliencyNetwork = SaliencyNetwork()
-
-    @model_validator(mode="after")
-    def _has_files(self) -> Saliency:
-        if self.method == "precomputed" and self.folder is None:
-            raise ValueError("saliency.method is precomputed, but saliency.folder is not set")
-        if self.method == "network" and self.network.file is None:
-            raise ValueError("saliency.method is network, but saliency.network.file is not set")
-        return self
+    network: SaliencyNetworkConfig = SaliencyNetworkConfig()
 
 
 class Labels(Section):
     """Pseudo-labels S = F union B."""
 
     source: Literal["mined", "truth"] = knob(
-        "mined", "Mined regions, or true masks (the upper bound).", unit="-", source="-"
+        "mined",
+        "mined: regions from adversarial erasing; truth: true masks (upper bound).",
+        unit="-",
+        source="-",
     )
     background_threshold: Threshold = knob(
-        0.06, "Saliency below it is background.", unit="0..1", source="paper, sec. 4.1"
+        0.06,
+        "Pixels with a saliency below this threshold are background.",
+        unit="0..1",
+        source="paper, sec. 4.1",
     )
     class_thresholds: dict[str, Threshold] = knob(
         {},
-        "Other thresholds, by class; an image takes the largest of its classes'.",
+        "Thresholds of single classes; an image uses the largest threshold among its classes.",
         unit="0..1",
-        source="recalled: indoor classes had one of their own",
+        source="recalled: indoor classes had a different threshold",
     )

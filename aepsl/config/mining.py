@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from aepsl.config.networks import Training
 from aepsl.config.sections import Section, knob
@@ -23,9 +23,15 @@ class ClassifierTraining(Training):
     """Training of the classifier of each erasing step."""
 
     decay_every: int = knob(
-        6, "Epochs after which the rate is multiplied.", unit="epochs", source="paper", ge=1
+        6,
+        "Number of epochs between decays of the learning rate.",
+        unit="epochs",
+        source="paper",
+        ge=1,
     )
-    decay_factor: float = knob(0.1, "By what it is multiplied.", unit="-", source="paper", gt=0)
+    decay_factor: float = knob(
+        0.1, "Factor by which the learning rate decays.", unit="-", source="paper", gt=0
+    )
 
 
 class Success(Section):
@@ -33,15 +39,15 @@ class Success(Section):
 
     loss: float = knob(
         0.36,
-        "Largest loss of the last epoch, as a share of what knowing nothing costs.",
-        unit="share",
+        "Largest loss of the last epoch, relative to the loss of uniform predictions.",
+        unit="fraction",
         source="Fig. 5a: between step 3 (0.10 of 0.362) and step 4 (0.16), which over-erases",
         gt=0,
     )
     recall: float = knob(
         0.5,
-        "Smallest share of the true labels among the classes that are ranked first.",
-        unit="share",
+        "Smallest label recall: fraction of an image's k labels among its k top-ranked classes.",
+        unit="fraction",
         source="chosen: more often right than not",
         ge=0,
         le=1,
@@ -52,43 +58,53 @@ class Mining(Section):
     """Adversarial erasing: Algorithm 1."""
 
     steps: Steps = knob(
-        3, "Erasing steps; auto: while training succeeds.", unit="steps", source="paper: 3"
+        3,
+        "Number of erasing steps; auto: until a training fails.",
+        unit="steps",
+        source="paper: 3",
     )
     max_steps: int = knob(
-        8, "Most steps of auto.", unit="steps", source="chosen; the paper tried 4", ge=1
+        8,
+        "Largest number of steps of auto.",
+        unit="steps",
+        source="chosen; the paper tried 4",
+        ge=1,
     )
     success: Success = Success()
     head: Literal["largefov", "none"] = knob(
-        "largefov", "Layers between the backbone and pooling.", unit="-", source="paper, sec. 3.1"
+        "largefov", "Head between backbone and pooling.", unit="-", source="paper, sec. 3.1"
     )
     erase_rule: Literal["fraction_of_max", "top_fraction", "absolute"] = knob(
-        "fraction_of_max", "How delta becomes a threshold.", unit="-", source="paper's Figs. 5b, 6"
+        "fraction_of_max",
+        "Erase rule: how delta is turned into a threshold.",
+        unit="-",
+        source="paper's Figs. 5b, 6",
     )
     delta: float = knob(
-        0.52, "The threshold, as the rule reads it.", unit="by rule", source="Figs. 5b, 6", gt=0
+        0.52,
+        "By erase rule: fraction of the maximum, fraction of the pixels, or class score.",
+        unit="by rule",
+        source="Figs. 5b, 6",
+        gt=0,
     )
     area: float | None = knob(
         None,
-        "If set, each step's delta is found, such that it mines this share on average.",
-        unit="share of the pixels, by image and class",
+        "If set, delta is calibrated at each step to mine this fraction of the pixels on average.",
+        unit="fraction of the pixels, per image and class",
         source="to compare rules",
         gt=0,
         lt=1,
     )
     cam_scales: tuple[float, ...] = knob(
-        (1.0,), "Scales of the image whose maps are merged.", unit="-", source="paper: 1"
+        (1.0,), "Test-time scales whose CAMs are merged.", unit="-", source="paper: 1"
     )
-    cam_flip: bool = knob(False, "Merge with the mirrored image's.", unit="-", source="paper: no")
+    cam_flip: bool = knob(
+        False, "Merge with the CAMs of the mirrored image.", unit="-", source="paper: no"
+    )
     cam_merge: Literal["mean", "normalised_mean"] = knob(
         "mean",
-        "Average the maps as they are, or each one scaled to a maximum of 1 first.",
+        "mean: average the CAMs; normalised_mean: scale each to a maximum of 1 first.",
         unit="-",
-        source="chosen: a view without the object then adds little",
+        source="chosen: a view that misses the object then has little weight",
     )
     train: ClassifierTraining = ClassifierTraining()
-
-    @model_validator(mode="after")
-    def _delta_fits_the_rule(self) -> Mining:
-        if self.area is None and self.erase_rule != "absolute" and self.delta >= 1:
-            raise ValueError(f"mining.delta is {self.delta:g}, but {self.erase_rule} takes a share")
-        return self

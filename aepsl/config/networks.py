@@ -1,4 +1,4 @@
-"""Which networks, and how any of them is trained."""
+"""Networks and their training."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from aepsl.config.sections import Section, knob
 
 
 class Networks(Section):
-    """What turns a photograph into features, for mining and for segmentation."""
+    """Backbone and pretrained weights of the classifier and the segmentation network."""
 
     backbone: Literal["vgg16", "resnet50"] = knob(
-        "vgg16", "The network that weights are pretrained for.", unit="-", source="paper: VGG-16"
+        "vgg16", "Backbone.", unit="-", source="paper: VGG-16"
     )
-    stride: Literal[8, 16] = knob(
-        8, "Pixels from one cell of the features to the next.", unit="px", source="paper: 8"
-    )
+    stride: Literal[8, 16] = knob(8, "Output stride of the backbone.", unit="px", source="paper: 8")
     weights: str = knob(
         "random",
-        "random, torchvision's name of weights, or a .npz/.pth/.safetensors file.",
+        "Initial weights: random, a torchvision weights name, or a .npz/.pth/.safetensors file.",
         unit="-",
-        source="paper: ImageNet's",
+        source="paper: ImageNet weights",
     )
     weights_input: Literal["torchvision", "caffe_bgr", "caffe_rgb"] = knob(
-        "torchvision", "What a local weights file was trained on.", unit="-", source="its author"
+        "torchvision",
+        "Input convention of a weights file: channel order and normalisation.",
+        unit="-",
+        source="the weights' documentation",
     )
     width: float = knob(
-        1.0, "Factor of every layer's channels (vgg16).", unit="-", source="VGG-16", gt=0
+        1.0, "Width multiplier of all layers (vgg16 only).", unit="-", source="VGG-16", gt=0
     )
-    fc6_dilation: int = knob(12, "Dilation of fc6.", unit="cells", source="DeepLab-LargeFOV", ge=1)
+    fc6_dilation: int = knob(
+        12, "Dilation of fc6 (largefov).", unit="cells", source="DeepLab-LargeFOV", ge=1
+    )
     batch_norm: bool = knob(
         False,
         "Batch normalisation after each convolution (vgg16; ResNet always has it).",
@@ -39,15 +42,29 @@ class Networks(Section):
     )
     dropout: float = knob(
         0.5,
-        "Dropout after fc6 and fc7; DeepLabV3's pyramid has its own, 0.5.",
-        unit="share",
+        "Dropout probability after fc6 and fc7; aspp always uses 0.5.",
+        unit="probability",
         source="VGG-16",
         ge=0,
         lt=1,
     )
     frozen_blocks: int = knob(
-        0, "Leading blocks of the backbone kept as loaded.", unit="blocks", source="-", ge=0, le=5
+        0,
+        "Number of leading backbone blocks that are frozen.",
+        unit="blocks",
+        source="-",
+        ge=0,
+        le=5,
     )
+
+    @property
+    def weights_are_a_file(self) -> bool:
+        """Whether ``weights`` is the path of a file, not a torchvision name."""
+        return self.weights.endswith((".npz", ".pth", ".pt", ".safetensors"))
+
+    def paths(self) -> set[str]:
+        """Return ``weights`` if it is a file."""
+        return {"weights"} if self.weights_are_a_file else set()
 
     @model_validator(mode="after")
     def _known_to_the_backbone(self) -> Networks:
@@ -59,31 +76,40 @@ class Networks(Section):
 class Training(Section):
     """How a network is trained."""
 
-    epochs: int = knob(15, "Passes over the images.", unit="epochs", source="paper, Fig. 5a", ge=1)
-    batch_size: int = knob(30, "Images a step.", unit="images", source="paper, sec. 4.2", ge=1)
-    crop: int = knob(321, "Side of the random crop, 8 k + 1.", unit="px", source="paper", ge=33)
-    scale_min: float = knob(
-        0.8, "Smallest random scale.", unit="-", source="chosen; 1 in DeepLab", gt=0
+    epochs: int = knob(15, "Number of epochs.", unit="epochs", source="paper, Fig. 5a", ge=1)
+    batch_size: int = knob(30, "Batch size.", unit="images", source="paper, sec. 4.2", ge=1)
+    crop: int = knob(
+        321, "Side of the random crop; must be 8 k + 1.", unit="px", source="paper", ge=33
     )
-    scale_max: float = knob(1.2, "Largest random scale.", unit="-", source="chosen", gt=0)
-    flip: bool = knob(True, "Mirror every second image.", unit="-", source="DeepLab")
+    scale_min: float = knob(
+        0.8,
+        "Smallest scale factor of the augmentation.",
+        unit="-",
+        source="chosen; 1 in DeepLab",
+        gt=0,
+    )
+    scale_max: float = knob(
+        1.2, "Largest scale factor of the augmentation.", unit="-", source="chosen", gt=0
+    )
+    flip: bool = knob(True, "Mirror images with probability 0.5.", unit="-", source="DeepLab")
     learning_rate: float = knob(
-        1e-3, "First learning rate.", unit="-", source="paper, sec. 4.2", gt=0
+        1e-3, "Initial learning rate.", unit="-", source="paper, sec. 4.2", gt=0
     )
     new_layers_factor: float = knob(
         10.0,
-        "Times as fast for the layers that no weights are loaded for: heads, often fc6 and fc7.",
+        "Learning-rate factor of new layers: those without pretrained weights (last layers, often"
+        " fc6 and fc7).",
         unit="-",
-        source="paper, sec. 4.2: the last layer, its fc6 and fc7 being ImageNet's",
+        source="paper, sec. 4.2: the last layer; its fc6 and fc7 are pretrained on ImageNet",
         gt=0,
     )
     momentum: float = knob(0.9, "Momentum of SGD.", unit="-", source="recalled: 0.9", ge=0, lt=1)
     weight_decay: float = knob(5e-4, "Weight decay.", unit="-", source="recalled: 5e-4", ge=0)
     precision: Literal["float32", "bfloat16", "auto"] = knob(
         "float32",
-        "Of the products in a step; auto is bfloat16 where the hardware multiplies it.",
+        "Precision of products and convolutions; auto: bfloat16 if the hardware supports it.",
         unit="-",
-        source="paper's years; mixed precision: Kalamkar et al. 2019",
+        source="usual at the time of the paper; mixed precision: Kalamkar et al. 2019",
     )
 
     @model_validator(mode="after")

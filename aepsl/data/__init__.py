@@ -1,1 +1,1 @@
-"""Datasets in: adapters, checks, the index, loading."""
+"""Datasets: adapters, validation, index, and loading for training."""

@@ -1,4 +1,4 @@
-"""Random scale, crop and flip as one view of the image: one interpolation, always aligned."""
+"""Random scale, crop and flip as one affine transform: image and mask stay aligned."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class View:
-    """A square of ``size`` pixels that looks at an image through ``matrix`` (2, 3).
+    """A square crop of ``size`` pixels, defined by an affine ``matrix`` (2, 3).
 
-    The matrix takes a pixel (x, y, 1) of the view to its place on the image.
+    The matrix maps a pixel (x, y, 1) of the crop to image coordinates.
     """
 
     matrix: NDArray[np.float64]
@@ -30,18 +30,18 @@ def random_view(
     scale_max: float,
     flip: bool,
 ) -> View:
-    """Draw a view: the image scaled by a factor in [scale_min, scale_max], cropped, maybe flipped.
+    """Draw a random crop of the image, scaled by a factor in [scale_min, scale_max].
 
-    Where the scaled image is smaller than the crop, it lies at a random place inside it.
+    A scaled image that is smaller than the crop gets a random position inside it.
 
     Args:
-        rng: where the randomness comes from.
-        height: of the image, pixels.
-        width: of the image, pixels.
-        crop: side of the view, pixels (paper: 321).
-        scale_min: smallest factor.
-        scale_max: largest factor.
-        flip: whether every second view is mirrored.
+        rng: random generator.
+        height: image height, pixels.
+        width: image width, pixels.
+        crop: side of the crop, pixels (paper: 321).
+        scale_min: smallest scale factor.
+        scale_max: largest scale factor.
+        flip: whether to mirror with probability 0.5.
     """
     scale = rng.uniform(scale_min, scale_max)
     offsets = [
@@ -60,12 +60,12 @@ def random_view(
 def look(
     pixels: NDArray[np.uint8], view: View, *, outside: tuple[int, ...] | int, smooth: bool
 ) -> NDArray[np.uint8]:
-    """Return what ``view`` sees of an image or a mask.
+    """Return the crop ``view`` of an image or a mask.
 
     Args:
         pixels: (height, width) or (height, width, 3).
-        view: where to look.
-        outside: the value beyond the border.
+        view: the crop.
+        outside: fill value outside the image.
         smooth: linear interpolation (photographs) instead of the nearest pixel (masks).
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]

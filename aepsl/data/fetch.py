@@ -1,8 +1,10 @@
-"""Fetching PASCAL VOC 2012, and the extra masks of SBD, with torchvision's downloaders."""
+"""Download of PASCAL VOC 2012 and SBD's additional masks, through torchvision."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +16,17 @@ from aepsl.data.images import read_mask, write_mask
 from aepsl.errors import AepslError
 
 MASKS = "SegmentationClassAug"
-"""Folder with VOC's own masks and SBD's, in VOC's numbers and palette."""
+"""Folder of the merged masks of VOC and SBD, with VOC's class indices and palette."""
 
 EXPECTED = {"train": 1464, "val": 1449, "train_aug": 10582}
-"""Images of each split as everyone counts them."""
+"""Published number of images in each split."""
 
 
 def read_ids(path: Path) -> list[str]:
     """Return the ids in a split's file.
 
     Raises:
-        AepslError: if it is absent.
+        AepslError: if the file does not exist.
     """
     if not path.is_file():
         raise AepslError.of(path, "the list is not there", "fetch the dataset again")
@@ -35,30 +37,47 @@ def _split(voc: Path, name: str) -> Path:
     return voc / "ImageSets" / "Segmentation" / f"{name}.txt"
 
 
+@contextmanager
+def _safely(folder: Path, what: str, hint: str) -> Iterator[None]:
+    """Extract archives safely inside the block; turn failures into an AepslError about ``what``.
+
+    torchvision extracts with Python's default filter, which before 3.14 allows links and paths that
+    lead outside the target folder. Python 3.11.0 to 3.11.3 have no filters: there only the
+    archive's digest protects.
+    """
+    before = getattr(tarfile.TarFile, "extraction_filter", None)
+    data_filter = getattr(tarfile, "data_filter", None)
+    tarfile.TarFile.extraction_filter = data_filter and staticmethod(data_filter)
+    try:
+        yield
+    except (OSError, RuntimeError, tarfile.TarError) as error:
+        raise AepslError.of(folder, f"{what} could not be fetched ({error})", hint) from None
+    finally:
+        tarfile.TarFile.extraction_filter = before
+
+
 def fetch_voc(folder: Path) -> Path:
-    """Download VOC 2012 into ``folder`` unless it is there; return its own folder.
+    """Download VOC 2012 into ``folder`` unless it exists; return the folder VOC2012.
 
     The archive is checked by its digest, the splits by their sizes.
 
     Raises:
-        AepslError: if it cannot be downloaded or is not what it should be.
+        AepslError: if the download fails, or the archive or a split is not the published one.
     """
     voc = folder / "VOCdevkit" / "VOC2012"
-    try:
+    hint = "put VOC's folders there yourself, then run this again"
+    with _safely(folder, "VOC 2012", hint):
         there = _split(voc, "train").is_file()
         VOCSegmentation(str(folder), year="2012", image_set="train", download=not there)
-    except (OSError, RuntimeError) as error:
-        hint = "put VOC's folders there yourself, then run this again"
-        raise AepslError.of(folder, f"VOC 2012 could not be fetched ({error})", hint) from None
     check_splits(voc, ["train", "val"])
     return voc
 
 
 def check_splits(voc: Path, names: Sequence[str]) -> None:
-    """Refuse splits of another size than they have in the dataset, or without their photographs.
+    """Check the size of each split, and that its photographs and masks exist.
 
     Raises:
-        AepslError: if one has.
+        AepslError: if a split has the wrong size, or files are missing.
     """
     for name in names:
         ids = read_ids(_split(voc, name))
@@ -66,42 +85,42 @@ def check_splits(voc: Path, names: Sequence[str]) -> None:
         if len(ids) != EXPECTED[name]:
             what = f"{len(ids)} images instead of {EXPECTED[name]}"
             raise AepslError.of(_split(voc, name), what, hint)
-        absent = [i for i in ids if not (voc / "JPEGImages" / f"{i}.jpg").is_file()]
-        if absent:
-            what = f"{len(absent)} photographs are absent, {absent[0]} first"
-            raise AepslError.of(voc / "JPEGImages", what, hint)
+        masks = [] if name == "train_aug" else [("SegmentationClass", "png", "masks")]
+        for sub, suffix, things in [("JPEGImages", "jpg", "photographs"), *masks]:
+            absent = [i for i in ids if not (voc / sub / f"{i}.{suffix}").is_file()]
+            if absent:
+                what = f"{len(absent)} {things} are absent, {absent[0]} first"
+                raise AepslError.of(voc / sub, what, hint)
 
 
 def fetch_sbd(folder: Path) -> Path:
-    """Download SBD into ``folder``/SBD unless it is there; return that folder.
+    """Download SBD into ``folder``/SBD unless it exists; return that folder.
 
     Raises:
-        AepslError: if it cannot be downloaded.
+        AepslError: if the download fails.
     """
     sbd = folder / "SBD"
-    try:
+    hint = "put benchmark_RELEASE/dataset there yourself, then run this again"
+    with _safely(sbd, "SBD", hint):
         there = (sbd / "train.txt").is_file()
         sbd.mkdir(parents=True, exist_ok=True)
         SBDataset(str(sbd), image_set="train", mode="segmentation", download=not there)
-    except (OSError, RuntimeError) as error:
-        hint = "put benchmark_RELEASE/dataset there yourself, then run this again"
-        raise AepslError.of(sbd, f"SBD could not be fetched ({error})", hint) from None
     return sbd
 
 
 def augmented_ids(voc: Path, sbd: Path) -> list[str]:
-    """Return train_aug: what VOC or SBD has masks of, less VOC's val (10,582 images)."""
+    """Return train_aug: images with a mask in VOC or SBD, without VOC's val (10,582 images)."""
     known = read_ids(_split(voc, "train")) + read_ids(sbd / "train.txt") + read_ids(sbd / "val.txt")
     return sorted(set(known) - set(read_ids(_split(voc, "val"))))
 
 
 def sbd_mask(path: Path) -> NDArray[np.uint8]:
-    """Return the classes of an SBD annotation: (height, width), VOC's numbers, no void."""
+    """Return an SBD annotation as a (height, width) mask of VOC's class indices, without void."""
     return np.asarray(loadmat(path)["GTcls"][0]["Segmentation"][0], np.uint8)
 
 
 def add_masks(voc: Path, sbd: Path, image_id: str) -> None:
-    """Write an image's mask to :data:`MASKS`: VOC's own where there is one, else SBD's."""
+    """Write an image's mask to :data:`MASKS`: VOC's mask if it exists, else SBD's."""
     target = voc / MASKS / f"{image_id}.png"
     own = voc / "SegmentationClass" / f"{image_id}.png"
     if not target.is_file():
@@ -111,5 +130,5 @@ def add_masks(voc: Path, sbd: Path, image_id: str) -> None:
 
 
 def write_split(voc: Path, name: str, ids: Sequence[str]) -> None:
-    """Write a split of VOC's layout."""
+    """Write a split file."""
     _split(voc, name).write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Reading photographs and masks: always the pixels that a viewer would show, or a clear refusal."""
+"""Read photographs and masks: the pixels that an image viewer shows, or an AepslError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from aepsl.errors import AepslError, unreadable
+from aepsl.errors import AepslError, require_file, unreadable
 
 _BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 
@@ -19,7 +19,7 @@ _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return an upright 8-bit RGB image; what is transparent shows white, as on a page."""
+    """Return an upright 8-bit RGB image; transparent pixels become white, as on a web page."""
     image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT:
         wide = np.asarray(image).astype(np.uint32)
@@ -34,7 +34,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _content(path: Path, sha256: str | None) -> io.BytesIO:
-    """Return what a file holds, if it is what it was."""
+    """Return the content of a file after checking its digest."""
+    require_file(path)
     content = path.read_bytes()
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise AepslError.of(path, "was changed since it was indexed", "run Snakemake again")
@@ -44,15 +45,15 @@ def _content(path: Path, sha256: str | None) -> io.BytesIO:
 def read_image(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
     """Return a photograph as (height, width, 3) RGB, 0..255.
 
-    Grey, palette, CMYK, transparent and 16-bit files are converted; EXIF rotation is applied. Of
-    a camera's multi-picture file (MPO) the first picture is taken.
+    Grey, palette, CMYK, transparent and 16-bit files are converted; EXIF rotation is applied.
+    Only the first picture of a camera's multi-picture file (MPO) is read.
 
     Args:
-        path: of the file.
-        sha256: the digest that it had when it was indexed, to be checked.
+        path: the file.
+        sha256: expected digest, from the index.
 
     Raises:
-        AepslError: if the file is absent, empty, truncated, an animation, no image, or changed.
+        AepslError: if the file is missing, empty, truncated, modified, an animation, or no image.
     """
     try:
         content = _content(path, sha256)
@@ -81,11 +82,11 @@ def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
     """Return a true mask's (height, width) values: palette indices or grey values.
 
     Args:
-        path: of the file.
-        sha256: the digest that it had when it was indexed, to be checked.
+        path: the file.
+        sha256: expected digest, from the index.
 
     Raises:
-        AepslError: if it cannot be read, stores colours instead of indices, or was changed.
+        AepslError: if the file is unreadable, stores colours instead of indices, or was modified.
     """
     try:
         with Image.open(_content(path, sha256)) as image:
@@ -103,7 +104,7 @@ def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
 
 
 def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
-    """Return PASCAL VOC's (colours, 3) palette: bit k of a class spreads over the three channels.
+    """Return PASCAL VOC's (colours, 3) palette: bits of a class index alternate between channels.
 
     >>> voc_palette(3).tolist()
     [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
@@ -131,12 +132,13 @@ def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
 
 
 def read_grey(path: Path) -> NDArray[np.float32]:
-    """Return a map (height, width) in 0..1 from an 8-bit image.
+    """Return a (height, width) map, 0..1, from an 8-bit image.
 
     Raises:
-        AepslError: if it cannot be read.
+        AepslError: if the file is unreadable.
     """
     try:
+        require_file(path)
         with Image.open(path) as image:
             return np.asarray(image.convert("L")).astype(np.float32) / np.float32(255)
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:

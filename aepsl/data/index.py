@@ -1,33 +1,23 @@
-"""The index: every image read once, everything wrong reported together, before hours are spent."""
+"""The index: reads every image once and reports all problems together, before any training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
+from aepsl.data.adapters import Dataset, Role
 from aepsl.data.images import read_image, read_mask
 from aepsl.data.voc import LabelSource
 from aepsl.errors import AepslError, Problem
 from aepsl.masks import IGNORED
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import ImageEntry, ImageManifest, MaskEntry, TruthManifest
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which part of a dataset a run uses."""
-
-    class_names: tuple[str, ...]
-    """All classes; class k has the value k + 1 in the masks."""
-    classes: tuple[str, ...]
-    """Those used, in the order of ``class_names``."""
-    limit_per_class: int | None
+from aepsl.stores.manifests import ImageEntry, ImageManifest, MaskEntry, TruthManifest
 
 
 @dataclass(frozen=True)
@@ -37,12 +27,12 @@ class _Read:
 
 
 def check_labels(
-    ids: Sequence[str], source: LabelSource, selection: Selection, *, needed: bool
+    ids: Sequence[str], source: LabelSource, dataset: Dataset, *, needed: bool
 ) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
-    """Return the labels of each image, reduced to the classes used, and what is wrong with them.
+    """Return the labels of each image, restricted to the classes in use, and the problems found.
 
-    Images that show none of the classes used are left out. Images without any label are a problem
-    where labels are ``needed``: to learn from, not to predict.
+    Skips images that show none of the classes in use. An image without labels is a problem only if
+    labels are ``needed``, that is for training.
     """
     kept: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
@@ -55,10 +45,10 @@ def check_labels(
             else:
                 kept[image_id] = ()
             continue
-        for name in set(labels) - set(selection.class_names):
-            hint = f"one of {', '.join(selection.class_names)}; or set data.class_names"
+        for name in set(labels) - set(dataset.class_names):
+            hint = f"one of {', '.join(dataset.class_names)}; or set data.class_names"
             problems.append(Problem(f"image {image_id}", f"unknown label {name!r}", hint))
-        used = tuple(name for name in selection.classes if name in labels)
+        used = tuple(name for name in dataset.classes if name in labels)
         if used:
             kept[image_id] = used
     return kept, problems
@@ -67,7 +57,7 @@ def check_labels(
 def limit(
     labels: Mapping[str, tuple[str, ...]], per_class: int | None
 ) -> dict[str, tuple[str, ...]]:
-    """Keep, in order, each image that shows a class of which fewer than ``per_class`` are kept.
+    """Keep, in order, each image with a class of which fewer than ``per_class`` images are kept.
 
     Images without labels are kept.
     """
@@ -87,12 +77,12 @@ def _digest(path: Path, read: Callable[[Path], object]) -> str:
     try:
         return digest_of(path)
     except OSError:
-        read(path)  # says what is wrong with it
+        read(path)  # reports the problem
         raise
 
 
 def _described(path: Path, sha256: str) -> ImageEntry:
-    """Decode one photograph."""
+    """Decode one photograph and return its index entry, without id, path and labels."""
     image = read_image(path, sha256=sha256)
     red, green, blue = image.sum(axis=(0, 1), dtype=np.int64).tolist()
     height, width = image.shape[:2]
@@ -102,7 +92,7 @@ def _described(path: Path, sha256: str) -> ImageEntry:
 def _read(
     path: Path, labels: tuple[str, ...], *, root: Path, earlier: Mapping[str, ImageEntry]
 ) -> _Read:
-    """Describe one photograph; it is decoded unless it is among the ``earlier`` ones."""
+    """Return the index entry of a photograph; decode it unless ``earlier`` has its digest."""
     try:
         sha256 = _digest(path, read_image)
         entry = earlier.get(sha256) or _described(path, sha256)
@@ -116,81 +106,71 @@ Progress = Callable[[Iterable[_Read], int], Iterable[_Read]]
 
 
 def index_images(
-    root: Path,
+    dataset: Dataset,
     *,
-    files: Mapping[str, Path],
-    ids: Sequence[str],
-    split: str,
-    source: LabelSource,
-    selection: Selection,
-    learnt: bool,
+    role: Role,
     threads: int = 1,
     earlier: Mapping[str, ImageEntry] = MappingProxyType({}),
     progress: Progress = lambda reads, total: reads,
 ) -> ImageManifest:
-    """Check and describe the photographs of one split.
+    """Check the photographs of one split and return their entries.
 
     Args:
-        root: the dataset's folder, in VOC's layout.
-        files: each photograph's path by id.
-        ids: the photographs of the split.
-        split: what the dataset calls it.
-        source: image labels.
-        selection: which classes and how many images.
-        learnt: whether it is learnt from, so that each image needs a label.
-        threads: how many images are decoded at a time.
-        earlier: photographs that were read before, by their digest: of these only that is read.
-        progress: wraps the reading, to show how far it is.
+        dataset: the dataset, whose files must exist.
+        role: role of the split; each image of the training split (``train``) needs a label.
+        threads: number of images that are decoded at the same time.
+        earlier: entries of photographs indexed before, by digest; these are hashed, not decoded.
+        progress: wraps the iteration, to report progress.
 
     Raises:
-        AepslError: one list of everything that is wrong.
+        AepslError: listing all problems.
     """
-    labels, problems = check_labels(ids, source, selection, needed=learnt)
+    files, split, source = dataset.photographs(), dataset.split(role), dataset.labels()
+    labels, problems = check_labels(dataset.ids(split), source, dataset, needed=role == "train")
     wanted: list[tuple[Path, tuple[str, ...]]] = []
-    for image_id, names in limit(labels, selection.limit_per_class).items():
+    for image_id, names in limit(labels, dataset.data.limit_per_class).items():
         if image_id in files:
             wanted.append((files[image_id], names))
         else:
-            hint = "put it into JPEGImages, or take it out of the split"
+            hint = "add the photograph to the dataset, or take the image out of the split"
             problems.append(Problem(f"image {image_id}", "the image is not there", hint))
     problems += source.problems
-    with ThreadPoolExecutor(threads) as pool:
-        read = partial(_read, root=root, earlier=earlier)
-        reads = list(progress(pool.map(lambda job: read(*job), wanted), len(wanted)))
+    # Daemon threads: one that a dead network mount blocks does not keep the process alive.
+    with ThreadPool(threads) as pool:
+        read = partial(_read, root=dataset.root, earlier=earlier)
+        reads = list(progress(pool.imap(lambda job: read(*job), wanted), len(wanted)))
     problems += [problem for read in reads for problem in read.problems]
-    if learnt and not wanted and not problems:
+    if role == "train" and not wanted and not problems:
         what = f"no image of {split} shows any of the classes used"
-        problems.append(Problem(str(root), what, "check data.classes and the splits"))
+        problems.append(Problem(str(dataset.root), what, "check data.classes and the splits"))
     if problems:
-        raise AepslError(problems, f"{root}: {len(problems)} problem(s), nothing was indexed:")
+        summary = f"{dataset.root}: {len(problems)} problem(s), nothing was indexed:"
+        raise AepslError(problems, summary)
     entries = tuple(read.entry for read in reads if read.entry)
     sums = np.sum([entry.rgb_sum for entry in entries], axis=0) if entries else np.zeros(3)
     pixels = max(1, sum(entry.height * entry.width for entry in entries))
     mean = np.rint(sums / pixels).astype(int).tolist()
-    return ImageManifest(split, selection.classes, (mean[0], mean[1], mean[2]), entries)
+    return ImageManifest(split, dataset.classes, (mean[0], mean[1], mean[2]), entries)
 
 
-def index_truth(
-    root: Path, images: ImageManifest, *, folder: str, class_names: Sequence[str]
-) -> TruthManifest:
-    """Check and describe the true masks of those images that have one.
+def index_truth(dataset: Dataset, images: ImageManifest) -> TruthManifest:
+    """Check the true masks of a split and return their entries; images without one are skipped.
 
     Args:
-        root: the dataset's folder.
-        images: of the split.
-        folder: where in the root the masks lie, ``<image>.png``.
-        class_names: all classes of the dataset, in the order of the masks' values from 1.
+        dataset: the dataset, whose files must exist.
+        images: the index of the split.
 
     Raises:
-        AepslError: listing each mask that cannot be read, is no mask of the image, or holds a value
-            that is no class.
+        AepslError: listing each mask that is unreadable, has the wrong size, or contains an unknown
+            value.
     """
     problems: list[Problem] = []
     masks: list[MaskEntry] = []
+    class_names, root = dataset.class_names, dataset.root
     known = {0, IGNORED, *range(1, 1 + len(class_names))}
     for image in images.images:
-        path = root / folder / f"{image.id}.png"
-        if not path.is_file():
+        path = dataset.mask(image.id)
+        if not path.exists():
             continue
         try:
             sha256 = _digest(path, read_mask)

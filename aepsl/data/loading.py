@@ -1,4 +1,4 @@
-"""Loading for training: each image decoded once a visit, one view of it, aligned with its mask."""
+"""Data loading for training: decodes an image, and crops it and its mask in the same way."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from aepsl.data.augment import look, random_view
-from aepsl.data.images import read_image
+from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError
 from aepsl.masks import IGNORED
 from aepsl.randomness import generator, shuffled_batches
 from aepsl.stopping import ignore_signals
-from aepsl.stores.dataset import ImageEntry
+from aepsl.stores.manifests import ImageEntry
 
 Painter = Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
-"""From an image's id and pixels to the pixels to train on."""
+"""Function from image id and pixels to the pixels to train on."""
 Masks = Callable[[str], NDArray[np.uint8]]
-"""From an image's id to its (height, width) mask."""
+"""Function from image id to its (height, width) mask."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How an image varies from visit to visit; see :func:`aepsl.data.augment.random_view`."""
+    """Augmentation settings; see :func:`aepsl.data.augment.random_view`."""
 
     crop: int
     scale_min: float
     scale_max: float
     flip: bool
     outside: tuple[int, int, int]
-    """RGB beyond the border, 0..255."""
+    """Fill colour outside the image, RGB 0..255."""
 
 
 class TrainingImages(Dataset[Mapping[str, Tensor]]):
-    """Images by (epoch, number): what comes out depends on these and the seed, on nothing else."""
+    """Dataset indexed by (epoch, number); an item depends on these and the seed only."""
 
     def __init__(
         self,
         images: Sequence[ImageEntry],
         labels: NDArray[np.float32],
         *,
+        root: Path,
         augmentation: Augmentation,
         seed: int,
         paint: Painter | None = None,
         masks: Masks | None = None,
     ) -> None:
-        """Prepare to load ``images``, whose (n, classes) ``labels`` are 0 or 1."""
+        """Prepare to load ``images`` from ``root``; ``labels`` is (n, classes), 0 or 1."""
         self.images = images
+        self.root = root
         self.labels = torch.from_numpy(labels)
         self.augmentation = augmentation
         self.seed = seed
@@ -66,7 +68,7 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
     def __getitem__(self, key: tuple[int, int]) -> Mapping[str, Tensor]:
         epoch, number = key
         entry, how = self.images[number], self.augmentation
-        image = read_image(Path(entry.path), sha256=entry.sha256)
+        image = photograph(entry, root=self.root)
         if self.paint:
             image = self.paint(entry.id, image)
         view = random_view(
@@ -87,11 +89,12 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
 
 
 FAULTS = (AepslError, OSError, MemoryError)
-"""What a person can act on; on its way out of a worker torch would make single letters of it."""
+"""Errors that the main process must raise unchanged: DataLoader would re-create one of a worker
+from its message alone, which AepslError does not support."""
 
 
 class _Careful(Dataset[Any]):
-    """The same images; a fault is handed over as an item, to be raised where it is understood."""
+    """The same images, but an error is returned as an item; the main process raises it."""
 
     def __init__(self, images: TrainingImages) -> None:
         self._images = images
@@ -109,7 +112,7 @@ def _collated(items: list[Any]) -> Any:
 
 
 def _start_worker(number: int) -> None:
-    """Leave it to the training process when to stop."""
+    """Ignore signals in a worker; the training process handles them and ends it."""
     ignore_signals()
 
 
@@ -120,27 +123,27 @@ def epoch_batches(
     epoch: int,
     workers: int,
     start: int = 0,
-    share: Callable[[Sequence[int]], Sequence[int]] = lambda batch: batch,
-) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-    """Yield the size of each batch of an epoch, and the ``share`` of it that is loaded here.
+    part: Callable[[Sequence[int]], Sequence[int]] = lambda batch: batch,
+) -> Iterator[Mapping[str, Tensor]]:
+    """Yield each batch of an epoch, or the local ``part`` of it.
 
-    It holds ``image`` (n, 3, s, s) uint8, ``labels``, maybe ``mask``. The first ``start`` batches
-    are left out, and never loaded.
+    A batch has ``image`` (n, 3, s, s) uint8, ``labels``, and ``mask`` if there are masks. The first
+    ``start`` batches are skipped without loading them.
 
     Raises:
-        AepslError: if a photograph or mask cannot be read, or is not what was indexed.
+        AepslError: if a photograph or mask is unreadable, or was modified after indexing.
     """
     batches = shuffled_batches(len(images), batch_size=batch_size, seed=images.seed, epoch=epoch)
     batches = batches[start:]
     loader = DataLoader(
         _Careful(images),
-        batch_sampler=[[(epoch, number) for number in share(batch)] for batch in batches],
+        batch_sampler=[[(epoch, number) for number in part(batch)] for batch in batches],
         num_workers=workers,
         worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(0),
         collate_fn=_collated,
     )
-    for numbers, batch in zip(batches, loader, strict=True):
+    for batch in loader:
         if isinstance(batch, FAULTS):
             raise batch
-        yield len(numbers), batch
+        yield batch

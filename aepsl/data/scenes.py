@@ -1,9 +1,9 @@
-"""The generated dataset: scenes whose objects have a small telling part and a large weak body.
+"""The generated dataset: objects with a small discriminative head and a large body.
 
-A classifier first looks at the telling part only (a small checked head in its class's bright
-colour); the body, whose colour hints at the class and fades away from the head, is found once the
-head is erased. Smaller blobs of the bodies' colours, without a head, stand about as distractors.
-Masks are exact.
+A classifier first relies on the head only, a small checkerboard in the bright colour of its class.
+Once the head is erased, it finds the body, which is weakly discriminative: its colour is correlated
+with the class and fades away from the head. Smaller blobs in the colours of bodies, without a head,
+are distractors. Masks are exact.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ HEAD_HUES = (0, 60, 30, 112, 146)
 """Hue of each class's head, in OpenCV's half degrees (0..179)."""
 
 BODY_HUES = (72, 144, 108, 0, 36)
-"""Middle hue of each class's body; no class has head and body alike."""
+"""Mean hue of each class's body; it differs from the hue of the head."""
 
 DULL, VIVID = 30, 190
-"""Saturation of a body at its tail and at its head, 0..255: the further away, the less it tells."""
+"""Saturation of a body at its tail and at its head, 0..255."""
 
 HEAD_LENGTH = 0.125
-"""Diameter of a head, in sides of the image."""
+"""Diameter of a head, as a fraction of the image side."""
 
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How scenes look; lengths in pixels."""
+    """Parameters of the scenes; lengths in pixels."""
 
     size: int
     two_objects: float
@@ -46,14 +46,14 @@ class SceneOptions:
 
 
 class Scene(NamedTuple):
-    """One generated photograph with its truth."""
+    """One generated image with its labels and mask."""
 
     image: Image
     """(size, size, 3) RGB."""
     mask: NDArray[np.uint8]
     """(size, size): 0 background, 1 + class."""
     labels: tuple[str, ...]
-    """Names of the classes shown, in the order of ``SCENE_CLASSES``."""
+    """Image labels, in the order of ``SCENE_CLASSES``."""
 
 
 class _Pose(NamedTuple):
@@ -64,7 +64,7 @@ class _Pose(NamedTuple):
     angle: float
 
     def local(self, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return each pixel's place along and across the object, in half-axes."""
+        """Return each pixel's coordinates along and across the object, in half-axes."""
         rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         along = (columns - self.x) * cos + (rows - self.y) * sin
@@ -100,12 +100,12 @@ def _paint(
 
 
 def _checks(along: NDArray[np.float32], across: NDArray[np.float32]) -> Mask:
-    """Return the coloured squares of a head; coordinates in head radii."""
+    """Return the coloured squares of a head's checkerboard; coordinates in head radii."""
     return (np.sin(along * 5) > 0) ^ (np.sin(across * 5) > 0)
 
 
 def _pose(rng: np.random.Generator, size: int, *, place: int, places: int) -> _Pose:
-    """Draw where an object lies; two stand upright side by side."""
+    """Draw the pose of an object; two objects stand upright, side by side."""
     length = rng.uniform(0.65, 0.85) * size / (1.0 if places == 1 else 1.2)
     centre = 0.5 if places == 1 else (0.26, 0.74)[place]
     slack = 0.08 if places == 1 else 0.02
@@ -157,7 +157,7 @@ def _blob(
     length: float,
     colour: NDArray[np.float32],
 ) -> None:
-    """Paint a small ellipse somewhere, behind what stands there already."""
+    """Paint a small ellipse at a random position, behind existing objects."""
     size = len(canvas)
     pose = _Pose(
         x=rng.uniform(0.05, 0.95) * size,
@@ -172,7 +172,7 @@ def _blob(
 
 
 def make_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
-    """Draw one scene; everything in it comes from ``rng``."""
+    """Draw one scene; all its randomness comes from ``rng``."""
     size = options.size
     canvas = _background(rng, size)
     count = 2 if rng.random() < options.two_objects else 1

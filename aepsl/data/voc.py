@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from aepsl.errors import AepslError, Problem
+from aepsl.errors import AepslError, Problem, require_file
 
 Labels = dict[str, tuple[str, ...]]
 
 LONGEST_ID = 240
-"""In bytes: with its suffix it is the name of a file."""
+"""Longest image id, in bytes: id and suffix must fit in a file name."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def check_folder(root: Path) -> None:
-    """Refuse a folder that is not in VOC's layout.
+    """Check that a folder has VOC's layout.
 
     Raises:
-        AepslError: if it or its JPEGImages is absent.
+        AepslError: if the folder or its JPEGImages is missing.
     """
     if not (root / "JPEGImages").is_dir():
         what = "there is no folder JPEGImages in it" if root.is_dir() else "no such folder"
@@ -36,7 +36,7 @@ def check_folder(root: Path) -> None:
 
 
 def is_name(image_id: str) -> bool:
-    """Return whether an id can be the name of a file in any folder, and of nothing else."""
+    """Return whether an id is a safe file name: short, printable, without separators."""
     return (
         image_id.isprintable()
         and image_id not in ("", ".", "..")
@@ -46,12 +46,12 @@ def is_name(image_id: str) -> bool:
 
 
 def _shown(image_id: str) -> str:
-    """Return an id on one short line, whatever is in it."""
+    """Return a printable, shortened form of an id."""
     return repr(image_id[:80])[1:-1]
 
 
 def split_file(root: Path, split: str) -> Path:
-    """Return the list of the images of a split."""
+    """Return the path of a split's file, which lists its images."""
     return root / "ImageSets" / "Segmentation" / f"{split}.txt"
 
 
@@ -59,11 +59,12 @@ def read_split(root: Path, split: str) -> list[str]:
     """Return the image ids of one split, in the file's order.
 
     Raises:
-        AepslError: listing an absent or empty file, ids listed twice and ids that are paths.
+        AepslError: if the file is missing or empty; else listing duplicate and unsafe ids.
     """
     path = split_file(root, split)
-    if not path.is_file():
+    if not path.exists():
         raise AepslError.of(path, "the split is not there", "one image id a line, no suffix")
+    require_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except ValueError as error:
@@ -85,28 +86,34 @@ def read_split(root: Path, split: str) -> list[str]:
 
 
 def image_files(root: Path) -> dict[str, Path]:
-    """Return the photographs of JPEGImages by id (the name without its suffix)."""
+    """Return the files in JPEGImages by image id (the file name without its suffix).
+
+    Raises:
+        AepslError: if the folder does not exist.
+    """
+    check_folder(root)
     files = sorted((root / "JPEGImages").iterdir())
     return {path.stem: path for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
 
 
 @dataclass
 class LabelSource:
-    """Image labels of a dataset, and what was wrong with where they stand."""
+    """Image labels of a dataset, and the problems found in their files."""
 
     of: Callable[[str], tuple[str, ...] | None]
-    """Labels of an image id; None if nothing is recorded of it."""
+    """Function from image id to labels; None for an image without an entry."""
     problems: list[Problem] = field(default_factory=list)
 
 
 def labels_from_xml(root: Path) -> LabelSource:
-    """Read each image's labels from the boxes in Annotations/<id>.xml, when asked for."""
+    """Read image labels from the boxes in Annotations/<id>.xml, lazily."""
     source = LabelSource(of=lambda image_id: read(root / "Annotations" / f"{image_id}.xml"))
 
     def read(path: Path) -> tuple[str, ...] | None:
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
+            require_file(path)
             content = path.read_bytes()
             if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
                 raise ElementTree.ParseError("it declares entities, which may swell or reach out")
@@ -115,7 +122,9 @@ def labels_from_xml(root: Path) -> LabelSource:
         except (ElementTree.ParseError, ValueError) as error:
             hint = "replace it by the dataset's own file"
             source.problems.append(Problem(str(path), f"not XML ({error})", hint))
-            return None
+        except AepslError as error:
+            source.problems += error.problems
+        return None
 
     return source
 
@@ -124,13 +133,14 @@ def labels_from_csv(path: Path, *, known_images: Iterable[str]) -> LabelSource:
     """Read labels from a CSV with a header and the columns ``image`` and ``labels``.
 
     ``labels`` holds class names separated by spaces. Rows of images that are not in
-    ``known_images``, images with two rows, and lines without the columns become problems.
+    ``known_images``, and images with two rows, are reported as problems.
 
     Raises:
-        AepslError: if the file is absent or has no such header.
+        AepslError: if the file is missing, is not a valid CSV, or has no such header.
     """
-    if not path.is_file():
+    if not path.exists():
         raise AepslError.of(path, "the label file is not there", "set data.labels_csv to it")
+    require_file(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _labels_in(csv.DictReader(file, strict=True), path, set(known_images))

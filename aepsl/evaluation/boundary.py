@@ -1,4 +1,4 @@
-"""Boundary F: how well outlines are met (Csurka et al., BMVC 2013)."""
+"""Boundary F measure (Csurka et al., BMVC 2013)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 def fill_void(truth: NDArray[np.uint8], *, reach: float) -> NDArray[np.uint8]:
-    """Return the mask with bands of void (255) given the class of the nearest other pixel.
+    """Return the mask with void bands (255) filled by the class of the nearest labelled pixel.
 
-    VOC leaves a band of void along outlines; the outline then runs along its middle. Wider void
-    areas, whole objects of no class, stay void.
+    VOC marks object boundaries with a void band; after filling, the boundary runs along the middle
+    of the band. Wider void areas, such as objects of unused classes, stay void.
 
     Args:
         truth: (height, width); 255 is void.
@@ -38,15 +38,15 @@ def fill_void(truth: NDArray[np.uint8], *, reach: float) -> NDArray[np.uint8]:
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels of a mask with one of their four neighbours outside it.
+    """Return the boundary pixels of a mask: those with a 4-neighbour outside it.
 
-    The border of the image is no outline.
+    The image border does not count as boundary.
     """
     return mask & ~cv2.erode(mask.astype(np.uint8), CROSS).astype(bool)
 
 
 def _met(lines: NDArray[np.bool_], others: NDArray[np.bool_], tolerance: float) -> float:
-    """Return the share of the pixels of ``lines`` within ``tolerance`` of ``others``."""
+    """Return the fraction of ``lines`` within ``tolerance`` of ``others``, 0 if one is empty."""
     if not lines.any() or not others.any():
         return 0.0
     away = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -56,16 +56,17 @@ def _met(lines: NDArray[np.bool_], others: NDArray[np.bool_], tolerance: float) 
 def boundary_f(
     truth: NDArray[np.uint8], answer: NDArray[np.uint8], *, classes: int, tolerance: float
 ) -> NDArray[np.float64]:
-    """Return the F measure of each class's outlines in one image.
+    """Return the boundary F measure of each class in one image.
 
     Args:
-        truth: (height, width), 0..classes-1; 255 is void, see :func:`fill_void`.
-        answer: (height, width), 0..classes-1; 255 means "no answer".
-        classes: how many classes, background included.
-        tolerance: how far off an outline may lie, as a share of the image's diagonal (0.0075).
+        truth: the true mask, (height, width), 0..classes-1; 255 is void, see :func:`fill_void`.
+        answer: the predicted mask, (height, width), 0..classes-1; 255 is ignored.
+        classes: number of classes, background included.
+        tolerance: largest distance of matching boundary pixels, as a fraction of the image
+            diagonal (0.0075).
 
     Returns:
-        (classes,), 0..1; NaN for a class that has no outline in truth nor answer.
+        (classes,), 0..1; NaN for a class without a boundary in both masks.
     """
     reach = tolerance * float(np.hypot(*truth.shape))
     filled = fill_void(truth, reach=reach)
@@ -74,7 +75,7 @@ def boundary_f(
     for number in np.union1d(filled, answer):
         if number == IGNORED:
             continue
-        # What borders on the unknown is no outline, and nothing inside it is judged.
+        # Boundaries with void areas, and pixels inside them, are not scored.
         true_lines = outline((filled == number) | unknown) & ~unknown
         lines = outline((answer == number) | unknown) & ~unknown
         if true_lines.any() or lines.any():

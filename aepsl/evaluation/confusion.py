@@ -15,16 +15,16 @@ Counts = NDArray[np.int64] | NDArray[np.float64]
 def confusion_matrix(
     truth: NDArray[np.uint8], answer: NDArray[np.uint8], *, classes: int
 ) -> NDArray[np.int64]:
-    """Count pixels by true class and answer.
+    """Count pixels by true and predicted class.
 
     Args:
-        truth: any shape, 0..classes-1; 255 is void and not counted.
-        answer: the same shape, 0..classes-1; 255 means "no answer".
-        classes: how many classes, background included.
+        truth: the true mask, any shape, 0..classes-1; 255 is void and not counted.
+        answer: the predicted mask, the same shape, 0..classes-1; 255 is an ignored pixel.
+        classes: number of classes, background included.
 
     Returns:
-        (classes, classes + 1): rows are true classes, columns answers; the last column counts the
-        pixels without an answer.
+        (classes, classes + 1): rows are true classes, columns predicted classes; the last column
+        counts ignored predictions.
 
     Raises:
         ValueError: if the shapes differ, or a value is neither a class nor 255.
@@ -42,13 +42,13 @@ def confusion_matrix(
 
 
 def intersection_over_union(matrix: Counts) -> NDArray[np.float64]:
-    """Return the IoU of each class, NaN where a class is neither true nor answered anywhere.
+    """Return the IoU of each class, NaN for a class that neither mask contains.
 
-    A pixel without an answer is a miss for its true class and a false alarm for none: leaving
-    pixels out never earns anything.
+    An ignored prediction counts as a false negative of its true class and as a false positive of no
+    class, so ignoring pixels that are true of a class never raises its score.
 
     Args:
-        matrix: (..., classes, classes + 1), as :func:`confusion_matrix` counts.
+        matrix: (..., classes, classes + 1), from :func:`confusion_matrix`.
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
     union = matrix.sum(axis=-1) + matrix[..., :-1].sum(axis=-2) - hits
@@ -62,26 +62,26 @@ def mean_iou(matrix: Counts) -> NDArray[np.float64]:
 
 
 def precision_and_recall(matrix: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each class's share of answers that are right, and of truth that is found.
+    """Return the precision and the recall of each class.
 
-    NaN where there is no answer, or no truth. Shapes as above.
+    Precision is NaN without predictions, recall NaN without true pixels. Shapes as above.
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
     return _share(hits, matrix[..., :-1].sum(axis=-2)), _share(hits, matrix.sum(axis=-1))
 
 
 def coverage(matrix: Counts) -> float:
-    """Return the share of the pixels that have an answer; NaN if there are no pixels."""
+    """Return the fraction of pixels that are not ignored; NaN without pixels."""
     return float(_share(matrix[:, :-1].sum(), matrix.sum()))
 
 
 def object_area(matrix: Counts) -> float:
-    """Return the share of the pixels answered with an object's class; NaN without pixels."""
+    """Return the fraction of pixels predicted as an object class; NaN without pixels."""
     return float(_share(matrix[:, 1:-1].sum(), matrix.sum()))
 
 
 def error_inside(matrix: Counts) -> float:
-    """Return the share of the answers that is wrong; NaN if there are no answers."""
+    """Return the fraction of labelled pixels that are wrong; NaN without labelled pixels."""
     answered = matrix[:, :-1].sum()
     return float(_share(answered - np.trace(matrix), answered))
 
@@ -94,13 +94,13 @@ def _share(part: Any, whole: Any) -> NDArray[np.float64]:
 def bootstrap_miou(
     matrices: NDArray[np.int64], *, resamples: int, confidence: float, seed: int
 ) -> tuple[float, float]:
-    """Return the interval of the mIoU when other images had been drawn (percentile bootstrap).
+    """Return a percentile-bootstrap confidence interval of the mIoU over images.
 
     Args:
         matrices: (images, classes, classes + 1), the confusion matrix of each image.
-        resamples: how many sets of as many images are drawn, with replacement.
-        confidence: of the interval, 0..1.
-        seed: of the drawing.
+        resamples: number of resamples of all images, with replacement.
+        confidence: confidence level, 0..1.
+        seed: random seed.
     """
     images = len(matrices)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Judging saliency maps: mean absolute error and F measure (Achanta et al., CVPR 2009)."""
+"""Saliency measures: mean absolute error and F measure (Achanta et al., CVPR 2009)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BETA_SQUARED = 0.3
 """Weight of precision over recall in the F measure of saliency (Achanta et al.)."""
 
 LEVELS = 256
-"""Thresholds that are tried."""
+"""Number of thresholds."""
 
 
 class SaliencyCounts(NamedTuple):
-    """What is summed over images."""
+    """Measures of one image, to be averaged over images."""
 
     absolute_error: float
     """Mean over the image's pixels."""
@@ -25,11 +25,11 @@ class SaliencyCounts(NamedTuple):
 
 
 def saliency_counts(saliency: NDArray[np.floating], salient: NDArray[np.bool_]) -> SaliencyCounts:
-    """Return the error, and precision and recall at each threshold, of one image.
+    """Return the mean absolute error of one image, and its precision and recall by threshold.
 
     Args:
         saliency: (height, width), 0..1.
-        salient: (height, width), the true objects; at least one pixel.
+        salient: (height, width), True on the objects; at least one pixel.
     """
     error = float(np.abs(saliency.astype(np.float64) - salient).mean())
     levels = np.round(saliency.astype(np.float64) * (LEVELS - 1)).astype(int).clip(0, LEVELS - 1)
@@ -40,7 +40,7 @@ def saliency_counts(saliency: NDArray[np.floating], salient: NDArray[np.bool_]) 
 
 
 def max_f(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
-    """Return the largest F over the thresholds, of precision and recall averaged over images."""
+    """Return the maximum F over the thresholds, from the means of precision and recall."""
     weighted = BETA_SQUARED * precision + recall
     both = (1 + BETA_SQUARED) * precision * recall
     return float(np.divide(both, weighted, out=np.zeros_like(both), where=weighted > 0).max())

@@ -1,1 +1,1 @@
-"""Pseudo-labels: mined regions joined with background (paper, section 3.2)."""
+"""Pseudo-labels: mined regions combined with background (paper, section 3.2)."""

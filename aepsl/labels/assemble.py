@@ -1,4 +1,4 @@
-"""The initial segmentation mask ``S = F union B`` and why parts of it are ignored."""
+"""The pseudo-label ``S = F union B`` and its three ignore rules (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Assembled(NamedTuple):
     mask: NDArray[np.uint8]
     """(height, width): 0 background, 1 + class, 255 ignored."""
     conflict: int
-    """Pixels that more than one class claims."""
+    """Pixels in the regions of several classes."""
     low_saliency: int
-    """Pixels that one class claims although they look like background."""
+    """Pixels in one region and in the background."""
     unclaimed: int
-    """Pixels that neither a class nor the background claims."""
+    """Pixels in neither a region nor the background."""
 
 
 def region_mask(
     regions: NDArray[np.bool_], *, classes: Sequence[int], unclaimed: int
 ) -> NDArray[np.uint8]:
-    """Return one mask of the (present, height, width) regions; more than one claim is ignored.
+    """Merge the (present, height, width) regions into one mask; overlaps become 255.
 
     Args:
         regions: the region of each present class.
         classes: the number of each present class, from 0, background not counted.
-        unclaimed: the value of pixels without a claim.
+        unclaimed: value of pixels outside all regions.
     """
     height, width = regions.shape[1:]
     mask = np.full((height, width), unclaimed, np.uint8)
@@ -49,8 +49,8 @@ def background_threshold(
 ) -> float:
     """Return the saliency below which pixels of an image are background.
 
-    Objects indoors stand before clutter, so some classes need another threshold than the rest. An
-    image that shows several takes the largest: it is the scene that is indoors.
+    Indoor objects stand in front of clutter, so their classes may need a higher threshold. An image
+    with several classes uses the largest threshold, because clutter is a property of the scene.
 
     >>> background_threshold(["person", "sofa"], default=0.06, by_class={"sofa": 0.12})
     0.12
@@ -65,16 +65,16 @@ def assemble_label(
     classes: Sequence[int],
     background_threshold: float,
 ) -> Assembled:
-    """Join mined regions and background to a pseudo-label by the paper's three rules.
+    """Combine mined regions and background into a pseudo-label by the paper's three rules.
 
     Args:
         regions: (present, height, width), the mined region of each present class.
-        saliency: (height, width), 0..1; None if all that is not mined is background.
+        saliency: (height, width), 0..1; None makes every unmined pixel background.
         classes: the number of each present class, from 0, background not counted.
         background_threshold: saliency below it is background (paper: 0.06).
 
     Returns:
-        The mask with its ignored pixels counted by reason; the three reasons exclude each other.
+        The mask, and its ignored pixels counted by reason; the reasons are mutually exclusive.
     """
     claims = regions.sum(axis=0)
     background = claims == 0 if saliency is None else saliency < background_threshold

@@ -9,8 +9,8 @@ from torch.nn import functional
 def class_activation_maps(features: Tensor, weight: Tensor) -> Tensor:
     """Return the rectified class activation maps ``H_c = max(0, sum_k w_ck F_k)``.
 
-    The classifier is global average pooling followed by one linear layer, so its weights applied
-    to the features before pooling tell how much each place spoke for each class.
+    The classifier is global average pooling followed by one linear layer, so applying its weights
+    to the unpooled features gives each position's contribution to each class score.
 
     Args:
         features: (n, channels, h, w), the last feature maps.

@@ -1,4 +1,4 @@
-"""Activation maps as arrays: where their cells lie on the image, and how they are shown."""
+"""Activation maps as arrays: alignment of their cells with the image, scaling, merging."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 def interpolation_matrix(length: int, cells: int, stride: float) -> NDArray[np.float32]:
     """Return the (length, cells) matrix that interpolates linearly from a grid of step ``stride``.
 
-    Cell k lies on pixel ``k * stride``: every pooling of the network is 3x3, stride 2, padding 1,
-    which keeps pixel 0 in place. Pixels beyond the last cell take its value.
+    Cell k is aligned with pixel ``k * stride``, because every pooling of the network is 3x3 with
+    stride 2 and padding 1. Pixels beyond the last cell get its value.
     """
     position = np.arange(length, dtype=np.float64) / stride
     left = np.minimum(np.floor(position).astype(int), cells - 1)
@@ -36,13 +36,13 @@ def upsample_to_image(
 
 
 def normalised(maps: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Scale each map of (classes, h, w) to a maximum of 1; a map without activation stays 0."""
+    """Scale each map of (classes, h, w) to a maximum of 1; a map of zeros stays 0."""
     peak = maps.reshape(len(maps), -1).max(axis=1, initial=0.0)[:, None, None].astype(np.float32)
     return np.divide(maps, peak, out=np.zeros(maps.shape, np.float32), where=peak > 0)
 
 
 class View(NamedTuple):
-    """The maps of one look at an image: at some scale, mirrored or not."""
+    """CAMs of one view of an image: one scale, mirrored or not."""
 
     maps: NDArray[np.floating]
     """(classes, h, w)."""
@@ -51,14 +51,14 @@ class View(NamedTuple):
 
 
 def merge_views(views: Sequence[View], *, normalise_first: bool) -> View:
-    """Average the maps of several looks at one image, on the finest of their grids.
+    """Average the CAMs of several views of one image on the finest of their grids.
 
-    A single view is returned as it is. Averaging class scores weighs a look by how sure it is;
-    with ``normalise_first`` each look has the same weight, one that saw nothing but noise, too.
+    A single view is returned unchanged. Averaging raw CAMs weights a view by its confidence; with
+    ``normalise_first`` each view has equal weight, even one that contains only noise.
 
     Args:
-        views: maps of the same classes.
-        normalise_first: scale each map to a maximum of 1 before the average, not after it.
+        views: CAMs of the same classes.
+        normalise_first: scale each map to a maximum of 1 before averaging.
     """
     finest = min(views, key=lambda view: view.stride)
     if len(views) == 1:

@@ -1,4 +1,4 @@
-"""The squared label prediction loss (HCP, Wei et al. 2014) that trains the classifiers; recall."""
+"""Squared label loss of the classifiers (HCP, Wei et al. 2014), and label recall."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 def squared_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return ``0.5 * sum_c (softmax(z)_c - y_c / |y|_1)^2``, averaged over the images.
 
-    The factor and the L1 normalisation are what makes the first values of the paper's Fig. 5a
-    (0.354-0.397) come out: a uniform softmax over 20 classes costs 0.362 on train_aug.
+    The factor and the L1 normalisation reproduce the first values of the paper's Fig. 5a
+    (0.354-0.397): a uniform softmax over 20 classes has a loss of 0.362 on train_aug.
 
     Args:
         logits: (n, classes), the class scores z.
-        labels: (n, classes), 1 where the class is present, else 0; at least one 1 a row.
+        labels: (n, classes), 1 where the class is present, else 0; at least one 1 per row.
 
     Returns:
         A scalar, from 0 to 1.
@@ -23,11 +23,11 @@ def squared_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_recall(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of the true labels that rank first, an image with k labels having k places.
+    """Return the fraction of an image's k true labels among its k top-ranked classes.
 
     Args:
         logits: (n, classes), the class scores z.
-        labels: (n, classes), 1 where the class is present, else 0; at least one 1 a row.
+        labels: (n, classes), 1 where the class is present, else 0; at least one 1 per row.
 
     Returns:
         A scalar, 0..1, the mean over the images.

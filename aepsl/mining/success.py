@@ -1,4 +1,4 @@
-"""While training of the classification network is success: the condition of Algorithm 1's loop."""
+"""Condition of Algorithm 1's loop, "while the training of classification is success"."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from numpy.typing import NDArray
 
 
 class Verdict(NamedTuple):
-    """Whether a classifier has learnt its task, and why it is thought so."""
+    """Whether the training of a classifier succeeded, and the reason."""
 
     success: bool
     reason: str
 
 
 def uninformed_loss(labels: NDArray[np.floating]) -> float:
-    """Return the squared label loss of a classifier that knows nothing: ``1/k - 1/C``, halved.
+    """Return the squared label loss of uniform predictions, averaged over images.
 
-    Every class gets 1/C; an image with k of C classes then costs ``0.5 * (1/k - 1/C)``.
+    Every class gets the probability 1/C; an image with k of C classes then has the loss
+    ``0.5 * (1/k - 1/C)``.
 
     Args:
-        labels: (images, classes), 1 where the class is present, else 0; at least one 1 a row.
+        labels: (images, classes), 1 where the class is present, else 0; at least one 1 per row.
 
-    >>> uninformed_loss(np.eye(20))
+    >>> round(uninformed_loss(np.eye(20)), 3)
     0.475
     """
     shown = labels.sum(axis=1)
@@ -35,15 +36,15 @@ def training_succeeds(
 ) -> Verdict:
     """Return whether the training of a step's classifier has succeeded.
 
-    The paper says "while training is success" and no more. Its Fig. 5a shows why step 4 is one too
-    many: what is left of the objects no longer tells their classes, and the loss stays high.
+    The paper does not define the condition. Its Fig. 5a shows that step 4 is one step too many: the
+    remaining parts of the objects no longer identify their classes, and the loss stays high.
 
     Args:
-        loss: mean over the last epoch.
-        recall: share of true labels among the classes ranked first, over the last epoch, 0..1.
-        uninformed: what knowing nothing costs, see :func:`uninformed_loss`.
-        largest_loss: of success, as a share of ``uninformed``.
-        smallest_recall: of success.
+        loss: mean of the last epoch.
+        recall: label recall of the last epoch, 0..1.
+        uninformed: loss of uniform predictions, see :func:`uninformed_loss`.
+        largest_loss: largest loss of a success, relative to ``uninformed``.
+        smallest_recall: smallest recall of a success.
     """
     share = loss / uninformed if uninformed > 0 else 0.0
     reasons = []

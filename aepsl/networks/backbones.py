@@ -1,4 +1,4 @@
-"""Backbones behind one small interface; a new one is a class here or in a file of its own."""
+"""The interface of backbones; each backbone is a class in a module of its own."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class BackboneShape:
-    """The choices that fix a backbone's parameters: equal shapes take each other's weights."""
+    """Options of a backbone; backbones with equal options can exchange weights."""
 
     stride: int = 8
     width: float = 1.0
     batch_norm: bool = False
     fixed_norm: bool = False
-    """Whether normalisation keeps the statistics of the loaded weights (ResNet)."""
+    """Whether batch normalisation uses the pretrained statistics (ResNet)."""
 
 
 class Backbone(nn.Module, ABC):
-    """What turns normalised photographs into features, and knows how its weights are named.
+    """Feature extractor for normalised images, which can load pretrained weights.
 
-    Cell k of the features lies on pixel ``stride * k``, and there are ``ceil(length / stride)`` of
-    them: every layer that strides has an odd kernel, padded by half of it.
+    Cell k of the features is aligned with pixel ``stride * k``, and there are
+    ``ceil(length / stride)`` cells: every layer with a stride has an odd kernel, padded by half.
     """
 
     weights: ClassVar[Mapping[str, str]]
-    """torchvision's names of weights, and the input convention of each."""
+    """torchvision's weights names, and the input convention of each."""
 
     channels: int
     """Channels of the features."""
@@ -43,23 +43,23 @@ class Backbone(nn.Module, ABC):
         """Copy pretrained tensors in.
 
         Args:
-            tensors: named as their author did; those of other layers are left out.
-            bgr: whether the first layer sees blue first; its input channels are then reversed.
+            tensors: tensors under their original names; those of other layers are skipped.
+            bgr: whether the first layer expects BGR; its input channels are then reversed.
 
         Raises:
-            ValueError: if one is missing, or has another shape.
+            ValueError: if a tensor is missing or has another shape.
         """
 
     @abstractmethod
     def blocks(self) -> list[list[nn.Module]]:
-        """Return the layers block by block, the first one first."""
+        """Return the layers of each block, in order."""
 
 
 def copy_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Copy ``tensors`` into the state of ``module``, name by name.
 
     Raises:
-        ValueError: if one is missing or has another shape.
+        ValueError: if a tensor is missing or has another shape.
     """
     own = module.state_dict()
     for name, tensor in own.items():

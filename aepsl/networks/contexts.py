@@ -1,4 +1,4 @@
-"""What lies between a backbone's features and a head: how far a place sees around itself."""
+"""Layers between backbone and classifier that enlarge the receptive field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASPP_CHANNELS = 256
 """Channels of DeepLabV3's head."""
 
 ASPP_RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
-"""Dilations of DeepLabV3's three wide branches (Chen et al., 2017), in cells, by stride."""
+"""Dilation rates of DeepLabV3's three atrous branches (Chen et al., 2017), in cells, by stride."""
 
 
 class LargeFov(nn.Sequential):
@@ -36,7 +36,7 @@ class LargeFov(nn.Sequential):
                 name, inputs, channels, kernel=kernel, dilation=spread, batch_norm=batch_norm
             )
             if not batch_norm:
-                # VGG's features reach thousands: He's variance would saturate the softmax at once.
+                # VGG's features reach thousands: He's variance would saturate the softmax.
                 weight: Any = layers[-2][1].weight
                 nn.init.normal_(weight, std=0.01)
             layers.append((f"{name}_dropout", nn.Dropout(dropout)))
@@ -46,13 +46,18 @@ class LargeFov(nn.Sequential):
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Copy VGG-16's fc6 and fc7, subsampled as DeepLab does; return whether they are there.
+        """Copy VGG-16's fc6 and fc7, subsampled as in DeepLab; return whether that was possible.
 
-        Every fourth of the 4096 channels is kept, and of fc6's 7x7 places the outer ones and the
-        middle: with dilation 12 at stride 8 they lie as far apart as the 7x7 at stride 32.
+        Keeps every fourth of the 4096 channels, and rows and columns 0, 3 and 6 of fc6's 7x7
+        kernel: with dilation 12 at stride 8 they span the same area as 7x7 at stride 32.
+
+        Returns False if ``tensors`` lacks one of them, or this network has other channels.
 
         Args:
             tensors: named as in torchvision (``classifier.0.weight``) or Caffe (``fc6.weight``).
+
+        Raises:
+            ValueError: if their shapes differ from VGG-16's.
         """
         sixth = _first(tensors, "classifier.0", "fc6")
         seventh = _first(tensors, "classifier.3", "fc7")
@@ -61,6 +66,10 @@ class LargeFov(nn.Sequential):
         shape = tuple(conv6.weight.shape)
         if sixth is None or seventh is None or shape[:2] != (FC_CHANNELS, 512):
             return False
+        sizes = sixth[0].numel(), seventh[0].numel()
+        if sizes != (VGG_FC_CHANNELS * 512 * 7 * 7, VGG_FC_CHANNELS**2):
+            shapes = tuple(sixth[0].shape), tuple(seventh[0].shape)
+            raise ValueError(f"fc6 and fc7 have shapes {shapes}, not those of VGG-16's")
         step = VGG_FC_CHANNELS // FC_CHANNELS
         places = sixth[0].view(VGG_FC_CHANNELS, 512, 7, 7)
         conv6.weight.copy_(places[::step, :, ::3, ::3])
@@ -80,7 +89,7 @@ def _first(tensors: Mapping[str, Tensor], *names: str) -> tuple[Tensor, Tensor] 
 
 
 class Aspp(nn.Sequential):
-    """Atrous spatial pyramid pooling and a 3x3 convolution: DeepLabV3's head but its last layer."""
+    """Atrous spatial pyramid pooling and a 3x3 convolution, as in DeepLabV3's head."""
 
     def __init__(self, inputs: int, *, stride: int) -> None:
         from torchvision.models.segmentation.deeplabv3 import ASPP
@@ -96,7 +105,7 @@ class Aspp(nn.Sequential):
 
 
 class NoContext(nn.Identity):
-    """The backbone's features as they are."""
+    """Identity: the backbone's features unchanged."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""The two networks of the method: a classifier to mine with, a segmentation network to keep."""
+"""The two networks of the method: the classifier and the segmentation network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,19 +11,20 @@ from torch import Tensor, nn
 from aepsl.networks.backbones import Backbone, BackboneShape
 from aepsl.networks.contexts import FC_CHANNELS, Aspp, LargeFov, NoContext
 from aepsl.networks.layers import Normalise
+from aepsl.networks.layouts import scaled
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
 from aepsl.networks.resnet import ResNet50
-from aepsl.networks.vgg import Vgg16, scaled
+from aepsl.networks.vgg import Vgg16
 
 BACKBONES: dict[str, type[Backbone]] = {"vgg16": Vgg16, "resnet50": ResNet50}
 
 PLAIN = CONVENTIONS["torchvision"]
-"""What random weights are given: mean and spread of ImageNet's pixels."""
+"""Input normalisation of randomly initialised networks: mean and deviation of ImageNet."""
 
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """The choices that fix a network's parameters: equal shapes take each other's weights."""
+    """Options of a network; networks with equal options can exchange weights."""
 
     backbone: str = "vgg16"
     head: str = "largefov"
@@ -35,29 +36,35 @@ class NetworkShape:
     dropout: float = 0.5
 
     def make_backbone(self) -> Backbone:
-        """Return the backbone, with random weights."""
+        """Return the backbone, randomly initialised."""
         shape = BackboneShape(self.stride, self.width, self.batch_norm, self.fixed_norm)
         return BACKBONES[self.backbone](shape)
 
     def make_context(self, inputs: int) -> LargeFov | Aspp | NoContext:
-        """Return what follows a backbone of ``inputs`` channels."""
-        match self.head:
-            case "largefov":
-                return LargeFov(
-                    inputs,
-                    scaled(FC_CHANNELS, self.width),
-                    dilation=self.fc6_dilation,
-                    batch_norm=self.batch_norm,
-                    dropout=self.dropout,
-                )
-            case "aspp":
-                return Aspp(inputs, stride=self.stride)
-            case _:
-                return NoContext(inputs)
+        """Return the layers after a backbone with ``inputs`` channels."""
+        return HEADS[self.head](inputs, self)
+
+
+def _largefov(inputs: int, shape: NetworkShape) -> LargeFov:
+    return LargeFov(
+        inputs,
+        scaled(FC_CHANNELS, shape.width),
+        dilation=shape.fc6_dilation,
+        batch_norm=shape.batch_norm,
+        dropout=shape.dropout,
+    )
+
+
+HEADS: dict[str, Callable[[int, NetworkShape], LargeFov | Aspp | NoContext]] = {
+    "largefov": _largefov,
+    "aspp": lambda inputs, shape: Aspp(inputs, stride=shape.stride),
+    "none": lambda inputs, shape: NoContext(inputs),
+}
+"""Functions from the backbone's channels and the network's options to the layers after it."""
 
 
 class _Network(nn.Module):
-    """Normalisation, backbone, context: what both networks share."""
+    """Normalisation, backbone and head, which both networks have."""
 
     def __init__(self, shape: NetworkShape, convention: InputConvention) -> None:
         super().__init__()
@@ -68,10 +75,10 @@ class _Network(nn.Module):
         self.context_loaded = False
 
     def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:
-        """Copy pretrained tensors into the backbone, and into fc6 and fc7 if they are there.
+        """Copy pretrained tensors into the backbone, and into fc6 and fc7 if possible.
 
         Raises:
-            ValueError: if one of the backbone's is missing or has another shape.
+            ValueError: if a tensor of the backbone is missing, or one has another shape.
         """
         self.backbone.load(tensors, bgr=bgr)
         if isinstance(self.context, LargeFov):
@@ -81,7 +88,7 @@ class _Network(nn.Module):
         return list(heads) if self.context_loaded else [self.context, *heads]
 
     def features(self, images: Tensor) -> Tensor:
-        """Return what the heads see of (n, 3, h, w) RGB images in 0..255, at the stride."""
+        """Return the features of (n, 3, h, w) RGB images, 0..255, at the output stride."""
         return self.context(self.backbone(self.normalise(images)))
 
 
@@ -106,12 +113,12 @@ class Classifier(_Network):
         return self.classify(self.features(images).mean(dim=(2, 3))).float()
 
     def new_layers(self) -> list[nn.Module]:
-        """Return the layers that no weights were loaded for, which learn faster."""
+        """Return the new layers: those without pretrained weights, which learn at a higher rate."""
         return self._with_context(self.classify)
 
 
 class Segmentation(NamedTuple):
-    """What the segmentation network says of a batch, float32."""
+    """Output of the segmentation network for a batch, float32."""
 
     pixels: Tensor
     """(n, 1 + classes, h, w) scores at the network's stride, background first."""
@@ -139,5 +146,5 @@ class SegmentationNetwork(_Network):
         return Segmentation(pixels.float(), image.float())
 
     def new_layers(self) -> list[nn.Module]:
-        """Return the layers that no weights were loaded for, which learn faster."""
+        """Return the new layers: those without pretrained weights, which learn at a higher rate."""
         return self._with_context(self.segment, self.classify)

@@ -1,21 +1,23 @@
-"""Layers that several networks are made of."""
+"""Layers that several networks use."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 OFF_CENTRE = 0.3
-"""Random 3x3 kernels start with their outer rows and columns damped to this share, at He's
-variance. Twelve plain ones on top of each other see the whole of a small image at every place, and
-a network that starts so never learns where things are."""
+"""Factor on the outer rows and columns of randomly initialised 3x3 kernels; the variance stays
+He's. With twelve unscaled kernels in sequence, each output position depends on a whole small image,
+and the network does not learn positions."""
 
 
 def convolution(
     name: str, inputs: int, outputs: int, *, kernel: int, dilation: int, batch_norm: bool
 ) -> list[tuple[str, nn.Module]]:
-    """Return a named convolution, its normalisation if it has one, and its rectifier."""
+    """Return a named convolution with a ReLU and, if requested, batch normalisation."""
     padding = dilation * (kernel // 2)
     conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation)
     nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
@@ -33,7 +35,7 @@ def convolution(
 
 
 class Normalise(nn.Module):
-    """Turn RGB 0..255 into what the weights were trained on; saved with the network."""
+    """Input normalisation of RGB images, 0..255; stored with the weights."""
 
     def __init__(self, mean: tuple[float, float, float], scale: tuple[float, float, float]) -> None:
         super().__init__()
@@ -44,14 +46,21 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``(images - mean) / scale`` for (n, 3, h, w) RGB images in 0..255."""
-        # Channels last: half as slow again on a CPU with few channels, no slower elsewhere.
+        # channels_last: half as slow again on a CPU with few channels, no slower elsewhere
         return ((images - self.mean) / self.scale).contiguous(memory_format=torch.channels_last)
 
 
 def mirror(images: Tensor, *, stride: int) -> Tensor:
-    """Return (n, 3, h, w) images mirrored, such that their cells lie on the unmirrored cells.
+    """Return (n, 3, h, w) images mirrored, and padded so that cells stay aligned.
 
-    Cells lie on pixels 0, stride, 2 stride, ...: the image is padded until its last pixel has one.
+    Cells are aligned with pixels 0, stride, 2 stride, ...: the image is padded until its last pixel
+    is aligned with a cell, so that mirrored cells coincide with unmirrored ones.
     """
     padding = (1 - images.shape[3]) % stride
     return functional.pad(images, (0, padding, 0, 0), mode="replicate").flip(3)
+
+
+def freeze(layers: Iterable[nn.Module]) -> None:
+    """Freeze the parameters of ``layers``."""
+    for layer in layers:
+        layer.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What pretrained weights expect of their input: channel order and normalisation."""
+"""Input conventions of pretrained weights: channel order and normalisation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ Triple = tuple[float, float, float]
 
 
 class InputConvention(NamedTuple):
-    """What a network's weights expect; a property of the weights, never of the dataset."""
+    """Channel order and normalisation that weights expect, independent of the dataset."""
 
     mean: Triple
-    """RGB, 0..255, subtracted."""
+    """Mean that is subtracted, RGB, 0..255."""
     scale: Triple
-    """RGB, divided by."""
+    """Scale that RGB is divided by."""
     bgr: bool
-    """Whether the first layer of the file sees blue first."""
+    """Whether the weights expect BGR."""
 
 
 CONVENTIONS = {

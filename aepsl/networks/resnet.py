@@ -9,18 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from aepsl.networks.backbones import Backbone, BackboneShape, copy_tensors
+from aepsl.networks.layouts import RESNET50
 
 
 class ResNet50(Backbone):
     """torchvision's layers under torchvision's names, without pooling and classifier.
 
-    With pretrained weights, normalisation keeps their statistics: batches are too small for others.
+    With pretrained weights, batch normalisation uses their statistics, because batches are small.
     """
 
-    weights: ClassVar[Mapping[str, str]] = {
-        "IMAGENET1K_V1": "torchvision",
-        "IMAGENET1K_V2": "torchvision",
-    }
+    weights: ClassVar[Mapping[str, str]] = RESNET50.weights
 
     def __init__(self, shape: BackboneShape) -> None:
         from torchvision.models import resnet50

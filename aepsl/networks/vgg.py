@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import ClassVar
@@ -12,24 +11,13 @@ from torch import Tensor, nn
 
 from aepsl.networks.backbones import Backbone, BackboneShape, copy_tensors
 from aepsl.networks.layers import convolution
-
-VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-"""Channels and convolutions of each block of VGG-16 (Simonyan & Zisserman, 2015)."""
-
-CONVOLUTIONS = tuple(
-    f"conv{block}_{index}"
-    for block, (_, repeats) in enumerate(VGG16_BLOCKS, start=1)
-    for index in range(1, repeats + 1)
-)
+from aepsl.networks.layouts import CONVOLUTIONS, VGG16, VGG16_BLOCKS, caffe_names, scaled
 
 
 class Vgg16(Backbone):
     """conv1_1 ... conv5_3, named as in Caffe; later poolings and conv5 keep the stride."""
 
-    weights: ClassVar[Mapping[str, str]] = {
-        "IMAGENET1K_V1": "torchvision",
-        "IMAGENET1K_FEATURES": "caffe_rgb",
-    }
+    weights: ClassVar[Mapping[str, str]] = VGG16.weights
 
     def __init__(self, shape: BackboneShape) -> None:
         super().__init__()
@@ -70,44 +58,19 @@ class Vgg16(Backbone):
         ]
 
 
-def scaled(full: int, width: float) -> int:
-    """Return the channels of a layer that has ``full`` of them at width 1; at least 4."""
-    return max(4, round(full * width))
-
-
-def _torchvision_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return our names for torchvision's: its layers are numbered in the order of ours."""
-    layers: dict[int, dict[str, str]] = {}
-    for name in tensors:
-        match = re.fullmatch(r"features\.(\d+)\.(\w+)", name)
-        if match:
-            layers.setdefault(int(match[1]), {})[match[2]] = name
-    ours: dict[str, str] = {}
-    convolutions = iter(CONVOLUTIONS)
-    current = ""
-    for number in sorted(layers):
-        is_convolution = tensors[layers[number]["weight"]].ndim == 4
-        current = next(convolutions) if is_convolution else current
-        prefix = current if is_convolution else f"{current}_norm"
-        ours |= {name: f"{prefix}.{part}" for part, name in layers[number].items()}
-    return ours
-
-
 def caffe_named(tensors: Mapping[str, Tensor], *, bgr: bool) -> dict[str, Tensor]:
-    """Return the convolution tensors under Caffe's names, with conv1_1 seeing RGB.
+    """Return the convolution tensors under Caffe's names, with conv1_1 converted to RGB.
 
     Args:
         tensors: named as in Caffe (``conv1_1.weight``) or torchvision (``features.0.weight``);
-            tensors of other layers are left out.
-        bgr: whether conv1_1 sees blue first; its input channels are then reversed.
+            tensors of other layers are skipped.
+        bgr: whether conv1_1 expects BGR; its input channels are then reversed.
 
     Raises:
         ValueError: if a convolution is missing.
     """
-    names = _torchvision_names(tensors) or {name: name for name in tensors}
-    found = {
-        ours: tensors[name] for name, ours in names.items() if ours.split(".")[0].startswith("conv")
-    }
+    names = caffe_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    found = {ours: tensors[name] for ours, name in names.items()}
     missing = [name for name in CONVOLUTIONS if f"{name}.weight" not in found]
     if missing:
         raise ValueError(f"no weights for {', '.join(missing)}")

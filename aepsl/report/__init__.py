@@ -1,1 +1,1 @@
-"""Pages and figures: the only part that plots or fills templates."""
+"""Report pages and figures: the only package that plots or fills templates."""

@@ -1,4 +1,4 @@
-"""Figures of a run."""
+"""Figures of a report: curves, heat maps, coloured masks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,26 @@ from numpy.typing import NDArray
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
+from aepsl.errors import naming
 from aepsl.masks import IGNORED
 
-pyplot.rcParams["text.parse_math"] = False  # a name with $ in it is a name
+pyplot.rcParams["text.parse_math"] = False  # a dollar sign in a name must not start a formula
 
 Rgb = NDArray[np.uint8]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # No library version in the file, so that equal figures are bit-identical.
+    with naming(path):
+        figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
 
 
 def plot_curves(
     curves: Mapping[str, Sequence[float]], path: Path, *, title: str, ylabel: str
 ) -> None:
-    """Plot losses over epochs, one line a training (as the paper's Fig. 5a)."""
+    """Plot losses over epochs, one line per training (as in the paper's Fig. 5a)."""
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for name, losses in curves.items():
         axes.plot(range(1, len(losses) + 1), losses, label=name, marker="o", markersize=3)
@@ -31,24 +39,23 @@ def plot_curves(
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    # No version in the file, so that equal figures are equal bytes.
-    figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
+    _save(figure, path)
     pyplot.close(figure)
 
 
 def heat(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
-    """Lay a map in 0..1 over an image: blue is nothing, red is the maximum."""
+    """Overlay a map in 0..1 on an image: blue is 0, red is 1."""
     colours = cv2.applyColorMap((255 * heatmap.clip(0, 1)).astype(np.uint8), cv2.COLORMAP_JET)
     return cv2.addWeighted(image, 0.45, cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), 0.55, 0)
 
 
 def grey(values: NDArray[np.floating]) -> Rgb:
-    """Show a map in 0..1 as grey."""
+    """Convert a map in 0..1 to a grey image."""
     return np.repeat((255 * values.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def coloured(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
-    """Show a mask in a palette's colours, ignored pixels in white."""
+    """Colour a mask with a palette; ignored pixels become white."""
     shown = palette[mask]
     shown[mask == IGNORED] = 255
     return shown
@@ -58,18 +65,21 @@ def save_picture(pixels: Rgb, path: Path, *, height: int) -> None:
     """Write a picture as JPEG, scaled to ``height`` pixels."""
     width = max(1, round(pixels.shape[1] * height / pixels.shape[0]))
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(path), cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    with naming(path):
+        path.write_bytes(content.tobytes())  # cv2.imwrite does not report a full disk
 
 
 def plot_spread(
     rows: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *, title: str
 ) -> None:
-    """Plot each row's values as dots, one a seed, with mean and standard deviation.
+    """Plot each row's values as dots, one per seed, with mean and standard deviation.
 
     Args:
-        rows: the values of each row, by panel, by the row's label.
-        path: the picture to write.
-        title: of the whole picture.
+        rows: values of all seeds, by row label and then by panel title.
+        path: PNG file to write.
+        title: title of the figure.
     """
     panels = list(dict.fromkeys(panel for row in rows.values() for panel in row))
     columns = min(4, len(panels))
@@ -97,12 +107,12 @@ def plot_spread(
     grid[0][0].set_yticks(range(len(rows)), list(rows))
     grid[0][0].set_ylim(len(rows) - 0.5, -0.5)
     figure.suptitle(f"{title}\ndots: seeds; line: mean and standard deviation", fontsize=10)
-    figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
+    _save(figure, path)
     pyplot.close(figure)
 
 
 def plot_losses(curves: Mapping[str, NDArray[np.float64]], path: Path) -> None:
-    """Plot (seeds, epochs) losses of each step, mean and standard deviation (as Fig. 5a)."""
+    """Plot (seeds, epochs) losses of each step: mean and standard deviation (as in Fig. 5a)."""
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for name, losses in curves.items():
         epochs = np.arange(1, losses.shape[1] + 1)
@@ -114,5 +124,5 @@ def plot_losses(curves: Mapping[str, NDArray[np.float64]], path: Path) -> None:
     axes.grid(alpha=0.3)
     if curves:
         axes.legend()
-    figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
+    _save(figure, path)
     pyplot.close(figure)

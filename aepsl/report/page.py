@@ -1,4 +1,4 @@
-"""The page of a run: plain HTML that opens from disk, without a server or a network."""
+"""The report page: plain HTML that opens from disk, without a server or network access."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def render(facts: Mapping[str, Any]) -> str:
-    """Fill the page; every text is escaped."""
+    """Render the report page from its values; all text is HTML-escaped."""
     environment = Environment(
         loader=PackageLoader("aepsl.report"), autoescape=True, undefined=StrictUndefined
     )

@@ -1,4 +1,4 @@
-"""Tables of ablations: a number a row and column, its spread over seeds, the paper's beside it."""
+"""Ablation tables: mean and standard deviation over seeds, next to the paper's values."""
 
 from __future__ import annotations
 
@@ -7,46 +7,31 @@ from typing import Any
 
 import pandas as pd
 
-from aepsl.report.plain import markdown_text
+from aepsl.report.escape import markdown_text
+from aepsl.targets import MEASURES, TARGETS
 
-TARGETS = {
-    "classifier": "last step",
-    "saliency": "saliency",
-    "regions": "regions",
-    "labels": "labels",
-    "relabelled": "relabelled",
-    "predictions": "predictions",
-    "predictions_crf": "after CRF",
-}
-MEASURES = {
-    "loss": "loss",
-    "recall": "recall",
-    "precision": "precision",
-    "miou": "mIoU",
-    "boundary_f": "boundary F",
-    "area": "area",
-    "coverage": "covered",
-    "error": "wrong inside",
-    "mae": "MAE",
-    "max_f": "max F",
-}
-PLAIN = ("classifier.loss", "saliency.mae")
-"""Columns that are not shown in percent."""
+
+def in_percent(column: str) -> bool:
+    """Return whether a column such as ``labels.miou`` is shown in percent."""
+    return MEASURES[column.rpartition(".")[2]].in_percent
 
 
 def column_title(column: str) -> str:
     """Return the title of a column such as ``labels.miou``."""
     target, _, measure = column.partition(".")
-    unit = "" if column in PLAIN else ", %"
-    return f"{TARGETS.get(target, target)}: {MEASURES.get(measure, measure)}{unit}"
+    unit = ", %" if in_percent(column) else ""
+    return f"{TARGETS[target].title}: {MEASURES[measure].title}{unit}"
 
 
 def shown(column: str, rows: pd.DataFrame) -> str:
-    """Return a mean with its standard deviation over seeds, or a dash; what all share has none."""
+    """Return a table cell: mean and standard deviation over seeds, or a dash without values.
+
+    There is no standard deviation for a single seed, or if all seeds share one result.
+    """
     values = rows.drop_duplicates("source")["value"].dropna()
     if values.empty:
         return "–"
-    scale, digits = (1, 3) if column in PLAIN else (100, 1)
+    scale, digits = (100, 1) if in_percent(column) else (1, 3)
     spread = f" ± {scale * values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{scale * values.mean():.{digits}f}{spread}"
 
@@ -72,19 +57,20 @@ def _ratio(data: pd.DataFrame, row: str, reference: str, column: str) -> str:
 def _images(data: pd.DataFrame) -> str:
     counts = data.dropna(subset=["images"])[["target", "split", "images"]].drop_duplicates()
     return "; ".join(
-        f"{', '.join(TARGETS[t] for t in part['target'])}: {split}, {int(images)} images"
+        f"{', '.join(TARGETS[t].title for t in part['target'])}: {split}, {int(images)} images"
         for (split, images), part in counts.groupby(["split", "images"], sort=False)
     )
 
 
 def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
-    """Return a table as Markdown, with what it was measured on.
+    """Return a table as Markdown, with splits and numbers of images below it.
 
     Args:
         specification: ``name``, ``title``, ``note``, ``columns``, ``reference``, and ``rows``
-            with ``name``, ``label``, ``paper`` and ``paper_source``; ``confidence`` of intervals.
-        data: one line a row, seed and column: ``row``, ``seed``, ``column``, ``target``, ``split``,
-            ``images``, ``source``, ``value``, ``low``, ``high``.
+            with ``name``, ``label``, ``paper`` and ``paper_source``; ``confidence``: level of the
+            intervals.
+        data: one line per row, seed and column, with the fields ``row``, ``seed``, ``column``,
+            ``target``, ``split``, ``images``, ``source``, ``value``, ``low``, ``high``.
     """
     columns, reference = specification["columns"], specification["reference"]
     main = columns[-1]
@@ -122,6 +108,6 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
 
 
 def page(title: str, command: str, texts: Sequence[str], *, losses: str | None) -> str:
-    """Return all tables of a run on one page; ``losses`` is the picture of the training losses."""
+    """Return one Markdown page with all tables; ``losses``: picture of the training losses."""
     pictures = [f"![training losses by step]({losses})\n"] if losses else []
     return "\n".join([f"## {title}\n\n`{command}`\n", *texts, *pictures])

@@ -1,1 +1,1 @@
-"""Saliency: where the background is."""
+"""Saliency detection."""

@@ -1,7 +1,8 @@
-"""Saliency by any salient object detector in ONNX, through ONNX Runtime."""
+"""Saliency by any saliency network in ONNX format, through ONNX Runtime."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,38 +14,38 @@ from numpy.typing import NDArray
 Triple = tuple[float, float, float]
 
 GPU = "CUDAExecutionProvider"
-"""ONNX Runtime's name of what runs on a GPU."""
+"""ONNX Runtime's GPU provider."""
 
 
 @dataclass(frozen=True)
 class DetectorOptions:
-    """What a detector expects and answers; its author knows."""
+    """Input and output conventions of a saliency network, from its documentation."""
 
     size: int
-    """Side in pixels that photographs are resized to."""
+    """Input side, pixels."""
     mean: Triple
-    """Subtracted from RGB, 0..255."""
+    """Mean that is subtracted from RGB, 0..255."""
     scale: Triple
-    """RGB is divided by it, 0..255."""
+    """Scale that RGB is divided by, 0..255."""
     bgr: bool
-    """Whether it sees blue first."""
+    """Whether the network expects BGR."""
     input: str | None
-    """Name of its input; the first one if None."""
+    """Name of the input; None is the first."""
     output: str | None
-    """Name of its map; the first output if None."""
+    """Name of the saliency output; None is the first."""
     answer: str
-    """``probability`` (0..1), ``logit``, or ``relative`` (to be stretched to 0..1)."""
+    """``probability`` (0..1), ``logit``, or ``relative`` (rescaled to 0..1)."""
 
 
 class SaliencyNetwork:
-    """A loaded detector; calling it with a photograph gives its saliency."""
+    """A loaded saliency network; call it with a photograph."""
 
     def __init__(self, file: Path, options: DetectorOptions, *, threads: int, device: str) -> None:
-        """Load ``file`` on ``device``: cpu, cuda, or auto, which is a GPU if there is one.
+        """Load ``file`` on ``device``: cpu, cuda, or auto (a GPU if available).
 
         Raises:
-            ValueError: if it is no such network, has no such input or output, or the device is
-                not to be had.
+            ValueError: if the file is not a valid network, lacks the named input or output, or the
+                device is unavailable.
         """
         import onnxruntime
 
@@ -63,7 +64,7 @@ class SaliencyNetwork:
             self._session: Any = onnxruntime.InferenceSession(
                 str(file), settings, providers=[*wanted, "CPUExecutionProvider"]
             )
-        except Exception as error:  # the library raises classes of its own, without a common base
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise ValueError(f"not a network that ONNX Runtime reads ({error})") from None
         if device.startswith("cuda") and GPU not in self._session.get_providers():
             raise ValueError(
@@ -77,7 +78,7 @@ class SaliencyNetwork:
         """Return the (height, width) saliency, 0..1, of a (height, width, 3) RGB image.
 
         Raises:
-            ValueError: if the network cannot see, or does not answer with, one map.
+            ValueError: if the network rejects the input or does not return one map.
         """
         batch = prepare(image, self._options)
         try:
@@ -105,7 +106,7 @@ def _named(name: str | None, known: list[Any], what: str) -> str:
 
 
 def prepare(image: NDArray[np.uint8], options: DetectorOptions) -> NDArray[np.float32]:
-    """Return the (1, 3, size, size) batch that a detector sees of a (h, w, 3) RGB image."""
+    """Convert a (h, w, 3) RGB image to the network's (1, 3, size, size) input."""
     size = (options.size, options.size)
     resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
     normal = (resized - np.array(options.mean, np.float32)) / np.array(options.scale, np.float32)
@@ -113,13 +114,23 @@ def prepare(image: NDArray[np.uint8], options: DetectorOptions) -> NDArray[np.fl
     return np.ascontiguousarray(ordered.transpose(2, 0, 1)[None], dtype=np.float32)
 
 
+def _stretched(answer: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = float(answer.min()), float(answer.max())
+    return (answer - low) / max(high - low, 1e-8)
+
+
+def _logistic(answer: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (1 / (1 + np.exp(-answer))).astype(np.float32)
+
+
+ANSWERS: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
+    "probability": lambda answer: answer.clip(0, 1),
+    "logit": _logistic,
+    "relative": _stretched,
+}
+"""Functions from a network's output to 0..1, by the kind of output."""
+
+
 def to_saliency(answer: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
-    """Return a detector's answer as 0..1; ``kind`` as in :class:`DetectorOptions`."""
-    match kind:
-        case "logit":
-            return (1 / (1 + np.exp(-answer))).astype(np.float32)
-        case "relative":
-            low, high = float(answer.min()), float(answer.max())
-            return (answer - low) / max(high - low, 1e-8)
-        case _:
-            return answer.clip(0, 1)
+    """Convert a network's output to 0..1; ``kind`` is a key of :data:`ANSWERS`."""
+    return ANSWERS[kind](answer)

@@ -18,20 +18,20 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import slic
 
 SIGMA_GEO = 7.0
-"""Lab units: geodesic distance within which regions count as one (paper: 5 to 15 work alike)."""
+"""Geodesic distance, Lab units, within which regions count as one (paper: 5 to 15 are similar)."""
 SIGMA_SMOOTH = 5.0
-"""Lab units: how far neighbours' colours may differ and still be held together."""
+"""Scale of colour differences between neighbours in the smoothness term, Lab units."""
 SIGMA_BNDCON = 1.0
 """Scale of boundary connectivity (paper: 1)."""
 SIGMA_SPA = 0.4
-"""Shares of the image's longer side: how far regions are compared (paper: 0.25 to 0.4)."""
+"""Spatial scale of the contrast, as a fraction of the longer image side (paper: 0.25 to 0.4)."""
 NOTICEABLE = 1.0
-"""Lab units: about the smallest difference that people see; with less, nothing is salient."""
+"""Smallest visible colour difference, Lab units; an image with less contrast has no saliency."""
 MU = 0.1
 """Smoothness between neighbours whose colours differ (paper: 0.1)."""
 BACKGROUND_FACTOR = 5.0
-"""How much more background evidence weighs than foreground evidence (chosen on the boundary
-regions alone: there are far more sure background regions than sure objects)."""
+"""Weight of background evidence relative to foreground evidence (chosen on the boundary regions:
+confident background regions far outnumber confident objects)."""
 
 Floats = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ def boundary_connectivity(
     border = np.flatnonzero(on_border)
     wrap = np.stack(np.triu_indices(len(border), 1), axis=1)
     pairs = np.unique(np.concatenate([neighbours, np.sort(border[wrap], axis=1)]), axis=0)
-    # A sparse graph has no edges of weight 0; a tiny one stands for "no cost".
+    # A sparse matrix cannot store edges of weight 0, so a tiny weight replaces it.
     cost = np.maximum(colour_distance[pairs[:, 0], pairs[:, 1]], 1e-9)
     graph = csr_array((cost, (pairs[:, 0], pairs[:, 1])), shape=colour_distance.shape)
     geodesic = shortest_path(graph, directed=False, method="D")
@@ -116,8 +116,10 @@ def optimise(
     neighbours: NDArray[np.intp],
     on_border: NDArray[np.bool_],
 ) -> Floats:
-    """Return the saliency that minimises equation 9: near 1 where ``foreground`` weighs, near 0
-    where ``background`` does, alike between neighbours of alike colour.
+    """Return the saliency that minimises equation 9.
+
+    It is close to 1 where ``foreground`` is large, close to 0 where ``background`` is large, and
+    smooth between neighbours of similar colour.
     """
     count = len(foreground)
     adjacent = np.zeros((count, count), bool)
@@ -155,17 +157,17 @@ def _one_level(image: NDArray[np.uint8], superpixels: int) -> NDArray[np.float32
 def robust_background_saliency(
     image: NDArray[np.uint8], *, superpixels: int = 200
 ) -> NDArray[np.float32]:
-    """Return the saliency of an image, 0 for background, 1 for the most salient place.
+    """Return the saliency of an image, 0 for background, 1 for the most salient position.
 
-    The mean over three levels of detail, with half, once and twice ``superpixels``: one level's
-    superpixels cut across what another's respect.
+    The result is the mean over three levels, with half, the full and twice the number of
+    ``superpixels``, because object boundaries cross the superpixels of any single level.
 
     Args:
         image: (height, width, 3) RGB.
-        superpixels: about how many regions at the middle level.
+        superpixels: approximate number of superpixels of the middle level.
 
     Returns:
-        (height, width), 0..1. An image of one colour has no saliency anywhere.
+        (height, width), 0..1. A constant image is 0 everywhere.
     """
     levels = [
         _one_level(image, count) for count in (superpixels // 2, superpixels, 2 * superpixels)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class CrfOptions:
-    """Weights and spreads of the kernels; the names are DeepLab's in words."""
+    """Weights and standard deviations of the kernels."""
 
     iterations: int
     bilateral_weight: float
@@ -27,16 +27,16 @@ def refine(
     threshold: float,
     options: CrfOptions,
 ) -> NDArray[np.uint8]:
-    """Return the mask that the CRF makes of class probabilities.
+    """Refine class probabilities with the CRF and return the mask.
 
-    Only classes that reach ``threshold`` somewhere take part, as in the plain decision: the cost
-    grows with the number of labels.
+    Only classes that reach ``threshold`` at some pixel are included, as without the CRF, because
+    the cost grows with their number.
 
     Args:
         image: (height, width, 3) RGB, the original photograph; never mean-subtracted.
         probabilities: (1 + classes, height, width), background first.
         threshold: p, 0..1.
-        options: the kernels.
+        options: iterations and kernels.
 
     Returns:
         (height, width) classes.
@@ -55,7 +55,7 @@ def refine(
     crf.addPairwiseBilateral(
         sxy=options.bilateral_xy,
         srgb=options.bilateral_rgb,
-        rgbim=np.array(image, order="C"),  # a copy: the library wants it writable
+        rgbim=np.array(image, order="C"),  # a copy: the library needs it writable
         compat=options.bilateral_weight,
     )
     marginals = np.array(crf.inference(options.iterations)).reshape(len(present), height, width)

@@ -18,16 +18,16 @@ from aepsl.segmentation.psl import image_scores, resize_scores, weighted_scores
 
 
 class GridScores(NamedTuple):
-    """What a network says of one image, averaged over its views."""
+    """Network output for one image, averaged over its views."""
 
     log_pixels: Tensor
     """(1 + classes, cells, cells), log-probabilities on the image's cells, background first."""
     image: Tensor
-    """(classes,), v in 0..1."""
+    """(classes,), v, the image scores, 0..1."""
 
 
 def grid_size(height: int, width: int, *, stride: int) -> tuple[int, int]:
-    """Return how many cells the network's output has for an image."""
+    """Return the number of rows and columns of the network's output for an image."""
     return math.ceil(height / stride), math.ceil(width / stride)
 
 
@@ -57,15 +57,14 @@ def grid_scores(
 ) -> GridScores:
     """Return the probabilities of each class on the image's cells, averaged over the views.
 
-    A mask at full resolution follows from these alone: interpolating log-probabilities and
-    normalising gives what interpolating the scores gives, for they differ by the same amount in
-    every class.
+    These suffice for a mask at full resolution: scores and log-probabilities differ by a constant
+    over classes, so interpolating either and normalising gives the same probabilities.
 
     Args:
         network: in evaluation mode.
         image: (1, 3, height, width) RGB, 0..255.
-        scales: factors of the image's size.
-        flip: whether the mirrored image speaks too.
+        scales: scale factors of the views.
+        flip: whether to include the mirrored image.
     """
     views = [_probabilities(network, image, scale=scale) for scale in scales]
     if flip:
@@ -88,15 +87,15 @@ def weighted_probabilities(
     width: int,
     stride: int,
 ) -> NDArray[np.float32]:
-    """Return ``[1, v] (x) f``, made to sum to 1: what a trained network says of its own image.
+    """Return ``[1, v] (x) f``, normalised to sum to 1.
 
     Its argmax is ``S_hat``, the mask that PSL++ trains on.
 
     Args:
         log_scores: (1 + classes, cells, cells), log-probabilities at ``stride``.
-        weights: (classes,), v in 0..1; 0 for a class prohibits it.
-        height: of the image, pixels.
-        width: of the image, pixels.
+        weights: (classes,), v in 0..1; 0 prohibits the class.
+        height: image height, pixels.
+        width: image width, pixels.
         stride: pixels from one cell to the next.
 
     Returns:

@@ -12,7 +12,7 @@ from aepsl.masks import IGNORED
 def resize_scores(scores: Tensor, *, height: int, width: int, stride: int) -> Tensor:
     """Interpolate (n, classes, h, w) scores at ``stride`` to (n, classes, height, width).
 
-    Cell k lies on pixel ``k * stride`` exactly; what lies beyond the last cell takes its value.
+    Cell k is aligned with pixel ``k * stride``; pixels beyond the last cell get its value.
     """
     grid_height = (scores.shape[2] - 1) * stride + 1
     grid_width = (scores.shape[3] - 1) * stride + 1
@@ -28,10 +28,10 @@ def segmentation_loss(log_probabilities: Tensor, masks: Tensor) -> Tensor:
 
     Args:
         log_probabilities: (n, classes, h, w), ``log f``, background first.
-        masks: (n, h, w), the class of each pixel; 255 is left out.
+        masks: (n, h, w), the class of each pixel; 255 is ignored.
 
     Returns:
-        A scalar, at least 0. An image without any labelled pixel counts as 0.
+        A scalar, at least 0. An image without labelled pixels contributes 0.
     """
     summed = functional.nll_loss(
         log_probabilities, masks, ignore_index=IGNORED, reduction="none"
@@ -55,9 +55,8 @@ def weighted_scores(log_probabilities: Tensor, image_scores: Tensor) -> Tensor:
 def auxiliary_masks(log_probabilities: Tensor, image_scores: Tensor) -> Tensor:
     """Return ``S_hat = argmax_c [1, v] (x) f(I; theta)``: the online auxiliary mask.
 
-    The background keeps the weight 1; the classes are weighted by how much the classification
-    branch believes in them, so that a class that the image does not show is prohibited. It is a
-    constant target: no gradient flows through it.
+    The background keeps the weight 1; the classes are weighted by the image scores v, so that
+    absent classes are suppressed. The mask is a constant target: no gradient flows through it.
 
     Args:
         log_probabilities: (n, 1 + classes, h, w), ``log f``, background first.

@@ -1,1 +1,1 @@
-"""One short module a rule: load, call the core, store."""
+"""Stages: one module per rule, which loads inputs, calls the core and stores the result."""

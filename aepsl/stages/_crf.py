@@ -1,4 +1,4 @@
-"""The CRF's options from the configuration."""
+"""CRF options from the configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aepsl.segmentation.crf import CrfOptions
 
 
 def crf_options(config: Slice) -> CrfOptions:
-    """Return the kernels that the configuration asks for.
+    """Return the CRF options of the configuration.
 
     Raises:
         AepslError: if pydensecrf is not installed.

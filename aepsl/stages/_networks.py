@@ -1,9 +1,7 @@
-"""Building networks from the configuration, and again from a stored model."""
+"""Build networks from the configuration or from a stored model."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aepsl.config.networks import Networks
-from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.networks.heads import (
     BACKBONES,
@@ -23,35 +20,14 @@ from aepsl.networks.heads import (
     NetworkShape,
     SegmentationNetwork,
 )
+from aepsl.networks.layers import freeze
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
 from aepsl.stores.models import Tensors, load_model, read_weights_file, torchvision_weights
-from aepsl.training.engine import freeze
 
 N = TypeVar("N", Classifier, SegmentationNetwork)
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` is a GPU if there is one.
-
-    Raises:
-        AepslError: if there is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        if name == "cpu" and given not in ("", "-1", "NoDevFiles"):
-            what = "GPU %s was given, but torch %s sees none: this goes on on the CPU"
-            log.warning(what, given, torch.__version__)
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise AepslError.of("runtime.device", f"{name}, but no GPU is seen", "use cpu or auto")
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise AepslError.of("runtime.device", f"no device {name!r}", "cpu, cuda or auto") from None
-
-
-def _shape(networks: Networks, *, head: str) -> NetworkShape:
-    pretrained = networks.weights != "random"
+def _shape(networks: Networks, *, head: str, pretrained: bool) -> NetworkShape:
     return NetworkShape(
         backbone=networks.backbone,
         head=head,
@@ -64,34 +40,37 @@ def _shape(networks: Networks, *, head: str) -> NetworkShape:
     )
 
 
-def _weights(
-    networks: Networks, known: Mapping[str, str], file: Path | None
-) -> tuple[Tensors, InputConvention]:
-    """Return the tensors of pretrained weights, and what they expect of their input."""
-    name = networks.weights
-    if name in known:
-        return torchvision_weights(networks.backbone, name), CONVENTIONS[known[name]]
-    return read_weights_file(file or Path(name)), CONVENTIONS[networks.weights_input]
+def _weights(networks: Networks, file: Path | None) -> tuple[Tensors, InputConvention] | None:
+    """Return the pretrained tensors, and how their input is normalised; None if there are none."""
+    if file is not None:
+        return read_weights_file(file), CONVENTIONS[networks.weights_input]
+    if networks.weights == "random":
+        return None
+    known = BACKBONES[networks.backbone].weights
+    if networks.weights in known:
+        tensors = torchvision_weights(networks.backbone, networks.weights)
+        return tensors, CONVENTIONS[known[networks.weights]]
+    return read_weights_file(Path(networks.weights)), CONVENTIONS[networks.weights_input]
 
 
 def build(
     network: type[N], *, classes: int, networks: Networks, head: str, weights: Path | None = None
 ) -> tuple[N, dict[str, Any]]:
-    """Return a fresh network with its pretrained backbone, and what is needed to build it again.
+    """Return a new network with pretrained backbone, and the facts needed to rebuild it.
 
-    ``weights`` is the file of ``networks.weights``, where that names a content and not a place.
-    Its first ``networks.frozen_blocks`` blocks do not learn.
+    ``weights`` is a file of pretrained weights; without it ``networks.weights`` names them, if any.
+    The first ``networks.frozen_blocks`` blocks do not learn.
 
     Raises:
         AepslError: if the weights cannot be read or do not fit.
     """
-    shape, convention, tensors = _shape(networks, head=head), PLAIN, None
-    if networks.weights != "random":
-        tensors, convention = _weights(networks, BACKBONES[networks.backbone].weights, weights)
+    pretrained = _weights(networks, weights)
+    convention = pretrained[1] if pretrained else PLAIN
+    shape = _shape(networks, head=head, pretrained=pretrained is not None)
     model = network(classes=classes, shape=shape, convention=convention)
-    if tensors is not None:
+    if pretrained:
         try:
-            model.load(tensors, bgr=convention.bgr)
+            model.load(pretrained[0], bgr=convention.bgr)
         except ValueError as error:
             hint = "networks.width must be 1, networks.backbone and batch_norm as in the file"
             what = f"weights that do not fit: {error}"
@@ -102,10 +81,10 @@ def build(
 
 
 def restore(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
-    """Return a stored network, ready to be evaluated, and the facts stored with it.
+    """Return a stored network in evaluation mode, and the facts stored with it.
 
     Raises:
-        AepslError: if the file is no such model.
+        AepslError: if the file is not a model of this type.
     """
     tensors, facts = load_model(path)
     try:

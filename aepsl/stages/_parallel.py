@@ -1,4 +1,4 @@
-"""A function over many images, on as many processes as the job was given threads."""
+"""Parallel map over images, with one process per thread of the job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from functools import partial
+from threading import Thread
 from typing import TypeVar
 
 from aepsl.console import tracked
@@ -17,7 +18,7 @@ R = TypeVar("R")
 
 
 CHUNK = 8
-"""Items that a process is given at a time: enough to outweigh the way, few enough to be held."""
+"""Items sent to a process at a time: enough to amortise the transfer, few enough for memory."""
 
 
 def _each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
@@ -27,7 +28,7 @@ def _each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 def _in_order(
     pool: Executor, work: Callable[[T], list[R]], chunks: Sequence[T], threads: int
 ) -> Iterator[R]:
-    """Yield the results; no more is asked for ahead than keeps the processes busy."""
+    """Yield results in order; submit only enough chunks ahead to keep the processes busy."""
     waiting: deque[Future[list[R]]] = deque()
     for chunk in chunks:
         waiting.append(pool.submit(work, chunk))
@@ -37,21 +38,38 @@ def _in_order(
         yield from waiting.popleft().result()
 
 
+def _end_with_parent() -> None:
+    """End this process when its parent is killed; otherwise it would wait forever."""
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def mapped(
     function: Callable[[T], R], items: Sequence[T], *, threads: int, what: str
 ) -> Iterator[R]:
-    """Yield ``function`` of each item in order, with progress; in this process if it is one thread.
+    """Yield ``function(item)`` in order, with progress; with one thread, in this process.
 
-    Errors of the function reach the caller as they are.
+    Exceptions of ``function`` propagate unchanged.
     """
     if threads == 1 or len(items) < 2:
         yield from tracked(map(function, items), total=len(items), what=what)
         return
     for library in ("OMP", "OPENBLAS", "MKL"):
-        # Each process is one thread; set before the processes that read it are started.
+        # One thread per process; set before the processes start, because they read it only then.
         os.environ[f"{library}_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-    with ProcessPoolExecutor(threads, mp_context=context) as pool:
+    with ProcessPoolExecutor(threads, mp_context=context, initializer=_end_with_parent) as pool:
         work = partial(_each, function)
-        yield from tracked(_in_order(pool, work, chunks, threads), total=len(items), what=what)
+        try:
+            yield from tracked(_in_order(pool, work, chunks, threads), total=len(items), what=what)
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.kill()  # the pool would wait for a process stuck on a dead network mount
+            raise

@@ -1,4 +1,4 @@
-"""Going on where a stopped training was."""
+"""Save and resume trainings."""
 
 from __future__ import annotations
 
@@ -17,64 +17,71 @@ from torch import nn
 from aepsl.config.sections import Slice
 from aepsl.console import log
 from aepsl.machine import numerics
-from aepsl.stopping import Stopped, StopRequest
+from aepsl.stages._device import Compute
+from aepsl.stopping import Stopped
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.work import WorkFolder, holding
-from aepsl.training.engine import Progress, restore_training, training_state
-from aepsl.training.team import Team
+from aepsl.stores.checkpoint import CheckpointFolder, locked
+from aepsl.training.distributed import broadcast, is_main, world_size
+from aepsl.training.engine import Progress, momentum_buffers, restore_training, training_state
 
 SHARE = 0.05
-"""Of a training's time, that may be spent on saving."""
+"""Largest fraction of the training time that is spent on saving checkpoints."""
 
 
 def work_folder(
     folder: Path | None,
     config: Slice,
-    machine: Any,
+    compute: Compute,
     inputs: Sequence[Path],
     facts: Any,
-    *,
-    team: Team | None = None,
-) -> AbstractContextManager[WorkFolder | None]:
-    """Hold the folder in which a training keeps what it needs to go on; None keeps nothing.
+) -> AbstractContextManager[CheckpointFolder | None]:
+    """Lock the checkpoint folder of a training; None disables checkpoints.
 
-    A checkpoint is only taken up by a training with the same configuration, input (by content), and
-    kind of machine, and the same ``facts``. Of a ``team`` only who leads it holds the folder.
+    A training resumes from a checkpoint only if configuration, content of the inputs, device type,
+    number of processes and ``facts`` are the same. Only rank 0 locks the folder.
     """
-    if folder is None:
+    if folder is None or not is_main():
         return nullcontext(None)
     digests = [digest_of(path) for path in inputs if path.is_file()]
-    about = [config.canonical(), machine.threads, digests, facts]
-    about += numerics(machine.device.type)
-    if machine.processes > 1:
-        about.append(machine.processes)
+    about = [config.canonical(), compute.threads, digests, facts]
+    about += numerics(compute.device.type)
+    if world_size() > 1:
+        about.append(world_size())
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    if team is None or team.leads:
-        return holding(folder, key=key)
-    return nullcontext(WorkFolder(folder, key=key))
+    return locked(folder, key=key)
 
 
 class Checkpoints:
-    """Saves a training now and then, and when the process is asked to stop."""
+    """Saves checkpoints at intervals and when a signal requests a stop."""
 
     def __init__(
         self,
-        work: WorkFolder | None,
-        request: StopRequest,
+        work: CheckpointFolder | None,
         model: nn.Module,
         optimizer: torch.optim.SGD,
         *,
         what: str,
-        leads: bool = True,
     ) -> None:
         self.model, self.optimizer = model, optimizer
-        self._work, self._request, self._what = work, request, what
-        self._leads = leads
+        self._work, self._what = work, what
         self._saved = time.monotonic()
         self._cost = 0.0
 
-    def take_up(self) -> Progress:
-        """Put back what an earlier process left, and return how far it was."""
+    def take_up(self, device: torch.device) -> Progress:
+        """Restore the checkpoint of an earlier process, if any, and return its progress.
+
+        Rank 0 reads the checkpoint. It sends momenta and progress to the other ranks here, and the
+        weights when the model is wrapped.
+        """
+        progress = self._load()
+        position = torch.tensor([progress.epoch, progress.step], device=device)
+        broadcast(position)
+        progress.epoch, progress.step = position.tolist()
+        if world_size() > 1:
+            broadcast(*momentum_buffers(self.optimizer))
+        return progress
+
+    def _load(self) -> Progress:
         left = self._work.load() if self._work else None
         if left is None:
             return Progress()
@@ -84,15 +91,17 @@ class Checkpoints:
         log.info("%s goes on in %s", self._what, where)
         return progress
 
-    def after_step(self, progress: Progress) -> None:
-        """Save, if so much was done since that saving costs a small share of it.
+    def after_step(self, progress: Progress, *, stop: int) -> None:
+        """Save a checkpoint on a stop request, or if saving takes at most ``SHARE`` of the time.
+
+        Args:
+            progress: progress of the training.
+            stop: signal that requested a stop, the same on every rank; 0 for none.
 
         Raises:
-            Stopped: after saving, if the process was asked to stop.
+            Stopped: after saving, if a stop was requested.
         """
-        if not self._leads:
-            return  # who leads saves, and ends the others
-        now, stop = time.monotonic(), self._request.number
+        now = time.monotonic()
         if self._work and (stop or (now - self._saved) * SHARE >= self._cost):
             self._work.save(training_state(self.model, self.optimizer), asdict(progress))
             self._saved = time.monotonic()

@@ -1,11 +1,13 @@
-"""What the two trainings share: loader, optimizer, loop, model file and curve."""
+"""Code shared by the two trainings: loader, optimizer, loop, model file and curve."""
 
 from __future__ import annotations
 
 import csv
 import io
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +19,27 @@ from aepsl.console import log, tracked
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import shuffled_batches
+from aepsl.stages._device import Compute
 from aepsl.stages._resuming import Checkpoints
 from aepsl.stopping import stop_requests
 from aepsl.stores.atomic import write_text
-from aepsl.stores.dataset import ImageManifest
+from aepsl.stores.checkpoint import CheckpointFolder
+from aepsl.stores.manifests import ImageManifest
 from aepsl.stores.models import save_model
-from aepsl.stores.work import WorkFolder
+from aepsl.training.distributed import (
+    highest,
+    is_main,
+    local_part,
+    process_group,
+    world_size,
+    wrap,
+)
 from aepsl.training.engine import Batch, LossOf, Progress, SgdOptions, sgd, train_one_epoch
 from aepsl.training.schedules import Schedule
-from aepsl.training.team import Team
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How a training is run; device and threads decide the last bits, loader processes nothing."""
-
-    device: torch.device
-    threads: int
-    workers: int
-    processes: int = 1
-    """That train one model together, each on a GPU of its own if there are any."""
 
 
 def augmentation_of(train: Training, dataset: ImageManifest) -> Augmentation:
-    """Return how the images vary."""
+    """Return the augmentation of a training."""
     return Augmentation(
         crop=train.crop,
         scale_min=train.scale_min,
@@ -51,7 +50,7 @@ def augmentation_of(train: Training, dataset: ImageManifest) -> Augmentation:
 
 
 def steps_per_epoch(images: Sequence[Any], train: Training) -> int:
-    """Return how many batches an epoch has."""
+    """Return the number of batches per epoch."""
     return len(shuffled_batches(len(images), batch_size=train.batch_size, seed=0, epoch=0))
 
 
@@ -63,26 +62,41 @@ def _optimizer(
 
 
 def _batches(
-    images: TrainingImages,
-    progress: Progress,
-    *,
-    train: Training,
-    machine: Machine,
-    team: Team,
-    what: str,
+    images: TrainingImages, progress: Progress, *, train: Training, workers: int, what: str
 ) -> Iterator[Batch]:
-    """Yield what is left of an epoch, each batch when the team knows how large it is."""
+    """Yield the local batches of this rank for the rest of the epoch."""
     batches = epoch_batches(
         images,
         batch_size=train.batch_size,
         epoch=progress.epoch,
-        workers=machine.workers,
+        workers=workers,
         start=progress.step,
-        share=team.share,
+        part=local_part,
     )
     left = steps_per_epoch(images.images, train) - progress.step
-    for team.total, batch in tracked(batches, total=left, what=what):
-        yield batch
+    return tracked(batches, total=left, what=what) if is_main() else batches
+
+
+def in_words(row: Mapping[str, float]) -> str:
+    """Return a row of the curve as readable text, without the epoch."""
+    values = {name: value for name, value in row.items() if name != "epoch"}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in values.items())
+
+
+@contextmanager
+def _stop_signal(device: torch.device) -> Iterator[Callable[[], int]]:
+    """Yield a function that returns the signal that requested a stop on any rank, or 0.
+
+    A process that torchrun started also stops when torchrun has ended.
+    """
+    alone, parent = world_size() == 1, os.getppid()
+    with stop_requests(obeys_second=alone) as request:
+
+        def asked() -> int:
+            orphan = not alone and os.getppid() != parent
+            return highest(request.number or (signal.SIGTERM if orphan else 0), device)
+
+        yield asked
 
 
 def fit(
@@ -93,50 +107,51 @@ def fit(
     *,
     train: Training,
     schedule: Schedule,
-    machine: Machine,
+    compute: Compute,
+    workers: int,
     what: str,
-    work: WorkFolder | None = None,
-    team: Team | None = None,
+    work: CheckpointFolder | None = None,
 ) -> list[dict[str, float]]:
-    """Train ``model`` in place; return one row an epoch: its losses and its learning rate.
+    """Train ``model`` in place; return one row per epoch: its losses and its learning rate.
 
-    ``loss_at`` gives the loss of an epoch, counted from 0. With a work folder it goes on where an
-    earlier process was, and comes to the same model, to the last bit. Each process of a ``team``
-    calls it.
+    ``loss_at`` returns the loss function of an epoch, counted from 0. With the checkpoint folder
+    ``work``, training resumes from a checkpoint and ends with a bit-identical model. Every rank
+    calls this function. ``workers`` is the number of processes that load images; with 0, this
+    process loads them.
 
     Raises:
-        AepslError: if the loss is no longer a number.
-        Stopped: if the process was asked to stop; what is done is saved.
+        AepslError: if the loss is not finite.
+        Stopped: if a signal requested a stop; a checkpoint is saved first.
     """
-    team = team or Team()
-    torch.set_num_threads(machine.threads)
-    model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if again := -train.batch_size % world_size():
+        log.warning("%s: to divide a batch equally, %d of its images count twice", what, again)
+    torch.set_num_threads(compute.threads)
     steps = steps_per_epoch(images.images, train)
-    with stop_requests() as request:
+    with process_group(compute.device) as device, _stop_signal(device) as stop_signal:
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(model, new_layers, train)
-        checkpoints = Checkpoints(work, request, model, optimizer, what=what, leads=team.leads)
-        progress = checkpoints.take_up()
-        together = team.join(model, machine.device)
+        checkpoints = Checkpoints(work, model, optimizer, what=what)
+        progress = checkpoints.take_up(device)
+        wrapped = wrap(model, device)
         while progress.epoch < train.epochs:
             epoch = progress.epoch
             title = f"{what}, epoch {epoch + 1} of {train.epochs}"
             try:
                 row = train_one_epoch(
-                    together,
-                    _batches(images, progress, train=train, machine=machine, team=team, what=title),
+                    wrapped,
+                    _batches(images, progress, train=train, workers=workers, what=title),
                     loss_at(epoch),
-                    optimizer=checkpoints.optimizer,
+                    optimizer=optimizer,
                     schedule=lambda step, done=epoch * steps: schedule(done + step),  # type: ignore[misc]
                     progress=progress,
-                    device=machine.device,
+                    device=device,
                     precision=train.precision,
                     seed=images.seed,
-                    after_step=lambda: checkpoints.after_step(progress),
-                    team=team,
+                    after_step=lambda: checkpoints.after_step(progress, stop=stop_signal()),
                 )
             except FloatingPointError as error:
                 raise AepslError.of(what, str(error), "lower the learning_rate") from None
-            log.info("%s: %s", title, row)
+            log.info("%s: %s", title, in_words(row))
     return progress.curve
 
 
@@ -148,7 +163,9 @@ def store(
     curve_path: Path,
     facts: Mapping[str, Any],
 ) -> None:
-    """Write the training curve as CSV, then the model."""
+    """Write the training curve as CSV, then the model; only rank 0 writes."""
+    if not is_main():
+        return
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(curve[0]), lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""Opening true masks: for scoring, and for the bound that is trained on them."""
+"""Read true masks, for scores and for the upper bound."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from aepsl.data.images import read_mask
 from aepsl.masks import IGNORED
-from aepsl.stores.dataset import MaskEntry, TruthManifest
+from aepsl.stores.manifests import MaskEntry, TruthManifest
 
 
-def true_mask(entry: MaskEntry, truth: TruthManifest) -> NDArray[np.uint8]:
-    """Return a true mask in the numbers of the run: 0, 1 + class, 255.
+def true_mask(entry: MaskEntry, truth: TruthManifest, *, root: Path) -> NDArray[np.uint8]:
+    """Return a true mask of the dataset in ``root`` with the run's values: 0, 1 + class, 255.
 
-    Classes that the run does not use are void: they are neither background nor an error.
+    Classes that the run does not use become 255, the ignore index.
 
     Raises:
-        AepslError: if the mask is broken, or was changed since it was indexed.
+        AepslError: if the mask is corrupt, or was modified after it was indexed.
     """
-    values = read_mask(Path(entry.path), sha256=entry.sha256)
+    values = read_mask(root / entry.path, sha256=entry.sha256)
     table = np.full(256, IGNORED, np.uint8)
     table[0] = 0
     for number, value in enumerate(truth.mask_values):

@@ -1,33 +1,38 @@
-"""Join the mined regions and the background to pseudo-labels."""
+"""Combine mined regions and background into pseudo-labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from aepsl.config.labels import Labels
-from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.labels.assemble import assemble_label, background_threshold
-from aepsl.stores.dataset import read_images
+from aepsl.stages._options import (
+    DatasetFile,
+    OutputShard,
+    RegionStore,
+    SaliencyStore,
+    Settings,
+    Shard,
+    Shards,
+)
+from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Record, Store, writing_shard
 
 
-def run(
-    config: Slice,
-    *,
-    dataset: Path,
-    regions: Sequence[Path],
-    saliency: Sequence[Path],
-    output: Path,
-    shard: int,
-    shards: int,
+def assemble_labels(
+    config: Settings,
+    dataset: DatasetFile,
+    regions: RegionStore,
+    saliency: SaliencyStore,
+    output: OutputShard,
+    shard: Shard = 0,
+    shards: Shards = 1,
 ) -> None:
-    """Write S_i = F_i union B_i of one part of the training images, and why pixels are ignored.
+    """Combine mined regions and background into the pseudo-labels of the training images.
 
-    Without ``saliency``, what is not mined is background.
+    Writes S_i = F_i union B_i for one shard, and the number of pixels that each rule ignores.
+    Without ``saliency``, every pixel outside the regions is background.
     """
-    manifest = read_images(dataset, root=Path(), shard=shard, shards=shards)
+    manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
     mined = Store(regions, kind="regions", whole=False)
     maps = Store(saliency, kind="saliency", whole=False) if saliency else None
@@ -36,15 +41,18 @@ def run(
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
         for image in tracked(images, total=len(images), what="labels"):
             record = mined[image.id]
+            threshold = 0.0
+            if maps:
+                threshold = background_threshold(
+                    image.labels,
+                    default=settings.background_threshold,
+                    by_class=settings.class_thresholds,
+                )
             label = assemble_label(
                 record.arrays["union"].astype(bool),
                 maps[image.id].arrays["saliency"] if maps else None,
                 classes=record.facts["classes"],
-                background_threshold=background_threshold(
-                    image.labels,
-                    default=settings.background_threshold,
-                    by_class=settings.class_thresholds,
-                ),
+                background_threshold=threshold,
             )
             reasons = {
                 "ignored_conflict": label.conflict,

@@ -1,21 +1,25 @@
-"""Find the delta with which a step mines a given area, so that erase rules can be compared."""
+"""Find the delta with which a step mines a given area, so that erase rules are comparable."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 
-from aepsl.config.sections import Slice
 from aepsl.console import log
 from aepsl.mining.erase import delta_for_area, mined_share
+from aepsl.stages._options import CamStore, Output, Settings
 from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.records import Store
 
 
-def run(config: Slice, *, cams: Sequence[Path], output: Path) -> None:
-    """Write the delta of one step over all training images, and the share that it mines."""
+def calibrate_delta(
+    config: Settings,
+    cams: CamStore,
+    output: Output,
+) -> None:
+    """Find the delta with which a step mines a given fraction of the pixels.
+
+    Writes the delta, found over all training images, and the fraction that it mines.
+    """
     rule, area = config["mining.erase_rule"], float(config["mining.area"])
     store = Store(cams, kind="cams")
     heatmaps = [

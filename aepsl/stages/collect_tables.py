@@ -1,28 +1,34 @@
-"""All tables of a run on one page, and the losses of its classifiers by step."""
+"""Collect all ablation tables of a run on one page, and plot the losses of its classifiers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 
 from aepsl.report.figures import plot_losses
 from aepsl.report.tables import page
+from aepsl.stages._options import Name, Output, Paths, Writes, paths_option
 from aepsl.stores.atomic import replacing, write_text
 
 
-def run(
-    *,
-    texts: Sequence[Path],
-    curves: Sequence[Path],
-    name: str,
-    command: str,
-    output: Path,
-    plot: Path,
+def collect_tables(
+    texts: Annotated[Paths, paths_option("Ablation tables, as Markdown.")],
+    curves: Annotated[Paths, paths_option("Training curves of the classifiers.")],
+    name: Name,
+    command: Annotated[
+        str, typer.Option(help="Command that produced the tables, shown on the page.")
+    ],
+    output: Output,
+    plot: Annotated[Path, typer.Option(help="Plot of the losses to write."), Writes()],
 ) -> None:
-    """Write the page ``output`` and the picture ``plot``; a curve's folder says its step."""
+    """Collect all ablation tables on one page, and plot the classifiers' losses by step.
+
+    The step of a training curve is read from the name of its folder.
+    """
     losses: dict[str, list[list[float]]] = {}
     for path in curves:
         step = path.parent.name.replace("step", "step ")

@@ -1,31 +1,42 @@
-"""One saliency map a training image, of the original photograph."""
+"""One saliency map per training image, computed on the original photograph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from aepsl.config.labels import Saliency
-from aepsl.config.sections import Slice
-from aepsl.console import tracked
-from aepsl.data.images import read_grey, read_image
-from aepsl.errors import AepslError
-from aepsl.saliency.network import DetectorOptions, SaliencyNetwork
-from aepsl.saliency.robust_background import robust_background_saliency
+from aepsl.data.images import read_grey
+from aepsl.data.photographs import photograph
+from aepsl.errors import AepslError, require_file
+from aepsl.saliency.methods import METHODS, Detector, Method
+from aepsl.stages._options import (
+    DatasetFile,
+    Device,
+    OutputShard,
+    Reads,
+    Root,
+    Settings,
+    Shard,
+    Shards,
+    Threads,
+)
 from aepsl.stages._parallel import mapped
-from aepsl.stores.dataset import ImageEntry, read_images
-from aepsl.stores.records import Record, writing_shard
-from aepsl.stores.reuse import Earlier, add_all
+from aepsl.stores.manifests import ImageEntry, read_images
+from aepsl.stores.records import Record
+from aepsl.stores.reuse import write_records
 
 
 def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
-    found = [path for s in (".png", ".jpg") if (path := folder / f"{image.id}{s}").is_file()]
+    found = [path for s in (".png", ".jpg") if (path := folder / f"{image.id}{s}").exists()]
     if not found:
         raise AepslError.of(
             folder / f"{image.id}.png", "no saliency map", "one 8-bit map for each training image"
@@ -37,31 +48,45 @@ def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
 
 
 @contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """Say which network is at fault."""
+def _at_fault(file: Path | None, method: Method) -> Iterator[None]:
+    """Name the method's file in its errors."""
     try:
         yield
     except ValueError as error:
-        hint = "set saliency.network as the network's author says"
-        raise AepslError.of(file, str(error), hint) from None
+        if file is None:
+            raise
+        keys = ", ".join(f"saliency.{name}" for name in method.options)
+        raise AepslError.of(file, str(error), f"set {keys} as the network's author says") from None
 
 
-def _by_network(
-    images: Sequence[ImageEntry], file: Path, settings: Saliency, *, threads: int, device: str
-) -> Iterator[NDArray[np.float32]]:
-    options = DetectorOptions(**settings.network.model_dump(exclude={"file"}))
-    with _named(file):
-        network = SaliencyNetwork(file, options, threads=threads, device=device)
-    for image in tracked(images, total=len(images), what="saliency"):
-        pixels = read_image(Path(image.path), sha256=image.sha256)
-        with _named(file):
-            saliency = network(pixels)
-        yield saliency
+def _detected(
+    image: ImageEntry, *, root: Path, detect: Detector, source: Path | None, method: Method
+) -> NDArray[np.float32]:
+    pixels = photograph(image, root=root)
+    with _at_fault(source, method):
+        return detect(pixels)
 
 
-def _computed(image: ImageEntry, superpixels: int) -> NDArray[np.float32]:
-    pixels = read_image(Path(image.path), sha256=image.sha256)
-    return robust_background_saliency(pixels, superpixels=superpixels)
+def _work(
+    settings: Saliency, source: Path | None, *, root: Path, threads: int, device: str
+) -> Callable[[ImageEntry], NDArray[np.float32]]:
+    """Return the function that computes the saliency map of one image."""
+    name, method = settings.method, METHODS[settings.method]
+    if method.source_key and source is None:
+        hint = f"give the path of saliency.{method.source_key}"
+        raise AepslError.of("--source", f"is not set, but saliency.method is {name}", hint)
+    if method.reads_maps and source:
+        return partial(_precomputed, folder=source)
+    if method.make is None:
+        raise AepslError.of("saliency.method", f"{name} makes no maps", "choose another method")
+    options = settings.model_dump(include=set(method.options))
+    options |= {"source": source} if method.source_key else {}
+    options |= {"threads": threads, "device": device} if method.on_device else {}
+    if source and source.exists():
+        require_file(source)
+    with _at_fault(source, method):
+        detect = method.make(**options)
+    return partial(_detected, root=root, detect=detect, source=source, method=method)
 
 
 def _maps(
@@ -69,20 +94,14 @@ def _maps(
     settings: Saliency,
     source: Path | None,
     *,
+    root: Path,
     threads: int,
     device: str,
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the saliency of each image; a network has the threads to itself."""
-    match settings.method:
-        case "network":
-            file = source or Path(settings.network.file or "")
-            yield from _by_network(images, file, settings, threads=threads, device=device)
-            return
-        case "precomputed":
-            work = partial(_precomputed, folder=source or Path(settings.folder or ""))
-        case _:
-            work = partial(_computed, superpixels=settings.superpixels)
-    yield from mapped(work, images, threads=threads, what="saliency")
+    """Yield the saliency map of each image."""
+    work = _work(settings, source, root=root, threads=threads, device=device)
+    processes = 1 if METHODS[settings.method].on_device else threads
+    yield from mapped(work, images, threads=processes, what="saliency")
 
 
 def _records(
@@ -90,38 +109,46 @@ def _records(
     *,
     settings: Saliency,
     source: Path | None,
+    root: Path,
     threads: int,
     device: str,
 ) -> Iterator[Record]:
-    for saliency in _maps(images, settings, source, threads=threads, device=device):
+    for saliency in _maps(images, settings, source, root=root, threads=threads, device=device):
         yield Record({"saliency": saliency.astype(np.float16)})
 
 
-def run(
-    config: Slice,
-    *,
-    dataset: Path,
-    root: Path,
-    source: Path | None,
-    output: Path,
-    shard: int,
-    shards: int,
-    threads: int,
-    device: str,
-    earlier: Sequence[Path] = (),
+def detect_saliency(
+    config: Settings,
+    dataset: DatasetFile,
+    root: Root,
+    output: OutputShard,
+    source: Annotated[
+        Path | None, typer.Option(help="Folder of saliency maps, or file of a network."), Reads()
+    ] = None,
+    shard: Shard = 0,
+    shards: Shards = 1,
+    device: Device = "auto",
+    threads: Threads = 1,
 ) -> None:
-    """Write the saliency of one part of the training images, 0..1, at image size.
+    """Compute or read a saliency map, 0..1, for each training image.
 
-    ``source`` is the folder of maps or the network's file, if the configuration names its content.
-    Records in ``earlier``, the manifests of stores that were made alike, are taken from there.
+    Maps have the size of their image.
 
     Raises:
-        AepslError: if a map is absent, or the network cannot be read.
+        AepslError: if a map is missing, or the network is unreadable.
     """
     settings = config.section("saliency", Saliency)
-    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
-    facts = {"config": config.canonical()}
-    make = partial(_records, settings=settings, source=source, threads=threads, device=device)
-    with writing_shard(output, kind="saliency", facts=facts, shard=shard, shards=shards) as writer:
-        add_all(writer, images, [i.sha256 for i in images], earlier=Earlier(earlier), make=make)
+    write_records(
+        output,
+        images,
+        sources=[image.sha256 for image in images],
+        make=partial(
+            _records, settings=settings, source=source, root=root, threads=threads, device=device
+        ),
+        kind="saliency",
+        facts={"config": config.canonical()},
+        shard=shard,
+        shards=shards,
+    )

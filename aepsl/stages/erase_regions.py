@@ -1,39 +1,46 @@
-"""Mine one region a present class from its map, and join it with what earlier steps mined."""
+"""Mine one region per present class, and unite it with the regions of earlier steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 
-from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.mining.erase import mine_region, unite
 from aepsl.mining.grid import upsample_to_image
+from aepsl.stages._options import (
+    Calibrated,
+    CamStore,
+    DatasetFile,
+    OutputShard,
+    RegionStore,
+    Settings,
+    Shard,
+    Shards,
+    Step,
+)
 from aepsl.stores.atomic import read_manifest_json
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Record, Store, writing_shard
 
 
-def run(
-    config: Slice,
-    *,
-    dataset: Path,
-    cams: Sequence[Path],
-    regions: Sequence[Path],
-    calibrated: Path | None,
-    step: int,
-    output: Path,
-    shard: int,
-    shards: int,
+def erase_regions(
+    config: Settings,
+    dataset: DatasetFile,
+    cams: CamStore,
+    regions: RegionStore,
+    step: Step,
+    output: OutputShard,
+    calibrated: Calibrated = None,
+    shard: Shard = 0,
+    shards: Shards = 1,
 ) -> None:
-    """Write F_{i,t} (``region``) and F_i (``union``) of one part of the training images.
+    """Mine one region for each present class and join it with the regions of earlier steps.
 
-    Delta is the one in ``calibrated``, if there is such a file.
+    Writes F_{i,t} (``region``) and F_i (``union``) of one shard of the training images. Delta is
+    read from the file ``calibrated``, if given, else from ``mining.delta``.
     """
     delta = float(read_manifest_json(calibrated)["delta"]) if calibrated else config["mining.delta"]
-    manifest = read_images(dataset, root=Path(), shard=shard, shards=shards)
+    manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
     cam_store, earlier = (
         Store(cams, kind="cams", whole=False),

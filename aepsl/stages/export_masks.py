@@ -1,22 +1,25 @@
-"""Final masks as palette PNGs, for everything that reads PASCAL VOC's."""
+"""Export final masks as PNGs with VOC's palette."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
 
 from aepsl.console import tracked
 from aepsl.data.images import write_mask
 from aepsl.data.voc import is_name
 from aepsl.errors import AepslError
+from aepsl.stages._options import OutputFolder, Predictions
 from aepsl.stores.records import Store
 
 
-def run(*, masks: Sequence[Path], output: Path) -> None:
-    """Write each mask of a prediction store to ``<image>.png`` in the folder ``output``.
+def export_masks(
+    masks: Predictions,
+    output: OutputFolder,
+) -> None:
+    """Export final masks as PNGs with PASCAL VOC's palette.
+
+    Writes ``<image>.png`` in the folder ``output`` for each mask of a prediction store.
 
     Raises:
-        AepslError: if an id would lead out of the folder.
+        AepslError: if an image id is not a safe file name.
     """
     store = Store(masks, kind="predictions")
     for image_id in store.ids():

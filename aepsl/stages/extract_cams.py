@@ -1,9 +1,8 @@
-"""Class activation maps of each present class, on the image that the classifier was trained on."""
+"""Class activation maps of each present class, on the erased images of the step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,18 +11,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aepsl.config.mining import Mining
-from aepsl.config.sections import Slice
 from aepsl.console import tracked
-from aepsl.data.images import read_image
+from aepsl.data.photographs import photograph
 from aepsl.mining.cam import class_activation_maps
 from aepsl.mining.grid import View, merge_views
 from aepsl.networks.heads import Classifier
 from aepsl.networks.layers import mirror
+from aepsl.stages._device import Compute, pick_device
+from aepsl.stages._erased import EraseMined
 from aepsl.stages._networks import as_batch, restore
-from aepsl.stages._training import Machine
-from aepsl.stages.train_classifier import EraseMined
+from aepsl.stages._options import (
+    DatasetFile,
+    Device,
+    Model,
+    OutputShard,
+    RegionStore,
+    Root,
+    Settings,
+    Shard,
+    Shards,
+    Step,
+    Threads,
+)
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -48,7 +59,7 @@ def _views(
     mining: Mining,
     device: torch.device,
 ) -> Iterator[View]:
-    """Yield the maps of each scale, and of the mirrored image."""
+    """Yield the maps of each scale, each followed by the maps of the mirrored image."""
     for scale in mining.cam_scales:
         batch = as_batch(_scaled(image, scale), device)
         maps = _maps(network, batch, classes)
@@ -60,27 +71,29 @@ def _views(
 
 
 @torch.inference_mode()
-def run(
-    config: Slice,
-    *,
-    dataset: Path,
-    root: Path,
-    model: Path,
-    regions: Sequence[Path],
-    step: int,
-    output: Path,
-    shard: int,
-    shards: int,
-    machine: Machine,
+def extract_cams(
+    config: Settings,
+    dataset: DatasetFile,
+    root: Root,
+    model: Model,
+    regions: RegionStore,
+    step: Step,
+    output: OutputShard,
+    shard: Shard = 0,
+    shards: Shards = 1,
+    device: Device = "auto",
+    threads: Threads = 1,
 ) -> None:
-    """Write CAM(I_{i,t}, M_t, c) of one part of the training images, float16, on cells.
+    """Compute a class activation map of each present class with the classifier of one step.
 
-    The stride that is stored is in pixels of the photograph: the network's over the largest scale.
+    Writes CAM(I_{i,t}, M_t, c) of one shard of the training images as float16 on cells. The stored
+    stride is in pixels of the photograph: the network's stride divided by the largest scale.
     """
     mining = config.section("mining", Mining)
-    torch.set_num_threads(machine.threads)
-    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
-    network, _ = restore(Classifier, model, device=machine.device)
+    compute = Compute(pick_device(device), threads)
+    torch.set_num_threads(compute.threads)
+    manifest = read_images(dataset, shard=shard, shards=shards)
+    network, _ = restore(Classifier, model, device=compute.device)
     paint = EraseMined(Store(regions, kind="regions", whole=False), manifest.mean_pixel)
     images = manifest.images
     store_facts = {
@@ -94,10 +107,11 @@ def run(
         output, kind="cams", facts=store_facts, shard=shard, shards=shards
     ) as writer:
         for image in tracked(images, total=len(images), what=f"CAM, step {step}"):
-            pixels = paint(image.id, read_image(Path(image.path), sha256=image.sha256))
+            pixels = paint(image.id, photograph(image, root=root))
             classes = manifest.label_numbers(image)
-            views = list(_views(network, pixels, classes, mining=mining, device=machine.device))
-            merged = merge_views(views, normalise_first=mining.cam_merge == "normalised_mean")
+            views = list(_views(network, pixels, classes, mining=mining, device=compute.device))
+            normalise = len(views) > 1 and mining.cam_merge == "normalised_mean"
+            merged = merge_views(views, normalise_first=normalise)
             present = merged.maps.astype(np.float16)
             peaks = present.reshape(len(classes), -1).max(axis=1).astype(np.float32)
             record = Record({"cam": present}, {"classes": classes, "maximum": peaks})

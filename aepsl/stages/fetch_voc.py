@@ -1,4 +1,4 @@
-"""Fetch PASCAL VOC 2012, on request only: two gigabytes, with SBD three and a half."""
+"""Download PASCAL VOC 2012 (2 GB; 3.5 GB with SBD); the workflow never runs this."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aepsl.data import fetch
 
 
 def run(folder: Path, *, sbd: bool) -> None:
-    """Fetch VOC 2012 into ``folder``; with ``sbd``, also train_aug's list and masks."""
+    """Download VOC 2012 into ``folder``; with ``sbd``, also the list and masks of train_aug."""
     voc = fetch.fetch_voc(folder)
     log.info("VOC 2012: %s", voc)
     if sbd:

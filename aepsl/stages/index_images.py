@@ -2,77 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from aepsl.config.data import SCENE_CLASSES, Data
-from aepsl.config.sections import Slice
+import typer
+
+from aepsl.config.data import Data
 from aepsl.console import log, tracked
-from aepsl.data.index import Selection, index_images
-from aepsl.data.voc import check_folder, image_files, labels_from_csv, labels_from_xml, read_split
+from aepsl.data import index
+from aepsl.data.adapters import Role, open_dataset
 from aepsl.errors import AepslError
-from aepsl.stores.dataset import ImageEntry, read_images, write_manifest
+from aepsl.stages._options import (
+    NotInKey,
+    Output,
+    Processes,
+    Reads,
+    Root,
+    SelectsRecords,
+    Settings,
+    parse_optional_path,
+)
+from aepsl.stores.cache import reusable
+from aepsl.stores.manifests import ImageEntry, read_images, write_manifest
 
 LATEST = 3
-"""Manifests of earlier runs that are looked into: as good as all, and read in bounded time."""
+"""Largest number of earlier manifests to read, newest first; bounds the time."""
 
 
-def _known(manifests: Sequence[Path], *, root: Path) -> dict[str, ImageEntry]:
-    """Return the photographs in ``manifests``, by their digest."""
+def _known() -> dict[str, ImageEntry]:
+    """Return the entries of photographs in earlier manifests, by SHA-256."""
     known: dict[str, ImageEntry] = {}
-    for manifest in manifests[:LATEST]:
+    for manifest in reusable()[:LATEST]:
         try:
-            known |= {image.sha256: image for image in read_images(manifest, root=root).images}
+            known |= {image.sha256: image for image in read_images(manifest).images}
         except (AepslError, OSError) as error:
             log.warning("Not taken from the cache: %s", error)
     return known
 
 
-def run(
-    config: Slice,
-    *,
-    part: str,
-    root: Path,
-    labels_csv: Path | None,
-    output: Path,
-    threads: int,
-    earlier: Sequence[Path] = (),
+def index_images(
+    config: Annotated[Settings, SelectsRecords()],
+    role: Annotated[Role, typer.Option(help="Role of the split: train or eval."), SelectsRecords()],
+    root: Root,
+    output: Output,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_optional_path, help="Digest file of the scenes, if they are generated."
+        ),
+        Reads(by_image=True),
+    ] = None,
+    labels_csv: Annotated[
+        Path | None, typer.Option(help="CSV of image labels, if the dataset has one."), NotInKey()
+    ] = None,
+    threads: Processes = 1,
 ) -> None:
-    """Index the split that is learnt from (``part`` is train) or predicted (eval).
-
-    Args:
-        config: the keys of ``data``.
-        part: ``train`` or ``eval``.
-        root: the dataset's folder; for scenes, where they were generated.
-        labels_csv: the labels, if they are in such a file.
-        output: the manifest.
-        threads: how many images are decoded at a time.
-        earlier: manifests whose photographs need not be decoded again.
+    """Check photographs and labels of the training or evaluation split, and list them.
 
     Raises:
-        AepslError: one list of everything that is wrong with it.
+        AepslError: listing all problems of the split.
     """
-    data = config.section("data", Data)
-    split = {"train": data.train_split, "eval": data.eval_split}[part]
-    names = data.class_names
-    if data.adapter == "scenes":
-        split, names = {"train": "train", "eval": "val"}[part], SCENE_CLASSES
-    check_folder(root)
-    files = image_files(root)
-    source = (
-        labels_from_csv(labels_csv, known_images=files) if labels_csv else labels_from_xml(root)
-    )
-    selection = Selection(names, data.used_classes, data.limit_per_class)
-    manifest = index_images(
-        root,
-        files=files,
-        ids=read_split(root, split),
-        split=split,
-        source=source,
-        selection=selection,
-        learnt=part == "train",
+    dataset = open_dataset(config.section("data", Data), root=root, labels_csv=labels_csv)
+    split = dataset.split(role)
+    manifest = index.index_images(
+        dataset,
+        role=role,
         threads=threads,
-        earlier=_known(earlier, root=root),
+        earlier=_known(),
         progress=lambda reads, total: tracked(reads, total=total, what=f"index {split}"),
     )
     log.info("%s: %d images", split, len(manifest.images))

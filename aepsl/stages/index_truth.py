@@ -1,25 +1,22 @@
-"""Check the true masks of one split, and write their manifest: for scores and the upper bound."""
+"""Check the true masks of one split, and write their manifest, for scores and the upper bound."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from aepsl.config.data import SCENE_CLASSES, Data
-from aepsl.config.sections import Slice
+from aepsl.config.data import Data
 from aepsl.console import log
-from aepsl.data.index import index_truth
-from aepsl.stores.dataset import read_images, write_manifest
+from aepsl.data import index
+from aepsl.data.adapters import open_dataset
+from aepsl.stages._options import DatasetFile, Output, Root, Settings
+from aepsl.stores.manifests import read_images, write_manifest
 
 
-def run(config: Slice, *, dataset: Path, root: Path, output: Path) -> None:
-    """Index the masks of the images in ``dataset``, of those that have one.
+def index_truth(config: Settings, dataset: DatasetFile, root: Root, output: Output) -> None:
+    """Check the true masks of a split and list them; images without a mask are skipped.
 
     Raises:
-        AepslError: one list of everything that is wrong with them.
+        AepslError: listing all problems of the masks.
     """
-    data = config.section("data", Data)
-    names = SCENE_CLASSES if data.adapter == "scenes" else data.class_names
-    images = read_images(dataset, root=root)
-    truth = index_truth(root, images, folder=data.mask_folder, class_names=names)
+    images = read_images(dataset)
+    truth = index.index_truth(open_dataset(config.section("data", Data), root=root), images)
     log.info("%s: %d of %d images have a mask", truth.split, len(truth.masks), len(images.images))
     write_manifest(output, truth)

@@ -1,4 +1,4 @@
-"""What a store holds, for people."""
+"""Print the content of a store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aepsl.stores.records import Store
 
 
 def run(store: Path, *, image: str | None) -> None:
-    """Print the facts of a store, and of one image's record."""
+    """Print the facts of a store and, with ``image``, the record of that image."""
     console = Console(highlight=False, markup=False)
     records = Store([store], kind=None, whole=False)
     console.print(f"{store}: {len(records)} records")

@@ -1,27 +1,34 @@
-"""Whether a step's classifier has learnt its task, so that mining goes on."""
+"""Decide whether a step's training succeeded, so that mining continues."""
 
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 from aepsl.config.mining import Success
-from aepsl.config.sections import Slice
 from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.mining.success import training_succeeds, uninformed_loss
+from aepsl.stages._options import Curve, DatasetFile, Output, Settings, Step
 from aepsl.stores.atomic import write_manifest_json
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 
 
-def run(config: Slice, *, dataset: Path, curve: Path, step: int, output: Path) -> None:
-    """Write the verdict on the training of step ``step``, with its reason.
+def judge_training(
+    config: Settings,
+    dataset: DatasetFile,
+    curve: Curve,
+    step: Step,
+    output: Output,
+) -> None:
+    """Decide whether the training of a step succeeded, so that mining continues.
+
+    Writes the verdict with its reason.
 
     Raises:
-        AepslError: if the very first training has failed: there is nothing to go on with.
+        AepslError: if the training of step 1 failed: there is nothing to mine.
     """
     limits = config.section("mining.success", Success)
-    manifest = read_images(dataset, root=Path())
+    manifest = read_images(dataset)
     uninformed = uninformed_loss(manifest.label_matrix(manifest.images))
     with curve.open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]

@@ -1,32 +1,36 @@
-"""Final masks as the archive that VOC's evaluation server takes."""
+"""Pack final masks as an archive for VOC's evaluation server."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import tarfile
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from aepsl.config.evaluation import Evaluation
-from aepsl.config.sections import Slice
 from aepsl.console import tracked
 from aepsl.data.images import encode_mask
+from aepsl.stages._options import Output, Predictions, Settings, TruthFile
 from aepsl.stores.atomic import replacing
-from aepsl.stores.dataset import read_truth
+from aepsl.stores.manifests import read_truth
 from aepsl.stores.records import Store
 
 
-def run(config: Slice, *, truth: Path, masks: Sequence[Path], output: Path) -> None:
-    """Write each mask under ``results/VOC2012/Segmentation/<competition>_test_cls/<image>.png``.
+def pack_voc_test(
+    config: Settings,
+    truth: TruthFile,
+    masks: Predictions,
+    output: Output,
+) -> None:
+    """Pack final masks as an archive for PASCAL VOC's evaluation server.
 
-    Values are VOC's own, whichever classes the run uses. Equal masks give equal bytes.
+    Each mask is ``results/VOC2012/Segmentation/<competition>_test_cls/<image>.png``. Its values are
+    VOC's class indices, whichever classes the run uses. Equal masks give bit-identical archives.
     """
     competition = config.section("evaluation", Evaluation).voc_competition
     folder = f"results/VOC2012/Segmentation/{competition}_test_cls"
-    values = np.array([0, *read_truth(truth, root=Path()).mask_values], np.uint8)
+    values = np.array([0, *read_truth(truth).mask_values], np.uint8)
     store = Store(masks, kind="predictions")
     with (
         replacing(output) as temporary,

@@ -1,29 +1,43 @@
-"""Masks of the segmentation network, at full resolution."""
+"""Predict masks with the segmentation network, at full resolution."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 
 from aepsl.config.sections import Slice
 from aepsl.console import tracked
-from aepsl.data.images import read_image
+from aepsl.data.photographs import photograph
 from aepsl.networks.heads import SegmentationNetwork
 from aepsl.segmentation.inference import decide, full_probabilities, grid_scores
+from aepsl.stages._device import Compute, pick_device
 from aepsl.stages._networks import as_batch, restore
-from aepsl.stages._training import Machine
+from aepsl.stages._options import (
+    DatasetFile,
+    Device,
+    Model,
+    OutputShard,
+    Root,
+    SelectsRecords,
+    Settings,
+    Shard,
+    Shards,
+    Threads,
+)
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.dataset import ImageEntry, read_images
-from aepsl.stores.records import Record, writing_shard
-from aepsl.stores.reuse import Earlier, add_all
+from aepsl.stores.manifests import ImageEntry, read_images
+from aepsl.stores.records import Record
+from aepsl.stores.reuse import write_records
 
 
 def _asked_for(images: Sequence[ImageEntry], limit: int | None) -> Sequence[ImageEntry]:
-    """Return ``limit`` images spread evenly, or all."""
+    """Return ``limit`` evenly spaced images, or all."""
     if limit is None or limit >= len(images):
         return images
     return [images[len(images) * number // limit] for number in range(limit)]
@@ -32,6 +46,7 @@ def _asked_for(images: Sequence[ImageEntry], limit: int | None) -> Sequence[Imag
 def _records(
     images: Sequence[ImageEntry],
     *,
+    root: Path,
     network: SegmentationNetwork,
     config: Slice,
     device: torch.device,
@@ -39,7 +54,7 @@ def _records(
     scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
     threshold = float(config["prediction.threshold"])
     for image in tracked(images, total=len(images), what="predict"):
-        pixels = as_batch(read_image(Path(image.path), sha256=image.sha256), device)
+        pixels = as_batch(photograph(image, root=root), device)
         cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels
         scores = cells.cpu().numpy().astype(np.float16)
         full = full_probabilities(
@@ -50,35 +65,44 @@ def _records(
         yield Record(arrays, {"threshold": threshold})
 
 
-def run(
-    config: Slice,
-    *,
-    dataset: Path,
-    root: Path,
-    model: Path,
-    limit: int | None,
-    output: Path,
-    shard: int,
-    shards: int,
-    machine: Machine,
-    earlier: Sequence[Path] = (),
+def predict(
+    config: Settings,
+    dataset: DatasetFile,
+    root: Root,
+    model: Model,
+    output: OutputShard,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Number of images to predict, evenly spaced; default: all."),
+        SelectsRecords(),
+    ] = None,
+    shard: Shard = 0,
+    shards: Shards = 1,
+    device: Device = "auto",
+    threads: Threads = 1,
 ) -> None:
-    """Write one part of a split's masks; with the CRF to follow, the scores of the cells, too.
+    """Predict the masks of a split with the segmentation network.
 
-    Records in ``earlier``, the manifests of stores that were made alike, are taken from there.
+    Writes the masks of one shard and, if the CRF is enabled, the log-probabilities on cells.
     """
-    torch.set_num_threads(machine.threads)
-    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    compute = Compute(pick_device(device), threads)
+    torch.set_num_threads(compute.threads)
+    manifest = read_images(dataset, shard=shard, shards=shards)
     images = _asked_for(manifest.images, limit)
-    network, _ = restore(SegmentationNetwork, model, device=machine.device)
+    network, _ = restore(SegmentationNetwork, model, device=compute.device)
     facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
         "stride": network.stride,
         "config": config.canonical(),
     }
-    make = partial(_records, network=network, config=config, device=machine.device)
-    with writing_shard(
-        output, kind="predictions", facts=facts, shard=shard, shards=shards
-    ) as writer:
-        add_all(writer, images, [i.sha256 for i in images], earlier=Earlier(earlier), make=make)
+    write_records(
+        output,
+        images,
+        sources=[image.sha256 for image in images],
+        make=partial(_records, root=root, network=network, config=config, device=compute.device),
+        kind="predictions",
+        facts=facts,
+        shard=shard,
+        shards=shards,
+    )

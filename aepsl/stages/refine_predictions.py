@@ -1,4 +1,4 @@
-"""Predictions after the fully connected CRF."""
+"""Refine predictions with the fully connected CRF."""
 
 from __future__ import annotations
 
@@ -10,18 +10,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aepsl.config.sections import Slice
-from aepsl.data.images import read_image
+from aepsl.data.photographs import photograph
 from aepsl.segmentation.crf import CrfOptions, refine
 from aepsl.segmentation.inference import full_probabilities
 from aepsl.stages._crf import crf_options
+from aepsl.stages._options import (
+    DatasetFile,
+    OutputShard,
+    Predictions,
+    Processes,
+    Root,
+    Settings,
+    Shard,
+    Shards,
+)
 from aepsl.stages._parallel import mapped
-from aepsl.stores.dataset import ImageEntry, read_images
-from aepsl.stores.records import Record, Store, writing_shard
-from aepsl.stores.reuse import Earlier, add_all, source_of
+from aepsl.stores.manifests import ImageEntry, read_images
+from aepsl.stores.records import Record, Store
+from aepsl.stores.reuse import source_of, write_records
 
 
-def _refined(image: ImageEntry, *, scores: Store, options: CrfOptions) -> NDArray[np.uint8]:
+def _refined(
+    image: ImageEntry, *, root: Path, scores: Store, options: CrfOptions
+) -> NDArray[np.uint8]:
     record = scores[image.id]
     full = full_probabilities(
         record.arrays["scores"],
@@ -30,47 +41,48 @@ def _refined(image: ImageEntry, *, scores: Store, options: CrfOptions) -> NDArra
         stride=int(scores.facts()["stride"]),
     )
     threshold = float(record.facts["threshold"])
-    pixels = read_image(Path(image.path), sha256=image.sha256)
+    pixels = photograph(image, root=root)
     return refine(pixels, full, threshold=threshold, options=options)
 
 
 def _records(
-    images: Sequence[ImageEntry], *, scores: Store, options: CrfOptions, threads: int
+    images: Sequence[ImageEntry], *, root: Path, scores: Store, options: CrfOptions, threads: int
 ) -> Iterator[Record]:
-    work = partial(_refined, scores=scores, options=options)
+    work = partial(_refined, root=root, scores=scores, options=options)
     for mask in mapped(work, images, threads=threads, what="CRF"):
         yield Record({"mask": mask})
 
 
-def run(
-    config: Slice,
-    *,
-    dataset: Path,
-    root: Path,
-    predictions: Sequence[Path],
-    output: Path,
-    shard: int,
-    shards: int,
-    threads: int,
-    earlier: Sequence[Path] = (),
+def refine_predictions(
+    config: Settings,
+    dataset: DatasetFile,
+    root: Root,
+    predictions: Predictions,
+    output: OutputShard,
+    shard: Shard = 0,
+    shards: Shards = 1,
+    threads: Processes = 1,
 ) -> None:
-    """Write one part of the refined masks.
+    """Refine predicted masks with the fully connected CRF.
 
-    Records in ``earlier``, the manifests of stores that were made alike, are taken from there.
+    Writes the masks of one shard.
 
     Raises:
         AepslError: if pydensecrf is not installed.
     """
-    torch.set_num_threads(1)  # as in each of its processes: another number, other last bits
+    torch.set_num_threads(1)  # as in the worker processes; the number changes the last bits
     options = crf_options(config)
-    manifest = read_images(dataset, root=root, shard=shard, shards=shards)
+    manifest = read_images(dataset, shard=shard, shards=shards)
     scores = Store(predictions, kind="predictions", whole=False)
     images = manifest.images
     stride = str(scores.facts().get("stride"))
-    sources = [source_of(image.sha256, scores.digest(image.id), stride) for image in images]
-    make = partial(_records, scores=scores, options=options, threads=threads)
-    facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
-    with writing_shard(
-        output, kind="predictions", facts=facts, shard=shard, shards=shards
-    ) as writer:
-        add_all(writer, images, sources, earlier=Earlier(earlier), make=make)
+    write_records(
+        output,
+        images,
+        sources=[source_of(image.sha256, scores.digest(image.id), stride) for image in images],
+        make=partial(_records, root=root, scores=scores, options=options, threads=threads),
+        kind="predictions",
+        facts={"class_names": list(manifest.class_names), "config": config.canonical()},
+        shard=shard,
+        shards=shards,
+    )

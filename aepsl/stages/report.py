@@ -7,21 +7,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
-from aepsl.data.images import read_image, voc_palette
+from aepsl.data.images import voc_palette
+from aepsl.data.photographs import photograph
 from aepsl.masks import BACKGROUND_NAME
-from aepsl.mining.erase import erase
 from aepsl.mining.grid import normalised, upsample_to_image
 from aepsl.report import figures
 from aepsl.report.page import render
+from aepsl.report.scores import class_mean, describe
+from aepsl.stages._erased import EraseMined
+from aepsl.stages._options import (
+    CamStore,
+    DatasetFile,
+    LabelStore,
+    Name,
+    Paths,
+    Predictions,
+    RegionStore,
+    Root,
+    SaliencyStore,
+    Seed,
+    TruthFile,
+    Variant,
+    Writes,
+    paths_option,
+)
 from aepsl.stages._truth import true_mask
-from aepsl.stages.summarise import class_mean, describe
 from aepsl.stores.atomic import read_json, read_manifest_json, write_text
-from aepsl.stores.dataset import (
+from aepsl.stores.manifests import (
     ImageEntry,
     ImageManifest,
     MaskEntry,
@@ -31,8 +49,14 @@ from aepsl.stores.dataset import (
 )
 from aepsl.stores.records import Store
 
+OutputPage = Annotated[
+    Path,
+    typer.Option(help="HTML page to write; its pictures are written next to it."),
+    Writes("pictures", "classifier.png", "segmentation.png"),
+]
+
 HEIGHT = 150
-"""Of a picture on the page, in pixels."""
+"""Height of a picture on the page, in pixels."""
 
 Picture = tuple[str, NDArray[np.uint8]]
 
@@ -41,6 +65,8 @@ Picture = tuple[str, NDArray[np.uint8]]
 class Sources:
     """The stores of one variant; ``cams`` and ``regions`` by step, first step first."""
 
+    root: Path
+    """Folder of the dataset."""
     cams: Sequence[Store]
     regions: Sequence[Store]
     saliency: Store | None
@@ -48,11 +74,11 @@ class Sources:
     predictions: Store
     truth: TruthManifest
     masks: Mapping[str, MaskEntry]
-    """Of ``truth``, by image."""
+    """Entries of ``truth`` by image id."""
 
 
 def _steps(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
-    pixels = read_image(Path(image.path), sha256=image.sha256)
+    pixels = photograph(image, root=sources.root)
     seen = pixels
     size = {"height": image.height, "width": image.width}
     for step, (cams, regions) in enumerate(zip(sources.cams, sources.regions, strict=True), 1):
@@ -61,22 +87,21 @@ def _steps(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iter
         maps = normalised(upsample_to_image(record.arrays["cam"], stride=stride, **size))
         for number, heatmap in zip(record.facts["classes"], maps, strict=True):
             yield f"CAM {step}: {manifest.class_names[number]}", figures.heat(seen, heatmap)
-        union = np.any(regions[image.id].arrays["union"], axis=0)
-        seen = erase(pixels, union, fill=manifest.mean_pixel)
+        seen = EraseMined(regions, manifest.mean_pixel)(image.id, pixels)
         yield f"erased, step {step}", seen
 
 
 def _pictures(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
-    """Yield the row of one image, from the photograph to the truth."""
+    """Yield the pictures of one image, from the photograph to the true mask."""
     palette = voc_palette()
-    yield "photograph", read_image(Path(image.path), sha256=image.sha256)
+    yield "photograph", photograph(image, root=sources.root)
     yield from _steps(image, manifest, sources)
     if sources.saliency:
         yield "saliency", figures.grey(sources.saliency[image.id].arrays["saliency"].astype("f4"))
     for caption, store in (("label", sources.labels), ("prediction", sources.predictions)):
         yield caption, figures.coloured(store[image.id].arrays["mask"], palette)
     if mask := sources.masks.get(image.id):
-        yield "truth", figures.coloured(true_mask(mask, sources.truth), palette)
+        yield "truth", figures.coloured(true_mask(mask, sources.truth, root=sources.root), palette)
 
 
 def _losses(path: Path) -> list[float]:
@@ -89,7 +114,7 @@ def _percent(value: float | None) -> str:
 
 
 def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the classes, and every score as it is shown."""
+    """Return the names of the classes, and the formatted scores."""
     rows = [
         {name: row[name] for name in ("variant", "split", "images", "seed")}
         | {
@@ -110,7 +135,7 @@ def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def _by_folder(manifests: Sequence[Path]) -> list[list[Path]]:
-    """Return the shards of each step: those of one folder."""
+    """Group the manifests of shards by step, that is by folder."""
     return [list(shards) for _, shards in groupby(manifests, key=lambda path: path.parent)]
 
 
@@ -130,7 +155,7 @@ def _plot(classifier: Sequence[Path], segmentation: Path, folder: Path) -> None:
 
 
 def _shown(manifest: ImageManifest, sources: Sources, folder: Path) -> list[dict[str, Any]]:
-    """Write the pictures of each image; return what the page needs of them."""
+    """Write the pictures of all images; return file names and captions for the page."""
     shown = []
     by_id = {image.id: image for image in manifest.images}
     for row, image_id in enumerate(sources.predictions.ids()):
@@ -150,33 +175,53 @@ def _legend(class_names: Sequence[str]) -> list[tuple[str, str]]:
     return [*colours, ("ignored", "white")]
 
 
-def run(
-    *,
-    dataset: Path,
-    evaluated: Path,
-    truth: Path,
-    root: Path,
-    scores: Path,
-    cams: Sequence[Path],
-    regions: Sequence[Path],
-    saliency: Sequence[Path],
-    labels: Sequence[Path],
-    predictions: Sequence[Path],
-    classifier_curves: Sequence[Path],
-    segmentation_curve: Path,
-    verdicts: Sequence[Path],
-    name: str,
-    variant: str,
-    seed: int,
-    output: Path,
-) -> None:
-    """Write the page ``output`` and, beside it, the pictures that it shows.
+def _facts(manifest: ImageManifest, evaluated: ImageManifest, scores: Path) -> dict[str, Any]:
+    """Return the part of the page's content about photographs and scores."""
+    iou_names, rows = _score_rows(scores)
+    return {
+        "train_images": len(manifest.images),
+        "eval_images": len(evaluated.images),
+        "train_split": manifest.split,
+        "eval_split": evaluated.split,
+        "class_names": manifest.class_names,
+        "scores": rows,
+        "iou_names": iou_names,
+        "legend": _legend(manifest.class_names),
+    }
 
-    The images shown are those of the store ``predictions``.
+
+def report(
+    dataset: DatasetFile,
+    evaluated: Annotated[Path, typer.Option(help="Manifest of the evaluation photographs.")],
+    truth: TruthFile,
+    root: Root,
+    scores: Annotated[Path, typer.Option(help="Scores of the run: scores.json.")],
+    cams: CamStore,
+    regions: RegionStore,
+    saliency: SaliencyStore,
+    labels: LabelStore,
+    predictions: Predictions,
+    classifier_curves: Annotated[
+        Paths, paths_option("Training curves of the classifiers, by step.")
+    ],
+    segmentation_curve: Annotated[
+        Path, typer.Option(help="Training curve of the segmentation network.")
+    ],
+    verdicts: Annotated[
+        Paths, paths_option("Verdicts on the trainings of the classifiers, by step.")
+    ],
+    name: Name,
+    variant: Variant,
+    seed: Seed,
+    output: OutputPage,
+) -> None:
+    """Write the HTML report of a run: scores, curves, and pictures of every stage.
+
+    The page shows the images of the store ``predictions``.
     """
-    manifest, true = read_images(dataset, root=root), read_truth(truth, root=root)
-    judged = read_images(evaluated, root=root)
+    manifest, true = read_images(dataset), read_truth(truth)
     sources = Sources(
+        root=root,
         cams=[Store(paths, kind="cams") for paths in _by_folder(cams)],
         regions=[Store(paths, kind="regions") for paths in _by_folder(regions)],
         saliency=Store(saliency, kind="saliency") if saliency else None,
@@ -188,23 +233,13 @@ def run(
     folder = output.parent
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     _plot(classifier_curves, segmentation_curve, folder)
-    shown = _shown(manifest, sources, folder)
-    iou_names, rows = _score_rows(scores)
-    facts = {
+    facts = _facts(manifest, read_images(evaluated), scores) | {
         "run": name,
         "variant": variant,
         "seed": seed,
-        "train_images": len(manifest.images),
-        "eval_images": len(judged.images),
-        "train_split": manifest.split,
-        "eval_split": judged.split,
-        "class_names": manifest.class_names,
         "verdicts": [read_manifest_json(path) for path in verdicts],
-        "scores": rows,
-        "iou_names": iou_names,
         "curves": ["classifier.png", "segmentation.png"],
-        "images": shown,
+        "images": _shown(manifest, sources, folder),
         "height": HEIGHT,
-        "legend": _legend(manifest.class_names),
     }
     write_text(output, render(facts))

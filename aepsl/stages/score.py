@@ -1,17 +1,17 @@
-"""Score one kind of masks, or saliency, against the true masks."""
+"""Score one target (masks or saliency) against the true masks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from aepsl.config.evaluation import Evaluation
-from aepsl.config.sections import Slice
 from aepsl.console import tracked
+from aepsl.errors import AepslError
 from aepsl.evaluation.boundary import boundary_f
 from aepsl.evaluation.confusion import (
     bootstrap_miou,
@@ -26,24 +26,34 @@ from aepsl.evaluation.confusion import (
 from aepsl.evaluation.saliency import max_f, saliency_counts
 from aepsl.labels.assemble import BACKGROUND, region_mask
 from aepsl.masks import BACKGROUND_NAME, IGNORED
+from aepsl.stages._options import (
+    Output,
+    Paths,
+    Reads,
+    Root,
+    Seed,
+    Settings,
+    TruthFile,
+    Variant,
+    paths_option,
+)
 from aepsl.stages._truth import true_mask
 from aepsl.stores.atomic import write_manifest_json
-from aepsl.stores.dataset import TruthManifest, read_truth
+from aepsl.stores.manifests import TruthManifest, read_truth
 from aepsl.stores.records import Record, Store
+from aepsl.targets import TARGETS
 
-KINDS = {
-    "saliency": "saliency",
-    "regions": "regions",
-    "labels": "labels",
-    "relabelled": "labels",
-    "predictions": "predictions",
-    "predictions_crf": "predictions",
-}
-"""What is scored, and what kind of store holds it."""
+
+def _kind(target: str) -> str:
+    """Return the kind of the store that holds a target."""
+    kinds = {name: entry.kind for name, entry in TARGETS.items() if entry.kind}
+    if target not in kinds:
+        raise AepslError.of("--target", f"{target} cannot be scored", f"one of {', '.join(kinds)}")
+    return kinds[target]
 
 
 def _mask(record: Record, target: str) -> NDArray[np.uint8]:
-    """Return what is scored as a mask; of regions, what no class claims is background."""
+    """Return the target as a mask; pixels outside all regions are background."""
     if target != "regions":
         return record.arrays["mask"]
     regions = record.arrays["union"].astype(bool)
@@ -58,6 +68,7 @@ def _of_masks(
     truth: TruthManifest,
     records: Store,
     *,
+    root: Path,
     target: str,
     settings: Evaluation,
 ) -> dict[str, Any]:
@@ -66,7 +77,7 @@ def _of_masks(
     outlines = np.full((len(truth.masks), len(names)), np.nan)
     shown = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
     for number, entry in enumerate(shown):
-        true, answer = true_mask(entry, truth), _mask(records[entry.id], target)
+        true, answer = true_mask(entry, truth, root=root), _mask(records[entry.id], target)
         matrices[number] = confusion_matrix(true, answer, classes=len(names))
         outlines[number] = boundary_f(
             true, answer, classes=len(names), tolerance=settings.boundary_tolerance
@@ -98,11 +109,11 @@ def _of_masks(
     }
 
 
-def _of_saliency(truth: TruthManifest, records: Store) -> dict[str, Any]:
-    """Return how well saliency finds the pixels of any class; void pixels are left out."""
+def _of_saliency(truth: TruthManifest, records: Store, *, root: Path) -> dict[str, Any]:
+    """Return MAE and maximum F of saliency for the union of all classes, without void pixels."""
     counts = []
     for entry in tracked(truth.masks, total=len(truth.masks), what="score saliency"):
-        true = true_mask(entry, truth)
+        true = true_mask(entry, truth, root=root)
         known = true != IGNORED
         salient = (true > 0)[known]
         if salient.any():
@@ -113,29 +124,32 @@ def _of_saliency(truth: TruthManifest, records: Store) -> dict[str, Any]:
     return {"mae": float(error), "max_f": max_f(precision, recall)}
 
 
-def run(
-    config: Slice,
-    *,
-    truth: Path,
-    root: Path,
-    store: Sequence[Path],
-    target: str,
-    variant: str,
-    seed: int,
-    step: int | None,
-    output: Path,
+def score(
+    config: Settings,
+    truth: TruthFile,
+    root: Root,
+    store: Annotated[Paths, paths_option("Store to score: manifests of its shards."), Reads()],
+    target: Annotated[str, typer.Option(help="Target that the store holds, for example labels.")],
+    variant: Variant,
+    seed: Seed,
+    output: Output,
+    step: Annotated[int | None, typer.Option(help="Number of the erasing step.")] = None,
 ) -> None:
-    """Write the measures of one target.
+    """Score one target, such as labels or predictions, against the true masks.
 
-    Images without a true mask are left out; with none, every measure is null.
+    Images without a true mask are skipped; without any true mask, every measure is null.
+
+    Raises:
+        AepslError: if the target is unknown, or the store or a true mask is unreadable.
     """
-    true = read_truth(truth, root=root)
-    records = Store(store, kind=KINDS[target])
+    kind = _kind(target)
+    true = read_truth(truth)
+    records = Store(store, kind=kind)
     if target == "saliency":
-        measures = _of_saliency(true, records)
+        measures = _of_saliency(true, records, root=root)
     else:
         settings = config.section("evaluation", Evaluation)
-        measures = _of_masks(true, records, target=target, settings=settings)
+        measures = _of_masks(true, records, root=root, target=target, settings=settings)
     about = {"target": target, "variant": variant, "step": step, "seed": seed}
     about |= {"split": true.split, "images": len(true.masks)}
     write_manifest_json(output, about | measures)

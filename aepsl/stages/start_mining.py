@@ -1,12 +1,13 @@
-"""Step 0 of Algorithm 1: nothing is mined yet, so that every step has one before it."""
+"""Step 0 of Algorithm 1: an empty region store, so that step 1 has a predecessor."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from aepsl.stages._options import Output
 from aepsl.stores.records import write_empty
 
 
-def run(*, output: Path) -> None:
-    """Write the manifest of a region store without records."""
+def start_mining(
+    output: Output,
+) -> None:
+    """Write an empty region store, from which the first mining step starts."""
     write_empty(output, kind="regions")

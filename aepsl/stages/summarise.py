@@ -1,26 +1,34 @@
-"""All scores of a run in one JSON and one CSV; the table on the terminal."""
+"""Collect all scores of a run in a JSON and a CSV file, and print them."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from aepsl.errors import AepslError
-from aepsl.masks import BACKGROUND_NAME
-from aepsl.report.plain import csv_cell
+from aepsl.report.escape import csv_cell
+from aepsl.report.scores import describe
+from aepsl.stages._options import Output, Writes
 from aepsl.stores.atomic import read_json, read_manifest_json, write_json, write_text
 
 FIELDS = ("target", "variant", "step", "split", "images", "seed", "miou")
 
 
-def run(scores: Sequence[Path], *, output: Path, table: Path) -> None:
-    """Write ``output`` (JSON, a list) and ``table`` (CSV) from the single score files."""
+def summarise(
+    scores: Annotated[list[Path], typer.Argument(help="Score files, in the order of the table.")],
+    output: Output,
+    table: Annotated[Path, typer.Option(help="CSV to write."), Writes()],
+) -> None:
+    """Collect all scores of a run in one JSON and one CSV file.
+
+    ``output`` (JSON) is a list with one entry per score file, ``table`` (CSV) has one row each.
+    """
     rows = [read_manifest_json(path) for path in scores]
     for row in rows:
         row.pop("confusion")
@@ -36,26 +44,8 @@ def run(scores: Sequence[Path], *, output: Path, table: Path) -> None:
     write_json(output, rows)
 
 
-def class_mean(by_class: Mapping[str, float | None]) -> float | None:
-    """Return the mean over the objects' classes that have a value; None if none has."""
-    found = [v for name, v in by_class.items() if name != BACKGROUND_NAME and v is not None]
-    return sum(found) / len(found) if found else None
-
-
-def describe(row: dict[str, Any]) -> str:
-    """Return what was scored, in words."""
-    words = {
-        "regions": f"mined regions, step {row['step']}",
-        "labels": "pseudo-labels",
-        "relabelled": "pseudo-labels, relabelled",
-        "predictions": "predictions",
-        "predictions_crf": "predictions, CRF",
-    }
-    return words[row["target"]]
-
-
 def show(scores: Path, *, report: Path | None) -> None:
-    """Print the table of scores, and where the report is."""
+    """Print the scores as a table, followed by the path of the report."""
     table = Table("variant", "what", "split", "images", "seed", "mIoU, %")
     try:
         for row in read_json(scores):

@@ -1,18 +1,20 @@
-"""One table of ablations: as CSV, as Markdown, as a picture of its spread."""
+"""Write one ablation table as CSV, Markdown and plot."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+import typer
 
+from aepsl.report.escape import csv_cell
 from aepsl.report.figures import plot_spread
-from aepsl.report.plain import csv_cell
-from aepsl.report.tables import PLAIN, column_title, markdown
-from aepsl.stages.summarise import class_mean
+from aepsl.report.scores import class_mean
+from aepsl.report.tables import column_title, in_percent, markdown
+from aepsl.stages._options import Output, Writes
 from aepsl.stores.atomic import read_manifest_json, replacing, write_text
 
 COLUMNS = (
@@ -31,14 +33,14 @@ COLUMNS = (
 
 
 def _measures(path: Path) -> dict[str, Any]:
-    """Return what a score file, or the last epoch of a training curve, says."""
+    """Return the measures in a score file, or in the last epoch of a training curve."""
     if path.suffix == ".csv":
         return dict(pd.read_csv(path).iloc[-1])
     return read_manifest_json(path)
 
 
 def _value(measures: Mapping[str, Any], measure: str) -> float:
-    """Return a measure; of one by class, the mean over the objects' classes."""
+    """Return a measure; for a per-class measure, the mean over the object classes."""
     value = measures[measure]
     if isinstance(value, Mapping):
         value = class_mean(value)
@@ -69,15 +71,22 @@ def _lines(specification: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 }
 
 
-def run(*, specification: str, output: Path, text: Path, plot: Path) -> None:
-    """Write the table that ``specification`` (JSON) describes."""
+def tabulate(
+    specification: Annotated[
+        str, typer.Option(help="Specification of the table, as JSON: texts and score files.")
+    ],
+    output: Output,
+    text: Annotated[Path, typer.Option(help="Markdown file to write."), Writes()],
+    plot: Annotated[Path, typer.Option(help="Plot to write."), Writes()],
+) -> None:
+    """Write one ablation table as CSV, Markdown and plot."""
     table = json.loads(specification)
     data = pd.DataFrame(list(_lines(table)), columns=COLUMNS)
     write_text(output, data.map(csv_cell).to_csv(index=False, lineterminator="\n"))
     write_text(text, markdown(table, data))
     rows: dict[str, dict[str, list[float]]] = {row["label"]: {} for row in table["rows"]}
     for (label, column), part in data.groupby(["label", "column"], sort=False):
-        scale = 1 if column in PLAIN else 100
+        scale = 100 if in_percent(column) else 1
         rows[label][column_title(column)] = (scale * part["value"]).tolist()
     with replacing(plot) as temporary:
         plot_spread(rows, temporary, title=table["title"])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.config.networks import Networks
-from aepsl.config.sections import Slice
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.loading import TrainingImages
 from aepsl.mining.loss import squared_label_loss
@@ -22,25 +19,38 @@ from aepsl.segmentation.psl import (
     resize_scores,
     segmentation_loss,
 )
+from aepsl.stages._device import Compute, pick_device
 from aepsl.stages._networks import build
+from aepsl.stages._options import (
+    DatasetFile,
+    Device,
+    LabelStore,
+    Output,
+    OutputCurve,
+    Root,
+    Settings,
+    Threads,
+    TrainingGpus,
+    Weights,
+    Work,
+    Workers,
+)
 from aepsl.stages._resuming import work_folder
 from aepsl.stages._training import (
-    Machine,
     augmentation_of,
     fit,
     steps_per_epoch,
     store,
 )
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Store
 from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import poly_decay
-from aepsl.training.team import Team
 
 
 @dataclass(frozen=True)
 class StoredMasks:
-    """The label of an image, by id."""
+    """The masks of a label store, by image id."""
 
     labels: Store
 
@@ -51,7 +61,7 @@ class StoredMasks:
 
 @dataclass(frozen=True)
 class SegmentationLosses:
-    """The loss of the whole network: both branches, one of them with PSL or without."""
+    """Sum of the losses of both branches; the segmentation branch with or without PSL."""
 
     psl: str
     stride: int
@@ -75,28 +85,35 @@ class SegmentationLosses:
         return {"loss": pixels + image, "pixels": pixels, "image": image}
 
 
-def run(
-    config: Slice,
-    *,
-    dataset: Path,
-    root: Path,
-    labels: Sequence[Path],
-    output: Path,
-    curve: Path,
-    machine: Machine,
-    weights: Path | None = None,
-    code: str = "",
-    work: Path | None = None,
-    team: Team | None = None,
-) -> None:
-    """Train the network that is kept; write it and its curve. Earlier work is taken up.
+def _psl(settings: Segmentation, epoch: int) -> str:
+    """Return the variant of PSL in an epoch: ``none`` during the first ``psl_after`` epochs."""
+    return "none" if settings.psl == "none" or epoch < settings.psl_after else settings.psl
 
-    Every round starts from the same weights and sees the images in the same order: what differs is
-    the masks.
+
+def train_segmentation(
+    config: Settings,
+    dataset: DatasetFile,
+    root: Root,
+    labels: LabelStore,
+    output: Output,
+    curve: OutputCurve,
+    weights: Weights = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+    workers: Workers = 0,
+    training_gpus: TrainingGpus = 1,
+    code: str = "",
+    work: Work = None,
+) -> None:
+    """Train the segmentation network on pseudo-labels.
+
+    A stopped training resumes from its checkpoint in ``work``. Every round starts from the same
+    weights and uses the same order of images; only the masks differ.
     """
+    compute = Compute(pick_device(device), threads)
     seed, settings = int(config["seed"]), config.section("segmentation", Segmentation)
     train = settings.train
-    manifest = read_images(dataset, root=root)
+    manifest = read_images(dataset)
     images = manifest.images
     networks = config.section("networks", Networks)
     seed_torch(seed, "segmentation")
@@ -104,30 +121,27 @@ def run(
     model, facts = build(SegmentationNetwork, classes=len(manifest.class_names), **options)
     facts |= {"class_names": manifest.class_names, "config": config.canonical()}
     depends_on = [code, manifest.digest()]
-    inputs = [*labels, weights or Path(networks.weights)]
-    with work_folder(work, config, machine, inputs, depends_on, team=team) as kept:
+    inputs = [*labels, *([weights] if weights else [])]
+    with work_folder(work, config, compute, inputs, depends_on) as kept:
         rows = fit(
             model,
             model.new_layers(),
             TrainingImages(
                 images,
                 manifest.label_matrix(images),
+                root=root,
                 augmentation=augmentation_of(train, manifest),
                 seed=seed,
                 masks=StoredMasks(Store(labels, kind="labels")),
             ),
-            lambda epoch: SegmentationLosses(
-                psl=settings.psl if epoch >= settings.psl_after else "none",
-                stride=networks.stride,
-            ),
+            lambda epoch: SegmentationLosses(psl=_psl(settings, epoch), stride=networks.stride),
             train=train,
             schedule=poly_decay(
                 total_steps=train.epochs * steps_per_epoch(images, train), power=train.poly_power
             ),
-            machine=machine,
+            compute=compute,
+            workers=workers,
             what="segmentation",
             work=kept,
-            team=team,
         )
-        if team is None or team.leads:
-            store(model, rows, output=output, curve_path=curve, facts=facts)
+        store(model, rows, output=output, curve_path=curve, facts=facts)

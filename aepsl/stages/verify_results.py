@@ -1,4 +1,4 @@
-"""Whether the results of a run are what its jobs wrote, all of it, and nothing else."""
+"""Verify the results of a run against the checksums that its jobs wrote."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from aepsl.console import tracked
 from aepsl.errors import AepslError, Problem
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.checksums import files_in, read_checksums
-from aepsl.stores.dataset import read_images
+from aepsl.stores.manifests import read_images
 from aepsl.stores.shards import ShardManifest, check_parts, check_shard, read_shard_manifest
 
 CHECKSUMS = "checksums"
-UNLISTED = (CHECKSUMS, "logs", "benchmarks", "work")
-"""Folders of a run that hold no results."""
+UNLISTED = (CHECKSUMS, "logs", "locks", "benchmarks", "work")
+"""Folders of a run without results; their files are not checked."""
 
 AGAIN = "remove it, and run Snakemake again"
 
 
 def _listed(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
-    """Return the digest of each file that a job wrote, and what is wrong with the lists."""
+    """Return the listed digest of each file, and the problems of the checksum lists."""
     listed: dict[Path, str] = {}
     problems: list[Problem] = []
-    for path in files_in(folder / CHECKSUMS):
-        if path.suffix == ".lock":
-            continue  # of a job that runs, or was killed
+    for path in sorted((folder / CHECKSUMS).rglob("*.sha256")):
         try:
             found = read_checksums(path)
             listed |= {_seen_from(folder, name): digest for name, digest in found.items()}
@@ -35,7 +33,7 @@ def _listed(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
 
 
 def _seen_from(folder: Path, name: Path) -> Path:
-    """Return a file that a job listed, as it is called where ``folder`` is the run's folder."""
+    """Return the path of a listed file, given that the run's folder is now ``folder``."""
     parts = name.parts
     if folder.name and len(parts) > 2 and parts[:2] == ("results", folder.resolve().name):
         return folder.joinpath(*parts[2:])
@@ -65,7 +63,7 @@ def _foreign(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
 
 
 def _stores(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
-    """Check that manifests and shards belong together, and stores have all their parts."""
+    """Yield problems of stores: a shard that does not match its manifest, an incomplete store."""
     by_folder: dict[Path, dict[Path, ShardManifest]] = {}
     broken: set[Path] = set()
     for shard in sorted(path for path in listed if path.suffix == ".h5"):
@@ -88,23 +86,23 @@ def _stores(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
 
 def _photographs(folder: Path, root: Path) -> Iterator[Problem]:
     for path in sorted(folder.glob("*_images/*/manifest.jsonl")):
-        images = read_images(path, root=root).images
+        images = read_images(path).images
         for image in tracked(images, total=len(images), what="photographs"):
-            photograph = Path(image.path)
+            photograph = root / image.path
             if not photograph.is_file():
-                yield Problem(image.path, "the photograph is gone", "put it back")
+                yield Problem(str(photograph), "the photograph is gone", "put it back")
             elif digest_of(photograph) != image.sha256:
                 hint = "run Snakemake again: it is indexed anew"
-                yield Problem(image.path, "is another photograph than the one indexed", hint)
+                yield Problem(str(photograph), "is another photograph than the one indexed", hint)
 
 
 def run(folder: Path, *, root: Path | None) -> int:
-    """Check every file in the results of a run; return how many there are.
+    """Check all result files of a run; return their number.
 
-    With ``root``, the dataset's folder, also that its photographs are those that were indexed.
+    With ``root``, the dataset's folder, also check that no photograph was modified after indexing.
 
     Raises:
-        AepslError: listing every file that is changed, missing, foreign or half written.
+        AepslError: listing every modified, missing, unexpected or incomplete file.
     """
     if not (folder / CHECKSUMS).is_dir():
         hint = "give the folder of a run, results/<run>, in the folder of the Snakefile"

@@ -1,1 +1,1 @@
-"""Artefacts on disk: HDF5 stores, JSON manifests, models. Nothing here is ever unpickled."""
+"""Files on disk: HDF5 stores, JSON manifests, models. No pickle is ever loaded."""

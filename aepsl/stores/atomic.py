@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Atomic writes: a file is either complete or missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from aepsl.errors import AepslError
+from aepsl.errors import AepslError, naming, require_file
 
 T = TypeVar("T")
 
@@ -22,33 +22,34 @@ HOST = socket.gethostname()
 
 
 def temporary_name(path: Path) -> Path:
-    """Return the name beside ``path`` under which this process makes it."""
+    """Return this process's temporary name for ``path``, in the same folder."""
     return path.with_name(f"{path.name}.tmp.{HOST}.{os.getpid()}")
 
 
 def orphans(path: Path) -> Iterator[Path]:
-    """Yield what killed processes of this machine left of ``path``."""
+    """Yield temporary files of ``path`` left by dead processes of this machine."""
     for found in path.parent.glob(f"{escape(path.name)}.tmp.{escape(HOST)}.*"):
         try:
             os.kill(int(found.suffix[1:]), 0)
         except (ProcessLookupError, ValueError):
             yield found
         except PermissionError:
-            pass  # somebody else's process, alive
+            pass  # the process exists and belongs to another user
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; sync and rename it to ``path`` when the block ends.
+    """Yield a temporary path; at the end of the block, sync it and rename it to ``path``.
 
-    If the block raises, the temporary file is removed and ``path`` is left as it was.
+    If the block raises, the temporary file is removed and ``path`` stays unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for orphan in orphans(path):
         orphan.unlink(missing_ok=True)
     temporary = temporary_name(path)
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -62,21 +63,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, all or nothing."""
+    """Write ``text`` as UTF-8, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, keys in their order, all or nothing."""
+    """Write ``value`` as indented JSON, atomically; keys keep their order."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
-        AepslError: if it is absent or not JSON.
+        AepslError: if it is missing or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -89,21 +90,21 @@ def read_json(path: Path) -> Any:
 
 
 def self_digest(value: Mapping[str, Any]) -> str:
-    """Return the digest that a manifest holds of itself."""
+    """Return the digest of a manifest's content, which is stored in the manifest."""
     plain = {name: part for name, part in value.items() if name != "self_sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def write_manifest_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write ``value`` as JSON with a digest of itself, all or nothing."""
+    """Write ``value`` as JSON together with its digest, atomically."""
     write_json(path, {**value, "self_sha256": self_digest(value)})
 
 
 def read_manifest_json(path: Path) -> dict[str, Any]:
-    """Return what :func:`write_manifest_json` wrote.
+    """Return the content of a file that :func:`write_manifest_json` wrote.
 
     Raises:
-        AepslError: if it is absent, not such JSON, or was changed since it was written.
+        AepslError: if it is missing, not such a file, or was modified.
     """
     value = read_json(path)
     hint = "remove it and run its stage again"
@@ -115,10 +116,10 @@ def read_manifest_json(path: Path) -> dict[str, Any]:
 
 
 def checked(path: Path, kind: type[T], value: Any) -> T:
-    """Return ``value``, read from ``path``, as a dataclass.
+    """Validate ``value``, read from ``path``, and return it as a dataclass.
 
     Raises:
-        AepslError: if it is something else.
+        AepslError: if it does not validate.
     """
     try:
         return TypeAdapter(kind).validate_python(value)
@@ -127,7 +128,7 @@ def checked(path: Path, kind: type[T], value: Any) -> T:
 
 
 def checked_lines(path: Path, kind: type[T], lines: Iterable[bytes]) -> list[T]:
-    """Return ``lines`` of JSON, read from ``path``, as dataclasses; see :func:`checked`."""
+    """Validate ``lines`` of JSON, read from ``path``; see :func:`checked`."""
     read = TypeAdapter(kind).validate_json
     try:
         return [read(line) for line in lines]
@@ -143,6 +144,11 @@ def _strange(path: Path, failure: ValidationError) -> AepslError:
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex.
+
+    Raises:
+        AepslError: if it is not a regular file.
+    """
+    require_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

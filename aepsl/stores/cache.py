@@ -1,8 +1,7 @@
-"""Finished work, kept for other runs and folders under a digest of all that it was made from.
+"""Cache of job outputs, shared between runs, under a digest of everything that they depend on.
 
-An entry is a folder with copies of what a job wrote and a note of how it was made. It appears whole
-or not at all; what is taken from it is checked. Nothing in it is needed: it may be deleted at any
-time.
+An entry is a folder with copies of the outputs and a provenance file, in the folder of its group.
+It is created atomically and verified on reading. The cache may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from aepsl.console import log
 from aepsl.errors import AepslError
@@ -26,7 +25,6 @@ from aepsl.stores.atomic import (
     HOST,
     checked,
     digest_of,
-    orphans,
     read_manifest_json,
     replacing,
     temporary_name,
@@ -35,192 +33,173 @@ from aepsl.stores.atomic import (
 
 
 @dataclass(frozen=True)
-class Made:
-    """How an entry was made."""
+class Provenance:
+    """Provenance of an entry."""
 
     files: dict[str, str]
-    """The digest of each file, by name."""
+    """The SHA-256 of each file, by name."""
     on: str
-    """The day and hour."""
+    """Time of creation."""
     host: str
     seconds: float
 
 
-ABOUT = "entry.json"
-FAMILIES = "families"
+class Key(NamedTuple):
+    """The key of an entry: two digests."""
+
+    group: str
+    """Digest of everything that each record of the result depends on, except its image."""
+    entry: str
+    """Digest of everything that the result depends on."""
+
+
+PROVENANCE = "entry.json"
 GB = 10**9
 
-FORGOTTEN = 24 * 3600
-"""Seconds after which nobody is at work any more on what is half kept."""
+ABANDONED = 24 * 3600
+"""Age, seconds, after which an incomplete entry is considered abandoned by its job."""
 
 
-def key_of(about: Mapping[str, Any]) -> str:
-    """Return the digest of what work was made from."""
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+def json_digest(value: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a value as JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 class Cache:
-    """A folder of finished work; safe for many processes at once, on one machine or several."""
+    """The cache folder; safe for concurrent processes, also on several machines.
+
+    Errors of the cache are logged as warnings, never raised.
+    """
 
     def __init__(self, folder: Path, *, limit: float | None = None) -> None:
-        """Use ``folder``, which is made when there is something to keep.
+        """Use ``folder``, which the first :meth:`put` creates.
 
         Args:
-            folder: where the entries lie.
-            limit: GB of entries; beyond it those that nobody asked for the longest are removed.
+            folder: folder of the entries.
+            limit: size limit, GB; beyond it, the least recently used entries are removed.
         """
         self._folder = folder
         self._limit = limit
 
-    def _entry(self, key: str) -> Path:
-        return self._folder / key[:2] / key
+    def get(self, key: Key, paths: Sequence[Path]) -> Provenance | None:
+        """Copy the entry's files to ``paths``, all or none; return its provenance.
 
-    def fetch(self, key: str, paths: Sequence[Path]) -> Made | None:
-        """Put what was kept under ``key`` in ``paths``, all or nothing; return how it was made.
-
-        None if there is no such entry, or it is not whole any more.
+        Returns None if the entry is missing or unreadable. A modified entry is removed.
         """
-        entry = self._entry(key)
-        if not _is_there(entry):
-            return None
+        entry = self._folder.joinpath(*key)
         try:
-            made = checked(entry / ABOUT, Made, read_manifest_json(entry / ABOUT))
+            if not (entry / PROVENANCE).is_file():
+                return None
+            content = read_manifest_json(entry / PROVENANCE)
+            provenance = checked(entry / PROVENANCE, Provenance, content)
             with ExitStack() as stack:
                 for path in paths:
                     temporary = stack.enter_context(replacing(path))
-                    _copy(entry / path.name, temporary)
-                    if digest_of(temporary) != made.files[path.name]:
+                    shutil.copyfile(entry / path.name, temporary)
+                    if digest_of(temporary) != provenance.files.get(path.name):
                         what = "was changed since it was written"
-                        raise AepslError.of(entry / path.name, what, "nothing needs to be done")
-        except FileNotFoundError:
-            if _is_there(entry):
-                _remove(entry)  # somebody cleaned up in it; else it was removed, to make room
-            return None
-        except (AepslError, KeyError) as error:
-            log.warning("The cache is not whole: %s\nThe work is done again.", error)
+                        raise AepslError.of(entry / path.name, what, "the entry is removed")
+        except AepslError as error:
+            log.warning("Not taken from the cache: %s", error)
             _remove(entry)
             return None
+        except OSError as error:
+            log.warning("Not taken from the cache: %s", error)
+            return None
         with suppress(OSError):
-            os.utime(entry / ABOUT)  # asked for: it goes last
-        return made
+            os.utime(entry / PROVENANCE)  # mark as recently used
+        return provenance
 
-    def keep(
-        self,
-        key: str,
-        paths: Sequence[Path],
-        *,
-        about: Mapping[str, Any] = MappingProxyType({}),
-        seconds: float = 0,
-        family: str | None = None,
+    def put(
+        self, key: Key, paths: Sequence[Path], *, about: Mapping[str, Any], seconds: float
     ) -> None:
-        """Keep copies of ``paths``, whose names differ; a cache that fails is no fault of the work.
+        """Store copies of ``paths``, which have distinct names; replace an entry with the same key.
 
-        Args:
-            key: of what they were made from.
-            paths: the files.
-            about: what they were made from, for people.
-            seconds: that it took.
-            family: of what each of their records was made from beside the image; see :meth:`kin`.
+        ``about`` (settings and inputs) and ``seconds`` (run time) are information for users.
         """
-        entry = self._entry(key)
-        temporary = temporary_name(entry)
+        entry = self._folder.joinpath(*key)
+        temporary = temporary_name(self._folder / key.entry)
         try:
-            for orphan in orphans(entry):
-                _remove(orphan)
-            if entry.exists() and not _is_whole(entry):
-                _remove(entry)
-            temporary.mkdir(parents=True)
+            temporary.mkdir(parents=True, exist_ok=True)
             for path in paths:
                 shutil.copyfile(path, temporary / path.name)
             files = {path.name: digest_of(temporary / path.name) for path in paths}
-            on = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            made = Made(files, on, HOST, round(seconds, 3))
-            write_manifest_json(temporary / ABOUT, {**about, **asdict(made)})
-            try:
+            on = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S UTC}"
+            provenance = Provenance(files, on, HOST, round(seconds, 3))
+            write_manifest_json(temporary / PROVENANCE, {**about, **asdict(provenance)})
+            _remove(entry)
+            entry.parent.mkdir(exist_ok=True)
+            with suppress(OSError):  # another process stored the same entry first
                 temporary.rename(entry)
-            except OSError:  # it is there: another process was as quick
-                os.utime(entry / ABOUT)
-            if family:
-                member = self._folder / FAMILIES / family / key
-                member.parent.mkdir(parents=True, exist_ok=True)
-                member.touch()
             self._make_room()
         except OSError as error:
-            log.warning("Nothing was kept in the cache %s: %s", self._folder, error)
+            log.warning("Not put into the cache %s: %s", self._folder, error)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def kin(self, family: str) -> list[Path]:
-        """Return the manifests of entries whose records were made alike, the latest first."""
-        found: list[tuple[float, Path]] = []
-        with suppress(OSError):
-            for member in (self._folder / FAMILIES / family).iterdir():
-                entry = self._entry(member.name)
-                if not _is_there(entry):
-                    member.unlink(missing_ok=True)
-                    continue
-                kept = member.stat().st_mtime
-                found += [(kept, p) for p in entry.glob("*.json*") if p.name != ABOUT]
-        return [manifest for _, manifest in sorted(found, reverse=True)]
+    def files(self, group: str, pattern: str) -> list[Path]:
+        """Return the files in a group's entries that match ``pattern``, newest entry first."""
+        try:
+            entries = reversed(self._entries(group))
+            found = [file for entry in entries for file in sorted(entry.glob(pattern))]
+            return [file for file in found if file.name != PROVENANCE]
+        except OSError as error:
+            log.warning("Not taken from the cache: %s", error)
+            return []
 
-    def _entries(self) -> Iterator[tuple[float, int, Path]]:
-        """Yield when each entry was last asked for, its bytes, and its folder."""
-        for about in self._folder.glob(f"??/*/{ABOUT}"):
-            with suppress(FileNotFoundError):
-                size = sum(file.stat().st_size for file in about.parent.iterdir())
-                yield about.stat().st_mtime, size, about.parent
-
-    def _sweep(self) -> None:
-        """Remove what jobs left that were killed while they kept something."""
-        for left in self._folder.glob("??/*.tmp.*"):
-            with suppress(OSError):
-                if time.time() - left.stat().st_mtime > FORGOTTEN:
-                    shutil.rmtree(left, ignore_errors=True)
+    def _entries(self, group: str = "*") -> list[Path]:
+        """Return the entries, least recently used first."""
+        used = []
+        for provenance in self._folder.glob(f"{group}/*/{PROVENANCE}"):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                used.append((provenance.stat().st_mtime, provenance.parent))
+        return [entry for _, entry in sorted(used)]
 
     def _make_room(self) -> None:
-        self._sweep()
+        for left in self._folder.glob("*.tmp.*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(left, ignore_errors=True)
         if self._limit is None:
             return
-        entries = sorted(self._entries())
-        total = sum(size for _, size, _ in entries)
-        for _, size, entry in entries:
-            if total <= self._limit * GB:
+        sizes = {entry: _size(entry) for entry in self._entries()}
+        excess = sum(sizes.values()) - self._limit * GB
+        for entry, size in sizes.items():
+            if excess <= 0:
                 break
             _remove(entry)
-            total -= size
+            excess -= size
 
 
-def _is_there(entry: Path) -> bool:
-    try:
-        return (entry / ABOUT).is_file()
-    except OSError:
-        return False  # a folder that cannot be read holds nothing
-
-
-def _is_whole(entry: Path) -> bool:
-    """Return whether all files of an entry are there, whatever is in them."""
-    try:
-        made = checked(entry / ABOUT, Made, read_manifest_json(entry / ABOUT))
-        return all((entry / name).is_file() for name in made.files)
-    except (AepslError, OSError):
-        return False
-
-
-def _copy(kept: Path, path: Path) -> None:
-    """Copy a file out of an entry; that it cannot be read is the entry's fault."""
-    try:
-        with kept.open("rb") as source:
-            source.read(1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise AepslError.of(kept, f"cannot be read ({error})", "nothing needs to be done") from None
-    shutil.copyfile(kept, path)
+def _size(entry: Path) -> int:
+    with suppress(FileNotFoundError):
+        return sum(file.stat().st_size for file in entry.iterdir())
+    return 0
 
 
 def _remove(entry: Path) -> None:
-    """Remove an entry at once for all who look for it."""
-    condemned = temporary_name(entry)
+    """Remove an entry atomically (rename, then delete), and its group if that is empty."""
+    group = entry.parent
+    removed = temporary_name(group.with_name(f"{entry.name}.old"))
     with suppress(OSError):
-        entry.rename(condemned)
-    shutil.rmtree(condemned, ignore_errors=True)
+        entry.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+        group.rmdir()
+
+
+_reusable: ContextVar[Sequence[Path]] = ContextVar("manifests of earlier work", default=())
+
+
+@contextmanager
+def reusing(manifests: Sequence[Path]) -> Iterator[None]:
+    """Let a stage reuse records from these cached manifests within the block."""
+    token = _reusable.set(manifests)
+    try:
+        yield
+    finally:
+        _reusable.reset(token)
+
+
+def reusable() -> Sequence[Path]:
+    """Return the cached manifests whose records a stage may reuse, newest first."""
+    return _reusable.get()

@@ -1,4 +1,4 @@
-"""Lists of checksums, one a job, in sha256sum's format: what it wrote, and whether it is whole."""
+"""Checksum lists in sha256sum's format: one per job, of all files that it wrote."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aepsl.stores.atomic import digest_of, write_text
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    """Yield ``path`` if it is a file, or every file in it, in order."""
+    """Yield all files below the folder ``path``, sorted; any other ``path`` itself."""
     if path.is_dir():
         yield from sorted(child for child in path.rglob("*") if child.is_file())
     else:
@@ -24,7 +24,7 @@ def _escaped(path: Path) -> str:
 
 
 def write_checksums(listing: Path, paths: Sequence[Path]) -> None:
-    """Write the SHA-256 of every file in ``paths``, folders with all that is in them."""
+    """Write the SHA-256 of every file in ``paths``, including all files below folders."""
     lines = []
     for path in chain.from_iterable(map(files_in, paths)):
         name = _escaped(path)
@@ -34,10 +34,10 @@ def write_checksums(listing: Path, paths: Sequence[Path]) -> None:
 
 
 def read_checksums(listing: Path) -> dict[Path, str]:
-    """Return the digest of each file in a list.
+    """Return the SHA-256 of each file in a checksum list.
 
     Raises:
-        AepslError: if it is no such list.
+        AepslError: if the file is not a checksum list.
     """
     found = {}
     try:

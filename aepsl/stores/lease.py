@@ -1,103 +1,89 @@
-"""Who does a piece of work: a lock on a file, on this machine or across nodes.
+"""File locks, on one machine or between nodes.
 
-The lock is the system's (POSIX, so it holds across nodes where the file system has locks) and ends
-with its process: there is no such thing as a stale one.
+The locks are POSIX locks, which also work between nodes if the file system supports them. They end
+with their process, so a lock is never stale. A lock file is never removed: otherwise two processes
+could each lock a different file of the same name.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from aepsl.console import log
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What a file system without locks answers."""
+"""Errors of a file system without locks."""
+
+
+def _this_process() -> str:
+    job = os.environ.get("SLURM_JOB_ID")
+    where = f"{socket.gethostname()} (SLURM job {job})" if job else socket.gethostname()
+    return f"process {os.getpid()} on {where}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S UTC}"
 
 
 class Lease:
-    """A file that one process at a time holds."""
+    """The lock on one file."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file; it is made when it is taken, and removed when it is released."""
+        """``path``: lock file, created when the lock is first taken."""
         self.path = path
-        self._file: TextIOWrapper | None = None
+        self._file: TextIO | None = None
 
     def take(self, *, wait: bool = False) -> bool:
-        """Hold the file; return whether it is held now. It is not asked for twice.
+        """Try to take the lock, or ``wait`` for it; return whether this process holds it now.
 
-        On a file system without locks it counts as held, with a warning.
+        On a file system without locks, log a warning and return True.
         """
-        while True:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+", encoding="utf-8")
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                file.close()
-                return False
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    file.close()
-                    raise
-                what = "no locks here (%s): nothing keeps another job from the same work"
-                log.warning("%s: " + what, self.path, error.strerror)
-            if self._is_current(file):
-                self._file = file
-                self._sign()
-                return True
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("a", encoding="utf-8")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
             file.close()
-
-    def _is_current(self, file: TextIOWrapper) -> bool:
-        """Return whether the file still has its name: its last holder removes it."""
-        with suppress(FileNotFoundError):
-            return self.path.stat().st_ino == os.fstat(file.fileno()).st_ino
-        return False
-
-    def _sign(self) -> None:
-        assert self._file
-        about = {"pid": os.getpid(), "host": socket.gethostname()}
-        if job := os.environ.get("SLURM_JOB_ID"):
-            about["slurm_job"] = job
-        about["since"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._file.truncate(0)
-        self._file.write(json.dumps(about) + "\n")
-        self._file.flush()
+            return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                file.close()
+                raise
+            what = "no locks here (%s): nothing keeps another job from the same work"
+            log.warning("%s: " + what, self.path, error.strerror)
+        file.truncate(0)
+        print(_this_process(), file=file, flush=True)
+        self._file = file
+        return True
 
     @property
     def holder(self) -> str:
-        """Return who holds it, in words."""
+        """Description of the process that holds the lock.
+
+        Use it only if :meth:`take` has failed: closing the file after reading would release a lock
+        of this process (POSIX).
+        """
         try:
-            about = json.loads(self.path.read_text(encoding="utf-8"))
-            job = f" (SLURM job {about['slurm_job']})" if "slurm_job" in about else ""
-            return f"process {about['pid']} on {about['host']}{job}, since {about['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
+            return self.path.read_text(encoding="utf-8").strip() or "another process"
+        except (OSError, ValueError):
             return "another process"
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock, if this process holds it."""
         if self._file:
-            with suppress(OSError):
-                self.path.unlink()
             self._file.close()
             self._file = None
 
 
 @contextmanager
 def leased(path: Path, *, what: str) -> Iterator[None]:
-    """Hold the file ``path`` until the block ends; wait for whoever else holds it, and say so.
+    """Lock ``path`` for the block; log and wait while another process holds the lock.
 
-    Args:
-        path: the file of the lease.
-        what: is held, for people.
+    ``what`` names the protected file in the log.
     """
     lease = Lease(path)
     if not lease.take():

@@ -1,4 +1,4 @@
-"""Models as safetensors, and pretrained weights from whatever file holds them."""
+"""Models in safetensors format, and pretrained weights from several file formats."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from aepsl.errors import AepslError, unreadable
+from aepsl.errors import AepslError, require_file, unreadable
 from aepsl.stores.atomic import replacing
 
 Tensors = dict[str, Tensor]
 
 
 def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write a model's tensors and the facts of its making, all or nothing."""
+    """Write a model's tensors and facts (JSON metadata), atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts, sort_keys=True)
     about = json.dumps({"sha256": _digest(plain, text), "facts": text})
-    # One entry: of several, safetensors writes them in an order of chance.
+    # One metadata entry, because safetensors writes several in random order.
     content = save(plain, metadata={"aepsl": about})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -41,10 +41,10 @@ def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
 
 
 def load_model(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """Return a model's tensors and the facts of its making.
+    """Return a model's tensors and facts.
 
     Raises:
-        AepslError: if the file is absent, not such a model, or changed since it was written.
+        AepslError: if the file is missing, not such a model, or modified.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -66,12 +66,13 @@ def _read_npz(path: Path) -> Tensors:
 def read_weights_file(path: Path) -> Tensors:
     """Return the float32 tensors of a ``.npz``, ``.pth``, ``.pt`` or ``.safetensors`` file.
 
-    No pickled code is run: ``.pth`` is read with ``weights_only``, ``.npz`` without pickle.
+    Pickled code is never executed: ``.pth`` is read with ``weights_only``, ``.npz`` without pickle.
 
     Raises:
-        AepslError: if the file is absent, of another kind, or broken.
+        AepslError: if the file is missing, of an unknown format, or corrupt.
     """
     try:
+        require_file(path)
         match path.suffix:
             case ".npz":
                 tensors: Any = _read_npz(path)
@@ -84,6 +85,8 @@ def read_weights_file(path: Path) -> Tensors:
         if not isinstance(tensors, Mapping):
             raise ValueError("it does not hold a table of tensors")
         return {str(name): value.float() for name, value in tensors.items()}
+    except AepslError:
+        raise
     except FileNotFoundError:
         raise AepslError.of(
             path, "the weights file is not there", "set networks.weights to where it lies"
@@ -91,7 +94,7 @@ def read_weights_file(path: Path) -> Tensors:
     except (ValueError, OSError, SafetensorError, zipfile.BadZipFile, RuntimeError) as error:
         what = f"no weights could be read ({error})"
         raise unreadable(error, path, what, "give a table of named tensors") from None
-    except Exception as error:  # torch raises pickle's own errors, of several classes
+    except Exception as error:  # torch also raises pickle's errors, of several classes
         raise AepslError.of(
             path, f"refused by the safe loader ({type(error).__name__})", "save it as .safetensors"
         ) from None
@@ -110,5 +113,5 @@ def torchvision_weights(backbone: str, name: str) -> Tensors:
     except (OSError, RuntimeError) as error:
         hint = "download it once elsewhere and give networks.weights the file"
         raise AepslError.of(name, f"could not be downloaded ({error})", hint) from None
-    # Some of torchvision's files hold no numbers in the layers that they are not meant for.
+    # Some torchvision weights contain NaN in layers that they do not cover.
     return {key: tensor for key, tensor in tensors.items() if tensor.isfinite().all()}

@@ -1,7 +1,7 @@
-"""Sharded HDF5 stores: one record an image, a shard a file with a small JSON manifest beside it.
+"""Sharded HDF5 stores: one record per image, one HDF5 file and one JSON manifest per shard.
 
-A shard is a group a record, named by its running number; the id is an attribute, so that any
-string may be one. A chunk is a whole array: images are read one at a time.
+Each record is an HDF5 group named by its index; the image id is an attribute, so that any string is
+valid. Each array is a single chunk, because images are read one at a time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from aepsl.stores.shards import (
 
 @dataclass(frozen=True)
 class Packed:
-    """An array as it lies in a file: copied from there, it is neither unpacked nor packed again."""
+    """A compressed array of a file, which is copied without decompression."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -42,7 +42,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class Record:
-    """What a store holds of one image: named arrays, and named numbers or strings."""
+    """Record of one image: named arrays, and named numbers or strings."""
 
     arrays: Mapping[str, NDArray[Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -50,14 +50,14 @@ class Record:
 
 @dataclass(frozen=True)
 class PackedRecord:
-    """The same, packed; see :meth:`Store.packed`."""
+    """A record with compressed arrays; see :meth:`Store.packed`."""
 
     arrays: Mapping[str, NDArray[Any] | Packed]
     facts: Mapping[str, Any]
 
 
 def _create(group: h5py.Group, name: str, array: NDArray[Any] | Packed) -> None:
-    """Write an array; of a packed one the very bytes that it had."""
+    """Write an array; a compressed one is copied byte for byte."""
     options: dict[str, Any] = {"compression": "gzip", "compression_opts": 4}
     options |= {"chunks": array.shape, "shuffle": True, "fletcher32": True}
     if isinstance(array, Packed):
@@ -70,7 +70,7 @@ def _create(group: h5py.Group, name: str, array: NDArray[Any] | Packed) -> None:
 
 
 class ShardWriter:
-    """Adds records to one open shard; made by :func:`writing_shard`."""
+    """Adds records to one open shard; created by :func:`writing_shard`."""
 
     def __init__(self, file: h5py.File) -> None:
         self._records = file.create_group("records")
@@ -78,10 +78,10 @@ class ShardWriter:
         self.sources: list[str] = []
 
     def add(self, image_id: str, record: Record | PackedRecord, *, source: str = "") -> None:
-        """Append the record of one image, made from what has the digest ``source``."""
+        """Append the record of one image; ``source`` is the digest of its inputs."""
         group = self._records.create_group(str(len(self.ids)))
         group.attrs["id"] = image_id
-        # Sorted, as they are read: a copy of a record is the same bytes.
+        # Sorted, as on reading, so that a copied record is bit-identical.
         for name, value in sorted(record.facts.items()):
             group.attrs[name] = value
         for name, array in sorted(record.arrays.items()):
@@ -94,16 +94,16 @@ class ShardWriter:
 def writing_shard(
     path: Path, *, kind: str, facts: Mapping[str, Any], shard: int = 0, shards: int = 1
 ) -> Iterator[ShardWriter]:
-    """Write one shard, all or nothing.
+    """Write one shard, atomically.
 
-    It is made in memory: on a full disk HDF5 does not raise, it ends the process.
+    The file is built in memory, because HDF5 aborts the process on a full disk.
 
     Args:
-        path: its final name.
-        kind: what the records are, for instance ``cams``.
-        facts: of the whole store: class names, the configuration, the model's digest.
-        shard: the number of this part, from 0.
-        shards: the number of parts.
+        path: path of the shard.
+        kind: kind of the store, for example ``cams``.
+        facts: metadata of the store: class names, the configuration, the model's digest.
+        shard: number of this shard, from 0.
+        shards: number of shards.
     """
     content = io.BytesIO()
     with h5py.File(content, "w", track_order=False) as file:
@@ -144,19 +144,19 @@ def _facts(group: h5py.Group) -> dict[str, Any]:
 
 
 class Store:
-    """Reads a store by image id; shards are opened on first use, once a process."""
+    """Reads a store by image id; each process opens a shard once, on first use."""
 
     def __init__(self, manifests: Sequence[Path], *, kind: str | None, whole: bool = True) -> None:
-        """Open the store whose shards' manifests are given, and check that all of it is there.
+        """Open a store from the manifests of its shards, and check them.
 
         Args:
-            manifests: of its shards.
-            kind: what the records are; None takes any.
-            whole: whether these are to be all its shards; a job on one shard reads but that.
+            manifests: manifests of the shards.
+            kind: expected kind of the store; None accepts any.
+            whole: whether all shards of the store are required; a job on one shard reads only that.
 
         Raises:
-            AepslError: if a part is absent, changed since it was written, of another version,
-                another store's, holds something else than ``kind``, or repeats an image.
+            AepslError: if a shard is missing, modified, of another version, kind or store, or
+                repeats an image.
         """
         self.manifests = list(manifests)
         contents = [read_shard_manifest(manifest, kind=kind) for manifest in self.manifests]
@@ -176,11 +176,11 @@ class Store:
         return image_id in self._place
 
     def ids(self) -> Iterable[str]:
-        """Return the ids, in the order of the shards."""
+        """Return the image ids, in the order of the shards."""
         return self._place.keys()
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of the whole store, as its first shard records them."""
+        """Return the facts of the store, as its first shard records them."""
         for path, _ in self._place.values():
             return dict(self._file(path).attrs)
         return {}
@@ -191,7 +191,7 @@ class Store:
         return Record(arrays, _facts(group))
 
     def packed(self, image_id: str) -> PackedRecord:
-        """Return the record of an image as it lies in its file, for another store."""
+        """Return the compressed record of an image, to be copied to another store."""
         group = self._group(image_id)
         arrays = {
             name: Packed(dataset.shape, dataset.dtype, dataset.id.read_direct_chunk(start)[1])
@@ -203,7 +203,7 @@ class Store:
         return PackedRecord(arrays, _facts(group))
 
     def digest(self, image_id: str) -> str:
-        """Return the digest of an image's record, wherever it lies."""
+        """Return the content digest of an image's record."""
         record = self.packed(image_id)
         found = hashlib.sha256()
         for name, array in sorted(record.arrays.items()):
@@ -214,7 +214,7 @@ class Store:
         return found.hexdigest()
 
     def hold(self) -> None:
-        """Open all its shards now."""
+        """Open all shards now, so that they stay readable even if they are deleted."""
         for path, _ in self._place.values():
             self._file(path)
 
@@ -242,5 +242,5 @@ class Store:
 
 
 def write_empty(manifest: Path, *, kind: str) -> None:
-    """Write the manifest of a store without records or file."""
+    """Write the manifest of an empty store, which has no shard file."""
     write_shard_manifest(manifest, ShardManifest(kind, shard=0, shards=1, ids=()))

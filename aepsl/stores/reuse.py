@@ -1,111 +1,105 @@
-"""Records that earlier work has made already, found by what each was made from.
+"""Write shards; reuse records that exist in shards of the cache, and compute only the others.
 
-When ten photographs are added to ten thousand, ten thousand records are copied and ten are made.
+After adding 10 photographs to 10,000, only 10 records are computed. A shard's manifest lists the
+``source`` of each record: the digest of the inputs about its image. Everything else on which the
+records depend is equal within a group of the cache.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aepsl.console import log
 from aepsl.errors import AepslError
-from aepsl.stores.records import (
-    PackedRecord,
-    Record,
-    ShardWriter,
-    Store,
-)
+from aepsl.stores.cache import reusable
+from aepsl.stores.records import PackedRecord, Record, Store, writing_shard
 from aepsl.stores.shards import read_shard_manifest
 
 
-class _Named(Protocol):
-    """What has an id."""
-
+class _HasId(Protocol):
     @property
     def id(self) -> str:
-        """The name of an image."""
-        ...
+        """The image id."""
 
 
-Named = TypeVar("Named", bound=_Named)
+Image = TypeVar("Image", bound=_HasId)
 
 
 def source_of(*digests: str) -> str:
-    """Return one digest of all that a record was made from."""
+    """Combine the digests of a record's inputs into one."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-class Earlier:
-    """The records of shards that were made alike; see :meth:`aepsl.stores.cache.Cache.kin`."""
+def write_records(
+    path: Path,
+    images: Sequence[Image],
+    *,
+    sources: Sequence[str],
+    make: Callable[[Sequence[Image]], Iterator[Record]],
+    kind: str,
+    facts: Mapping[str, Any],
+    shard: int,
+    shards: int,
+) -> None:
+    """Write one shard; the file is bit-identical whether records are reused or computed.
 
-    def __init__(self, manifests: Iterable[Path] = ()) -> None:
-        """Know the shards."""
-        self._manifests = list(manifests)
+    Args:
+        path: path of the shard.
+        images: images of the shard, in the order of their records.
+        sources: for each image, the digest of its record's inputs.
+        make: function that yields the records of the given images, in order.
+        kind: kind of the store; see :func:`aepsl.stores.records.writing_shard`.
+        facts: metadata of the store.
+        shard: number of this shard, from 0.
+        shards: number of shards.
+    """
+    found = _find(sources)
+    missing = [i for i, source in zip(images, sources, strict=True) if source not in found]
+    if found:
+        log.info(
+            "%d of %d records are copied from the cache", len(images) - len(missing), len(images)
+        )
+    made = make(missing)
+    with writing_shard(path, kind=kind, facts=facts, shard=shard, shards=shards) as writer:
+        for image, source in zip(images, sources, strict=True):
+            record: Record | PackedRecord | None
+            if source in found:
+                record = _copied(*found[source]) or next(make([image]))
+            else:
+                record = next(made)
+            writer.add(image.id, record, source=source)
 
-    def find(self, sources: Collection[str]) -> dict[str, tuple[Store, str]]:
-        """Return the store and id of each record there is, by its source.
 
-        Only shards that have one are opened, and held: they may be removed meanwhile. None is
-        trusted that is not whole.
-        """
-        found: dict[str, tuple[Store, str]] = {}
-        missing = set(sources)
-        for manifest in self._manifests:
-            if not missing:
-                break
-            try:
-                content = read_shard_manifest(manifest)
-                pairs = zip(content.sources, content.ids, strict=False)
-                useful = {source: i for source, i in pairs if source in missing}
-                if not useful:
-                    continue
+def _find(sources: Collection[str]) -> dict[str, tuple[Store, str]]:
+    """Return store and image id of each reusable record, by its source.
+
+    The shards are opened now, so that they stay readable if the cache removes them.
+    """
+    found: dict[str, tuple[Store, str]] = {}
+    missing = set(sources)
+    for manifest in reusable():
+        if not missing:
+            break
+        try:
+            content = read_shard_manifest(manifest)
+            pairs = zip(content.sources, content.ids, strict=False)
+            useful = {source: image_id for source, image_id in pairs if source in missing}
+            if useful:
                 store = Store([manifest], kind=None, whole=False)
                 store.hold()
-            except (AepslError, OSError) as error:
-                log.warning("Not taken from the cache: %s", error)
-                continue
-            found |= {source: (store, image_id) for source, image_id in useful.items()}
-            missing -= useful.keys()
-        return found
+                found |= {source: (store, image_id) for source, image_id in useful.items()}
+                missing -= useful.keys()
+        except (AepslError, OSError) as error:
+            log.warning("Not taken from the cache: %s", error)
+    return found
 
 
-def _taken(place: tuple[Store, str]) -> PackedRecord | None:
-    """Return a record that was there; None if it cannot be read any more."""
+def _copied(store: Store, image_id: str) -> PackedRecord | None:
     try:
-        return place[0].packed(place[1])
+        return store.packed(image_id)
     except (AepslError, OSError, KeyError, RuntimeError) as error:
         log.warning("Not taken from the cache: %s", error)
         return None
-
-
-def add_all(
-    writer: ShardWriter,
-    images: Sequence[Named],
-    sources: Sequence[str],
-    *,
-    earlier: Earlier,
-    make: Callable[[Sequence[Named]], Iterator[Record]],
-) -> None:
-    """Add the record of each image in order: an earlier one where there is one, else made.
-
-    Args:
-        writer: of the shard.
-        images: what records are wanted of.
-        sources: the digest of what the record of each is made from.
-        earlier: what is there already.
-        make: yields the records of those images that it is given, in order.
-    """
-    there = earlier.find(sources)
-    missing = [i for i, source in zip(images, sources, strict=True) if source not in there]
-    if there:
-        log.info("%d of %d records are there already", len(images) - len(missing), len(images))
-    made = make(missing)
-    for image, source in zip(images, sources, strict=True):
-        if source not in there:
-            writer.add(image.id, next(made), source=source)
-        else:
-            record = _taken(there[source]) or next(make([image]))
-            writer.add(image.id, record, source=source)

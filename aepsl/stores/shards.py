@@ -1,4 +1,4 @@
-"""The small JSON manifest beside each shard of a store, and whether shards and manifests agree."""
+"""JSON manifests of shards, and checks of shards against them."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from aepsl.errors import AepslError
 from aepsl.stores.atomic import checked, digest_of, read_manifest_json, write_manifest_json
 
 SCHEMA = 2
-"""Version of the layout; readers refuse another."""
+"""Layout version; readers reject any other."""
 
 
 @dataclass(frozen=True)
 class ShardManifest:
-    """What lies in one shard."""
+    """Content of one shard."""
 
     kind: str
-    """What the records are, for instance ``cams``."""
+    """Kind of the store, for example ``cams``."""
     shard: Annotated[int, Field(ge=0)]
-    """The number of this part, from 0."""
+    """Number of this shard, from 0."""
     shards: Annotated[int, Field(ge=1)]
-    """The number of parts."""
+    """Number of shards."""
     ids: tuple[str, ...]
-    """The images, in the order of their records."""
+    """Image ids, in the order of the records."""
     file: Annotated[str, Field(pattern=r"^[^/]*$")] = ""
-    """Its name, beside the manifest; empty if there are no records and no file."""
+    """Name of the HDF5 file next to the manifest; empty for a store without records."""
     sha256: str = ""
     sources: tuple[str, ...] = ()
-    """The digest of what each record was made from, if it can be told."""
+    """Digest of each record's inputs; empty if unknown."""
 
 
 def write_shard_manifest(path: Path, manifest: ShardManifest) -> None:
-    """Write a manifest as JSON, all or nothing."""
+    """Write a manifest as JSON, atomically."""
     write_manifest_json(path, {"schema": SCHEMA, **asdict(manifest)})
 
 
 def read_shard_manifest(manifest: Path, *, kind: str | None = None) -> ShardManifest:
-    """Return what the manifest of a shard says.
+    """Read the manifest of a shard.
 
     Raises:
-        AepslError: if it is absent, changed, of another version, or not of ``kind``.
+        AepslError: if it is missing, modified, of another version, or not of ``kind``.
     """
     content = read_manifest_json(manifest)
     schema = content.pop("schema", None)
@@ -58,10 +58,10 @@ def read_shard_manifest(manifest: Path, *, kind: str | None = None) -> ShardMani
 
 
 def check_shard(manifest: Path, content: ShardManifest) -> None:
-    """Check that the shard of a manifest is there, and as it was written.
+    """Check that the shard of a manifest exists and is unmodified.
 
     Raises:
-        AepslError: if not.
+        AepslError: if it is missing or modified.
     """
     hint = "remove it and its manifest, and run its stage again"
     if not content.file:
@@ -76,10 +76,10 @@ def check_shard(manifest: Path, content: ShardManifest) -> None:
 
 
 def check_parts(manifests: Sequence[Path], contents: Sequence[ShardManifest]) -> None:
-    """Check that these shards are all the parts of one store, each once.
+    """Check that the shards form one complete store.
 
     Raises:
-        AepslError: if one is missing, foreign, or repeats an image of another.
+        AepslError: if a shard is missing, repeated or of another store, or repeats an image.
     """
     hint = "remove the store's folder and run its stage again"
     parts = {content.shards for content in contents}

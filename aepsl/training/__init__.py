@@ -1,1 +1,1 @@
-"""Training: loop and schedules. It knows no method."""
+"""Training loop and schedules, independent of the method."""

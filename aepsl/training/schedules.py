@@ -1,15 +1,15 @@
-"""Learning rates over a training, as factors of the first one."""
+"""Learning-rate schedules, as factors of the initial rate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Schedule = Callable[[int], float]
-"""From the number of steps taken to the factor of the learning rate."""
+"""Function from the number of steps to the factor of the learning rate."""
 
 
 def step_decay(*, steps_per_epoch: int, every_epochs: int, factor: float) -> Schedule:
-    """Multiply by ``factor`` after each ``every_epochs`` epochs (classifier: 0.1 after 6)."""
+    """Multiply by ``factor`` every ``every_epochs`` epochs (classifier: 0.1 every 6)."""
     return lambda step: factor ** (step // (steps_per_epoch * every_epochs))
 
 

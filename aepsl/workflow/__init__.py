@@ -1,1 +1,1 @@
-"""What the Snakefile asks: which stages a run has, what each depends on, where its files lie."""
+"""The plan of a run, used by the Snakefile: stages, dependencies, paths, resources."""

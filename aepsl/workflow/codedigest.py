@@ -1,8 +1,8 @@
-"""A digest of the code that a stage runs, so that a changed module reruns what it touches.
+"""Digest of a stage's code, so that changing a module reruns the stages that import it.
 
-Snakemake sees commands, not imported modules. The digest covers a module and everything of this
-package that it imports, followed statically; comments, docstrings and layout do not count, nor
-do the modules that only speak.
+Snakemake sees commands, not imported modules. The digest covers a module and all modules of this
+package that it imports, found statically. Comments, docstrings, formatting, the annotations of
+functions (which describe the options of a stage) and the modules in ``SILENT`` are excluded.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
 
-SILENT = ("aepsl.console", "aepsl.errors", "aepsl.machine", "aepsl.stopping")
-"""What a stage says, where it runs and how it ends: never a part of its result."""
+SILENT = (
+    "aepsl.console",
+    "aepsl.errors",
+    "aepsl.machine",
+    "aepsl.stages._options",
+    "aepsl.stopping",
+    "aepsl.stores.cache",
+)
+"""Modules that cannot change results: options, logging, errors, signals, cache."""
 
 TEMPLATES = "templates"
-"""A folder beside modules whose files are as good as the code that names them."""
+"""Folder of templates; a template counts as code of the neighbouring module that names it."""
 
 
 def _module_path(name: str) -> Path | None:
@@ -39,8 +46,11 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _without_docstrings(tree: ast.Module) -> str:
+def _what_runs(tree: ast.Module) -> str:
+    """Return the code without docstrings and without annotations of functions."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [  # type: ignore[attr-defined]
@@ -62,17 +72,17 @@ def _parsed(path: Path, size: int, time: int) -> tuple[str, tuple[str, ...]]:
         return text, ()
     tree = ast.parse(text)
     names = sorted({name for name in _imported(tree) if name.startswith("aepsl.")})
-    return _without_docstrings(tree), tuple(names)
+    return _what_runs(tree), tuple(names)
 
 
 def _read(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return what counts of a file and the modules that it imports, as it is now."""
+    """Return the relevant code of a file, and the modules that it imports."""
     about = path.stat()
     return _parsed(path, about.st_size, about.st_mtime_ns)
 
 
 def import_closure(module: str) -> dict[str, Path]:
-    """Return the modules of this package that ``module`` needs, itself included, by name."""
+    """Return all modules of this package that ``module`` imports, directly or not, and itself."""
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:

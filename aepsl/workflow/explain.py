@@ -1,153 +1,96 @@
-"""What a dry run of Snakemake says, in words: which stages would run, and why."""
+"""The text of ``aepsl explain``: which jobs Snakemake would run, and why."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-LATER = "Input files updated by another job"
-"""Snakemake's reason for what follows from another job."""
-
-IN_WORDS = (
-    ("Missing output files", "its results are not there"),
-    ("Code has changed", "its command has changed"),
-    ("Set of input files has changed", "it reads other files than before"),
-    ("Updated input files", "what it reads has changed"),
-    ("Software environment", "its software environment has changed"),
-    ("Forced execution", "it is forced"),
-    ("Incomplete", "it was interrupted"),
-)
-"""Beginnings of Snakemake's other reasons."""
-
-CODE = re.compile(r"[0-9a-f]{16}")
-"""A digest of code, as the params of a rule hold it."""
+# Snakemake gives the reason for a job as a text of fixed phrases, not as fields. These phrases are
+# recognised; a reason without any of them is shown unchanged.
+FOLLOWS = "Input files updated by another job"
+PARAMS = re.compile(r"Params have changed.* before: (.*) now: (.*?) (?:; Software|$)")
+CAUSES = {
+    "Missing output files": "its results are not there",
+    "Code has changed": "its command has changed",
+    "Set of input files has changed": "it reads other files than before",
+    "Updated input files": "what it reads has changed",
+    "Software environment": "its software environment has changed",
+    "Forced execution": "it is forced",
+    "Incomplete": "it was interrupted",
+}
 
 
-@dataclass
-class Job:
-    """One job of a dry run."""
-
-    rule: str
-    facts: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def reason(self) -> str:
-        """Why Snakemake would run it."""
-        return self.facts.get("reason", "")
-
-    @property
-    def about(self) -> str:
-        """The wildcards, as people say them: ``main, step 2``."""
-        parts = [
-            part.partition("=") for part in self.facts.get("wildcards", "").split(", ") if part
-        ]
-        return ", ".join(
-            value if name in ("name", "target", "part") else f"{name} {value}"
-            for name, _, value in parts
-            if name != "shard"
-        )
-
-
-def jobs_in(text: str) -> list[Job]:
-    """Return the jobs in what ``snakemake -n`` prints."""
-    jobs: list[Job] = []
-    for line in text.splitlines():
-        if found := re.fullmatch(r"(?:local)?(?:rule|checkpoint) (\w+):", line):
-            jobs.append(Job(found[1]))
-        elif jobs and (found := re.fullmatch(r"    (\w+): (.*)", line)):
-            jobs[-1].facts[found[1]] = found[2]
-    return jobs
-
-
-def _params(text: str) -> list[str]:
-    try:
-        values = ast.literal_eval(f"[{text}]")
-    except (ValueError, SyntaxError):
-        return [text]
-    return [str(value) for value in values]
-
-
-def _keys(params: list[str]) -> dict[str, Any]:
-    """Return the configuration among a rule's params, dotted."""
-    found: dict[str, Any] = {}
-    for text in params:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(value, Mapping):
-            found |= dict(_dotted(value))
-    return found
-
-
-def _dotted(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, part in value.items():
-        if isinstance(part, Mapping) and part:
-            yield from _dotted(part, f"{prefix}{key}.")
-        else:
-            yield prefix + key, part
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return "other content" if text.startswith('"sha256:') else text
-
-
-def _changes(reason: str) -> list[str]:
-    """Return what has changed among a rule's params, in words."""
-    before_text, _, now_text = reason.partition("before: ")[2].partition(" now: ")
-    before, now = _params(before_text.strip()), _params(now_text.strip())
-    old, new = _keys(before), _keys(now)
-    words = []
-    for key in sorted(set(old) | set(new)):
-        if old.get(key) != new.get(key):
-            if _shown(new.get(key)) == "other content":
-                words.append(f"what {key} points to has changed")
-            else:
-                words.append(f"{key}: {_shown(old.get(key))} -> {_shown(new.get(key))}")
-    if any(CODE.fullmatch(text) for text in now):
-        words.append("the code behind it has changed")
-    return words or ["its settings have changed"]
-
-
-def why(reason: str) -> list[str]:
-    """Return Snakemake's reason for a job in words; empty if it only follows from other jobs."""
-    words: list[str] = []
-    if "Params have changed" in reason:
-        words += _changes(reason)
-    for beginning, meaning in IN_WORDS:
-        if beginning in reason:
-            words.append(meaning)
-    return words
-
-
-def explain(text: str) -> str:
-    """Return what a dry run means.
+def explain(events: Iterable[Mapping[str, Any]]) -> str:
+    """Explain which jobs would run: first those with their own cause, then their dependents.
 
     Args:
-        text: all that ``snakemake -n`` prints.
+        events: the records of a dry run that ``snakemake_logger_plugin_aepsl`` wrote.
     """
-    jobs = [job for job in jobs_in(text) if job.rule != "all"]
+    jobs = [e for e in events if e.get("event") == "job_info" and e["rule_name"] != "all"]
     if not jobs:
         return "Nothing would run: everything is up to date.\n"
-    first: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    first: dict[str, dict[str, list[str]]] = {}
     after: dict[str, list[str]] = {}
     for job in jobs:
-        words = why(job.reason)
-        if LATER in job.reason and set(words) <= {meaning for _, meaning in IN_WORDS}:
-            after.setdefault(job.rule, []).append(job.about)
-        else:
-            first.setdefault(tuple(words), {}).setdefault(job.rule, []).append(job.about)
+        reason = job["reason"]
+        changes = _changes(*found.groups()) if (found := PARAMS.search(reason)) else []
+        causes = [text for phrase, text in CAUSES.items() if phrase in reason]
+        follows = FOLLOWS in reason and not changes
+        rules = after if follows else first.setdefault("; ".join(changes + causes) or reason, {})
+        rules.setdefault(job["rule_name"], []).append(_about(job["wildcards"]))
     lines = [f"{len(jobs)} jobs would run."]
-    for reasons, rules in first.items():
-        lines += ["", "; ".join(reasons) + ":", *_listed(rules)]
+    for cause, rules in first.items():
+        lines += ["", f"{cause}:", *_listed(rules)]
     if after:
         lines += ["", "and what follows from these:", *_listed(after)]
     return "\n".join(lines) + "\n"
+
+
+def _changes(before: str, now: str) -> list[str]:
+    """Return how a job's params, ``'a','b'``, differ from those of its last execution."""
+    old, new = dict(_settings(before)), dict(_settings(now))
+    changes = []
+    for key in sorted(key for key in old | new if old.get(key) != new.get(key)):
+        was, is_now = json.dumps(old.get(key)), json.dumps(new.get(key))
+        if key == "code":
+            changes.append("the code behind it has changed")
+        elif "sha256:" in is_now:  # a digest of files
+            what = "a file from outside the run" if key == "content" else f"what {key} points to"
+            changes.append(f"{what} has changed")
+        else:
+            changes.append(f"{key}: {was} -> {is_now}")
+    return changes or ["its settings have changed"]
+
+
+def _settings(params: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of the configuration among ``params``, and the digest of the code."""
+    texts: list[Any] = []
+    with suppress(SyntaxError, ValueError):  # "<nothing exclusive>"
+        texts = ast.literal_eval(f"[{params}]")
+    for text in map(str, texts):
+        if text.startswith("{"):
+            yield from _dotted(json.loads(text))
+        elif re.fullmatch(r"[0-9a-f]{16}", text):
+            yield "code", text
+
+
+def _dotted(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _dotted(inner, f"{prefix}{key}.")
+        else:
+            yield prefix + key, inner
+
+
+def _about(wildcards: Mapping[str, str]) -> str:
+    """Return a job's wildcards as readable text: ``main, step 2``."""
+    named = {name: value for name, value in wildcards.items() if name != "shard"}
+    bare = ("name", "target", "part")
+    return ", ".join(v if name in bare else f"{name} {v}" for name, v in named.items())
 
 
 def _listed(rules: Mapping[str, list[str]]) -> Iterator[str]:

@@ -1,10 +1,11 @@
-"""What was found out about files and folders, so that it is not found out again."""
+"""Persistent cache of digests and other values that are computed from files and folders."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import Any
 from aepsl.stores.atomic import digest_of, write_text
 
 MANY = 1000
-"""Files that take long enough to read that a person should know."""
+"""Number of files to read from which the user is informed."""
 
 
 def _load(file: Path | None) -> dict[str, Any]:
@@ -24,49 +25,64 @@ def _load(file: Path | None) -> dict[str, Any]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return {}  # it is found out again
+        return {}  # the values are computed again
     return known if isinstance(known, dict) else {}
 
 
-def _look_of_file(file: Path) -> str:
-    """Return the size and time of a file, in words; it may be absent."""
-    try:
-        found = file.stat()
-    except FileNotFoundError:
-        return "absent"
-    return f"{found.st_size} {found.st_mtime_ns}"
+def _state(found: os.stat_result) -> str:
+    """Return the state of a file as text, which changes with its content.
 
-
-def _look_of_folder(folder: Path) -> str:
-    """Return a digest of the names, sizes and times of its files: of a million in seconds.
-
-    The sum of a digest a file, so that none has to be held, and their order means nothing.
+    A replaced file can keep size and modification time (rsync, cp -p, touch -r), but not the change
+    time, which only the system sets.
     """
-    total = 0
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _state_of_entry(entry: os.DirEntry[str]) -> str:
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                found = entry.stat()
-                look = f"{found.st_size} {found.st_mtime_ns} {entry.name}"
-                total += int.from_bytes(hashlib.blake2b(os.fsencode(look)).digest())
+        return _state(entry.stat())
+    except FileNotFoundError:
+        return "a link that leads nowhere"
+
+
+def fingerprint(path: Path) -> str:
+    """Return the state of a file, or a digest of the names and states of a folder's files.
+
+    A folder's fingerprint is the sum of one digest per file: independent of order, in constant
+    memory. A missing path has a fingerprint, too.
+
+    Raises:
+        OSError: for a system error other than a missing path.
+    """
+    try:
+        found = path.stat()
     except FileNotFoundError:
         return "absent"
+    if not stat.S_ISDIR(found.st_mode):
+        return _state(found)
+    total = 0
+    with os.scandir(path) as entries:
+        for entry in entries:
+            line = f"{_state_of_entry(entry)} {entry.name}"
+            total += int.from_bytes(hashlib.blake2b(os.fsencode(line)).digest())
     return f"{total % 2**512:x}"
 
 
 class Memory:
-    """Digests of files by size and time, and answers about folders by those of all their files."""
+    """Cache of values computed from files and folders, and of the digests of single files."""
 
     def __init__(self, file: Path | None = None, *, settled: bool = False) -> None:
-        """Keep answers in ``file`` and digests beside it, if there is to be one.
+        """``file``: JSON file of the values, with the digests next to it; None keeps no files.
 
-        With ``settled``, an answer that is there is right: a job asks what was planned, while
-        whoever planned it has looked.
+        ``settled``: return cached values without checking the files. This is for cluster jobs,
+        whose planning process has checked the files.
         """
         self._file = file
         self._settled = settled
-        self._answers = _load(file)
-        self._look_of_folder = cache(_look_of_folder)  # several questions are about the photographs
+        self._values = _load(file)
+        self._fingerprint = cache(
+            fingerprint
+        )  # cached, as several values depend on the same folder
         self._digests: dict[str, Any] | None = None
         self._new = 0
 
@@ -75,53 +91,54 @@ class Memory:
         return self._file and self._file.with_name(f"{self._file.stem}-digests.json")
 
     def digest(self, path: Path) -> str:
-        """Return the SHA-256 of a file; it is read only if its size or time has changed.
+        """Return the SHA-256 of a file, which is read only if its state has changed.
 
         Raises:
-            OSError: if it cannot be read.
+            AepslError: if it is not a regular file.
+            OSError: if the file cannot be read.
         """
         if self._digests is None:
             self._digests = _load(self._digest_file)
-        found = path.stat()
-        about = f"{found.st_size} {found.st_mtime_ns} "
+        state = f"{_state(path.stat())} "
         known = str(self._digests.get(str(path)))
-        if not known.startswith(about):
-            known = about + digest_of(path)
+        if not known.startswith(state):
+            known = state + digest_of(path)
             self._digests[str(path)] = known
             self._new += 1
             if self._new == MANY:
                 print("aepsl: reading the data, to know it again", file=sys.stderr)
-        return known.removeprefix(about)
+        return known.removeprefix(state)
 
-    def answer(
-        self,
-        *question: str | None,
-        files: Sequence[Path],
-        folders: Sequence[Path],
-        find_out: Callable[[], str],
+    def get(
+        self, key: Sequence[str | None], *, watch: Sequence[Path], compute: Callable[[], str]
     ) -> str:
-        """Return what ``find_out`` says, now or when ``files`` and ``folders`` last looked so."""
-        key = json.dumps(question)
-        known = self._answers.get(key)
+        """Return the cached value of ``key``; compute it again if a file or folder has changed.
+
+        Args:
+            key: name of the value.
+            watch: files and folders that the value depends on.
+            compute: called if there is no cached value, or a fingerprint has changed.
+        """
+        name = json.dumps(key)
+        known = self._values.get(name)
         if not isinstance(known, list) or len(known) != 2:
             known = None
         if known and self._settled:
             return str(known[1])
         try:
-            looks = [_look_of_file(file) for file in files]
-            looks += [self._look_of_folder(folder) for folder in folders]
+            fingerprints = [self._fingerprint(path) for path in watch]
         except OSError:
-            return find_out()  # which says what is wrong
-        if not known or known[0] != looks:
-            known = [looks, find_out()]
-            self._answers[key] = known
+            return compute()  # which reports the error
+        if not known or known[0] != fingerprints:
+            known = [fingerprints, compute()]
+            self._values[name] = known
             self._store()
         return str(known[1])
 
     def _store(self) -> None:
-        with suppress(OSError):  # it is found out again
+        with suppress(OSError):  # the values are computed again
             if self._file:
-                write_text(self._file, json.dumps(self._answers))
+                write_text(self._file, json.dumps(self._values))
             if self._digest_file and self._new:
                 write_text(self._digest_file, json.dumps(self._digests))
                 self._new = 0

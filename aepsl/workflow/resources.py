@@ -1,90 +1,143 @@
-"""How work is done, and where files lie: resources, which make nothing run again."""
+"""Resources of jobs: how they run and where their files are; changes never rerun a job."""
 
 from __future__ import annotations
 
 import shlex
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
+from aepsl.config.root import Config
+from aepsl.data.adapters import described
 from aepsl.machine import usable_gpus
-from aepsl.workflow.contents import is_file_name
-from aepsl.workflow.results import Results
+from aepsl.saliency.methods import METHODS
+from aepsl.workflow.inputs import MAIN, Inputs
+from aepsl.workflow.stages import generated, saliency_source
+from aepsl.workflow.variants import Variants
+
+Where = Literal["here", "cluster", "job"]
+"""``here`` or ``cluster``: where jobs run; ``job``: this process is a cluster job."""
 
 
-def _option(name: str, value: str | None) -> str:
-    """Return an option as the shell reads it; nothing if it has no value."""
-    return f"{name} {shlex.quote(value)}" if value else ""
+def _options(values: dict[str, Any]) -> str:
+    """Format options for the shell; skip those without a value."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in given.items())
 
 
-class Resources(Results):
-    """The resources of each rule, some of them functions of its wildcards ``w``."""
+class Resources:
+    """Resources of each rule, some of them functions of its wildcards ``w``."""
 
-    @property
-    def gpus(self) -> int:
-        """Return the GPUs of this machine; one where a device is asked for that is not seen."""
-        return max(len(usable_gpus()), int(self.config.runtime.device not in ("auto", "cpu")))
+    def __init__(
+        self, config: Config, variants: Variants, inputs: Inputs, *, where: Where = "here"
+    ) -> None:
+        """Prepare the resources of all rules."""
+        self._runtime = config.runtime
+        self._variants = variants
+        self._inputs = inputs
+        self._where = where
 
-    @property
-    def gpu(self) -> int:
-        """Return the GPUs that a job with a network asks for; on a cluster, one."""
-        device = self.config.runtime.device
-        return int(device != "cpu" and (self.where != "here" or bool(self.gpus)))
+    def __call__(self, *options: str, mem_mb: int, runtime: int) -> dict[str, Any]:
+        """Return the resources of a rule.
 
-    @property
-    def training_gpus(self) -> int:
-        """Return the GPUs that a training asks for."""
-        return self.gpu * self.config.runtime.training_gpus
+        Args:
+            options: names of the run-time options of the rule's command; see :meth:`_values`.
+            mem_mb: memory of the first attempt, MB; attempt n gets n times as much.
+            runtime: time limit, minutes.
+        """
 
-    @property
-    def training_threads(self) -> int:
-        """Return the threads of all processes of a training."""
-        return self.threads * self.config.runtime.training_gpus
+        def command_line(w: Any) -> str:
+            values = self._values(w)
+            return _options({k: v for option in options for k, v in values[option]().items()})
+
+        resources: dict[str, Any] = {
+            "mem_mb": lambda w, attempt: mem_mb * attempt,
+            "runtime": runtime,
+            "options": command_line,
+        }
+        if "device" in options:
+            gpus = self._runtime.training_gpus if "training_gpus" in options else 1
+            resources["gpu"] = lambda w: gpus * self._gpu
+        if "source" in options:
+            resources["gpu"] = lambda w: self._gpu * self._detects(w)
+        return resources
+
+    def network(self, *, mem_mb: int, runtime: int) -> dict[str, Any]:
+        """Return the resources of a rule that runs a network on each photograph."""
+        return self("root", "device", "cache", mem_mb=mem_mb, runtime=runtime)
+
+    def training(self, *, mem_mb: int, runtime: int) -> dict[str, Any]:
+        """Return the resources of a rule that trains a network."""
+        options = ("root", "weights", "device", "workers", "training_gpus", "cache")
+        return self(*options, mem_mb=mem_mb, runtime=runtime)
+
+    def _values(self, w: Any) -> dict[str, Callable[[], dict[str, Any]]]:
+        """Return the options of a job, by the names that rules use for them."""
+        runtime = self._runtime
+        return {
+            "cache": lambda: {
+                "cache": runtime.cache,
+                "cache-gb": runtime.cache_gb if runtime.cache else None,
+            },
+            "device": lambda: {"device": runtime.device, "threads": runtime.threads},
+            "labels_csv": lambda: {"labels-csv": self._named(w, "data.labels_csv")},
+            "processes": lambda: {"threads": runtime.processes},
+            "root": lambda: {"root": self.root(getattr(w, "name", MAIN))},
+            "source": lambda: self._source(w),
+            "training_gpus": lambda: {"training-gpus": runtime.training_gpus},
+            "weights": lambda: self._weights(w),
+            "workers": lambda: {"workers": runtime.workers},
+        }
+
+    # Threads and GPUs
 
     @property
     def threads(self) -> int:
-        """Return the threads of a job with a network: not fewer than told, or bits would differ."""
-        return self.config.runtime.threads
+        """Number of threads of a network job, which changes the last bits of its result.
+
+        Never scaled down to ``--cores``: :meth:`__call__` passes the configured number to the job.
+        """
+        return self._runtime.threads
 
     @property
-    def cache(self) -> str:
-        """Return the options that say where finished work is kept."""
-        cache, limit = self.config.runtime.cache, self.config.runtime.cache_gb
-        if not cache or limit is None:
-            return _option("--cache", cache)
-        return f"{_option('--cache', cache)} --cache-gb {limit:g}"
-
-    def root(self, w: Any) -> str:
-        """Return the folder of a variant's dataset."""
-        return str(self.variants[w.name].data.root or self.folder("scenes", w.name))
+    def training_threads(self) -> int:
+        """Number of threads of a training, over all its processes."""
+        return self._runtime.threads * self._runtime.training_gpus
 
     @property
-    def main_root(self) -> str:
-        """Return the folder of the dataset that the report shows."""
-        return self.root(SimpleNamespace(name=self.main))
+    def processes(self) -> int:
+        """Number of processes of a job that divides its images among processes."""
+        return self._runtime.processes
 
-    def labels_csv(self, w: Any) -> str:
-        """Return the option that names a variant's file of image labels, if they are in one."""
-        data = self.variants[w.name].data
-        if data.adapter == "scenes":
-            return _option("--labels-csv", f"{self.root(w)}/labels.csv")
-        return _option("--labels-csv", data.labels_csv if data.labels == "csv" else None)
+    @property
+    def gpus(self) -> int:
+        """Number of GPUs of this machine; 1 if a device is configured that was not found."""
+        return max(len(usable_gpus()), int(self._runtime.device not in ("auto", "cpu")))
 
-    def weights(self, w: Any) -> str:
-        """Return the option that names a variant's local file of weights, if it has one."""
-        name = self.variants[w.name].networks.weights
-        return _option("--weights", name if is_file_name(name) else None)
+    @property
+    def _gpu(self) -> int:
+        """GPUs of a network job: 1 on a cluster or on a machine with a GPU, else 0."""
+        return int(self._runtime.device != "cpu" and (self._where != "here" or bool(self.gpus)))
 
-    def saliency_source(self, w: Any) -> str:
-        """Return the option that names a variant's folder of saliency maps or detector, if any."""
-        saliency = self.variants[w.name].saliency
-        by_method = {"precomputed": saliency.folder, "network": saliency.network.file}
-        return _option("--source", by_method.get(saliency.method))
+    # Paths outside the run
 
-    def detector_device(self, w: Any) -> str:
-        """Return the device on which a variant's saliency is detected."""
-        detects = self.variants[w.name].saliency.method == "network"
-        return self.config.runtime.device if detects else "cpu"
+    def root(self, variant: str) -> str:
+        """Return the folder of a variant's dataset, also of a generated one."""
+        job = self._variants.job(variant)
+        if source := generated(job):
+            return self._inputs.files(source, variant)[0].rpartition("/")[0]
+        return str(described(job.config.data).root)
 
-    def detector_gpu(self, w: Any) -> int:
-        """Return the GPUs that detecting a variant's saliency asks for."""
-        return self.gpu if self.detector_device(w) != "cpu" else 0
+    def _named(self, w: Any, key: str) -> str | None:
+        """Return a configured path of a variant's dataset, if any."""
+        return described(self._variants[w.name].data).paths().get(key)
+
+    def _weights(self, w: Any) -> dict[str, str | None]:
+        networks = self._variants[w.name].networks
+        return {"weights": networks.weights if networks.weights_are_a_file else None}
+
+    def _detects(self, w: Any) -> bool:
+        """Return whether a variant's saliency method runs on the device."""
+        return METHODS[self._variants[w.name].saliency.method].on_device
+
+    def _source(self, w: Any) -> dict[str, str | None]:
+        return {"source": saliency_source(self._variants[w.name])}

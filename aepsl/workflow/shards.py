@@ -1,14 +1,14 @@
-"""Into how many jobs a stage is divided."""
+"""Number of shards of a stage."""
 
 from __future__ import annotations
 
 IMAGES = 1000
-"""Of a shard: minutes of work, against the ten seconds that a job costs a cluster."""
+"""Images per shard: minutes of work, compared to about 10 s overhead per cluster job."""
 
 MOST = 200
-"""Shards of a stage: with ten sharded stages 2,000 jobs, planned in seconds; beyond, they grow."""
+"""Largest number of shards: ten sharded stages give 2,000 jobs, which are planned in seconds."""
 
 
 def shards_for(images: int) -> int:
-    """Return the number of shards for so many images."""
+    """Return the number of shards for ``images``."""
     return min(max(1, -(-images // IMAGES)), MOST)

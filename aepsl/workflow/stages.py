@@ -1,153 +1,453 @@
-"""The stages of a run, and what the result of each depends on."""
+"""The DAG of the method: outputs, settings and dependencies of each stage.
+
+There is one entry per stage, named after its rule, its module and its command. The rules' inputs
+and outputs, the settings of their jobs, and which variants share a result follow from this table.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from aepsl.config.run import Config
+from aepsl.config.root import Config
 from aepsl.config.segmentation import Crf
+from aepsl.data.adapters import Role, described
+from aepsl.data.content import Content, single_file
+from aepsl.machine import has_crf
+from aepsl.saliency.methods import METHODS
+from aepsl.targets import TARGETS
 
 
-class Stage(NamedTuple):
-    """What one stage's result depends on."""
+class At(NamedTuple):
+    """Index of a stage's result: the wildcards of its rule, except variant and shard."""
 
-    keys: tuple[str, ...]
-    """Dotted names of the configuration that it reads; see :func:`keys_of` for what matters."""
-    needs: tuple[str, ...]
-    """Stages whose results it reads, at the same step or round; see :func:`needs_of`."""
-    module: str
-    """Its module in ``aepsl.stages``."""
-    counted: str | None = None
-    """Whether there is one a ``step`` of mining, or one a ``round`` of relabelling."""
+    role: Role = "train"
+    step: int = 0
+    round: int = 0
+    target: str = ""
 
 
-_SELECTION = ("data.adapter", "data.class_names", "data.classes", "data.limit_per_class")
-_LABELLED = ("data.root", "data.labels", "data.labels_csv", *_SELECTION)
-_OF_TRUTH = ("data.adapter", "data.root", "data.mask_folder", "data.class_names", "data.classes")
-_CRF = tuple(f"crf.{name}" for name in Crf.model_fields if name != "enabled")
-_OF_CRF = ("prediction.threshold", *_CRF)
+ONLY = At()
+"""Index for a stage with a single result per variant."""
+
+
+class Source(NamedTuple):
+    """A dependency: one result that a stage reads."""
+
+    stage: str
+    at: At = ONLY
+    file: str = "manifest"
+    """Name of the output that is read."""
+    same_shard: bool = False
+    """Whether a job reads only the shard with its own number."""
+
+
+class Job(NamedTuple):
+    """Arguments of the functions that return dependencies, keys and content of a stage."""
+
+    config: Config
+    """The configuration of the variant."""
+    at: At
+    last_step: int
+    """Number of erasing steps; with ``mining.steps: auto``, of those that succeeded."""
+
+
+Sources = Source | list[Source] | None
+Keys = Callable[[Job], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the workflow."""
+
+    files: Mapping[str, str]
+    """Outputs: path templates inside the folder of a run, by name."""
+    reads: Mapping[str, Callable[[Job], Sources]] = field(default_factory=dict)
+    """Dependencies, by the name of the input."""
+    keys: Keys = lambda job: iter(())
+    """Dotted keys of the configuration that change the result."""
+    content: Callable[[Job], Content | None] = lambda job: None
+    """Files outside the run that change the result."""
+    counts_steps: bool = False
+    """Whether the dependencies depend on the number of steps found by ``mining.steps: auto``."""
+    module: str = ""
+    """Module in ``aepsl.stages``, if its name differs from that of the rule."""
+
+
+def _store(folder: str) -> dict[str, str]:
+    return {"store": f"{folder}/{{shard}}.h5", "manifest": f"{folder}/{{shard}}.json"}
+
+
+def _training(folder: str) -> dict[str, str]:
+    return {"model": f"{folder}/model.safetensors", "curve": f"{folder}/curve.csv"}
+
+
+# Dependencies
+
+
+def images(role: Role) -> Source:
+    """Return the image manifest of the training or evaluation split."""
+    return Source("index_images", At(role=role))
+
+
+def truth(role: Role) -> Source:
+    """Return the mask manifest of the training or evaluation split."""
+    return Source("index_truth", At(role=role))
+
+
+def classifier(step: int, file: str = "model") -> Source:
+    """Return an output of the training of one step."""
+    return Source("train_classifier", At(step=step), file)
+
+
+def cams(step: int, *, same_shard: bool = False) -> Source:
+    """Return the class activation maps of one step."""
+    return Source("extract_cams", At(step=step), same_shard=same_shard)
+
+
+def regions(step: int, *, same_shard: bool = False) -> Source:
+    """Return the regions mined up to a step; step 0 is empty."""
+    if step == 0:
+        return Source("start_mining")
+    return Source("erase_regions", At(step=step), same_shard=same_shard)
+
+
+def labels(config: Config, round_: int = 0) -> Source:
+    """Return the label store on which the network of a round is trained."""
+    if round_:
+        return Source("relabel", At(round=round_))
+    mined = config.labels.source == "mined"
+    return Source("assemble_labels" if mined else "copy_true_labels")
+
+
+def segmentation(round_: int, file: str = "model") -> Source:
+    """Return an output of the training of one round."""
+    return Source("train_segmentation", At(round=round_), file)
+
+
+def saliency(config: Config, *, same_shard: bool = False) -> Source | None:
+    """Return the saliency maps for the labels, if any."""
+    if config.saliency.method == "none":
+        return None
+    return Source("detect_saliency", same_shard=same_shard)
+
+
+def saliency_source(config: Config) -> str | None:
+    """Return the path that the saliency method reads, if any."""
+    key = METHODS[config.saliency.method].source_key
+    return value_of(config, f"saliency.{key}") if key else None
+
+
+def final_network(job: Job) -> Source:
+    """Return the network of the last round."""
+    return segmentation(job.config.segmentation.relabel_rounds)
+
+
+def final_masks(job: Job) -> Source:
+    """Return the final masks: refined by the CRF, if it is used."""
+    return Source("refine_predictions" if refines(job.config) else "predict")
+
+
+def refines(config: Config) -> bool:
+    """Return whether predictions are refined by the CRF: it is enabled and installed."""
+    return config.crf.enabled and has_crf()
+
+
+def verdicts(job: Job) -> list[Source]:
+    """Return the verdicts on all trainings with ``mining.steps: auto``, else none."""
+    mining = job.config.mining
+    if mining.steps != "auto":
+        return []
+    judged = range(1, min(job.last_step + 1, mining.max_steps) + 1)
+    return [Source("judge_training", At(step=step), "verdict") for step in judged]
+
+
+def generated(job: Job) -> Source | None:
+    """Return the digest file of the dataset, if a rule of the run generates the dataset."""
+    made_by = described(job.config.data).made_by
+    return Source(made_by, file="digest") if made_by else None
+
+
+def calibrated(job: Job) -> Source | None:
+    """Return the calibrated delta of a step, if ``mining.area`` is set."""
+    if job.config.mining.area is None:
+        return None
+    return Source("calibrate_delta", At(step=job.at.step), "delta")
+
+
+def all_steps(job: Job) -> range:
+    """Return the erasing steps."""
+    return range(1, job.last_step + 1)
+
+
+def scored(target: str) -> tuple[str, At]:
+    """Parse the name of a score file, such as ``regions-step2``, into target and index."""
+    name, _, number = target.partition("-")
+    if number.startswith("step"):
+        return name, At(step=int(number.removeprefix("step")))
+    return name, At(round=int(number.removeprefix("round") or 0))
+
+
+def scored_truth(job: Job) -> Source:
+    """Return the true masks that a target is compared with."""
+    target, _ = scored(job.at.target)
+    return truth(TARGETS[target].role)
+
+
+def scored_store(job: Job) -> Source:
+    """Return the store that holds the target to score."""
+    target, at = scored(job.at.target)
+    return Source(TARGETS[target].stage, at)
+
+
+# Keys
+
+
+def keys(*names: str) -> Keys:
+    """Return the same keys for every configuration."""
+    return lambda job: iter(names)
+
+
+def _image_keys(job: Job) -> Iterator[str]:
+    dataset = described(job.config.data)
+    names = ("adapter", *dataset.split_keys(job.at.role), *dataset.image_keys)
+    yield from (f"data.{name}" for name in names)
+
+
+def _truth_keys(job: Job) -> Iterator[str]:
+    yield from (f"data.{name}" for name in ("adapter", *described(job.config.data).truth_keys))
+
+
+def _saliency_keys(job: Job) -> Iterator[str]:
+    method = METHODS[job.config.saliency.method]
+    yield from (f"saliency.{name}" for name in ("method", *method.options))
+
+
+def _cam_keys(job: Job) -> Iterator[str]:
+    yield from ("mining.cam_scales", "mining.cam_flip")
+    if len(job.config.mining.cam_scales) > 1 or job.config.mining.cam_flip:
+        yield "mining.cam_merge"
+
+
+def _region_keys(job: Job) -> Iterator[str]:
+    yield "mining.erase_rule"
+    if job.config.mining.area is None:
+        yield "mining.delta"
+
+
+def _label_keys(job: Job) -> Iterator[str]:
+    if job.config.saliency.method != "none":
+        yield from ("labels.background_threshold", "labels.class_thresholds")
+
+
+def _segmentation_keys(job: Job) -> Iterator[str]:
+    yield from ("seed", "networks", "segmentation.head", "segmentation.psl", "segmentation.train")
+    if job.config.segmentation.psl != "none":
+        yield "segmentation.psl_after"
+
+
 _VIEWS = ("prediction.scales", "prediction.flip")
+_CRF = tuple(f"crf.{name}" for name in Crf.model_fields if name != "enabled")
+
+
+def _relabel_keys(job: Job) -> Iterator[str]:
+    yield from ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS)
+    if job.config.segmentation.relabel_crf:
+        yield from ("prediction.threshold", *_CRF)
+
+
+_MEASURES = ("evaluation.boundary_tolerance", "evaluation.resamples", "evaluation.confidence")
+_PREDICT_KEYS = keys(*_VIEWS, "prediction.threshold", "crf.enabled")
+
+
+# Files outside the run
+
+
+def _image_content(job: Job) -> Content | None:
+    return described(job.config.data).images_content(job.at.role)
+
+
+def _truth_content(job: Job) -> Content | None:
+    return described(job.config.data).truth_content(job.at.role)
+
+
+def _saliency_content(job: Job) -> Content | None:
+    source, dataset = saliency_source(job.config), described(job.config.data)
+    if source is None:
+        return None
+    if not METHODS[job.config.saliency.method].reads_maps:
+        return single_file(source)
+    folder, split = Path(source), dataset.split("train")
+    return dataset.files_of_images("maps", folder, split, suffixes=(".png", ".jpg"))
+
+
+def _weights_content(job: Job) -> Content | None:
+    networks = job.config.networks
+    return single_file(networks.weights) if networks.weights_are_a_file else None
+
 
 STAGES = {
-    "scenes": Stage(("data.scenes",), (), "generate_scenes"),
-    "train_images": Stage(("data.train_split", *_LABELLED), (), "index_images"),
-    "eval_images": Stage(("data.eval_split", *_LABELLED), (), "index_images"),
-    "train_truth": Stage(_OF_TRUTH, ("train_images",), "index_truth"),
-    "eval_truth": Stage(_OF_TRUTH, ("eval_images",), "index_truth"),
-    "saliency": Stage(
-        ("saliency.method", "saliency.superpixels", "saliency.folder", "saliency.network"),
-        ("train_images",),
-        "detect_saliency",
+    "generate_scenes": Stage({"digest": "scenes/{name}/scenes.json"}, keys=keys("data.scenes")),
+    "index_images": Stage(
+        {"manifest": "{role}_images/{name}/manifest.jsonl"},
+        reads={"scenes": generated},
+        keys=_image_keys,
+        content=_image_content,
     ),
-    "classifier": Stage(
-        ("seed", "networks", "mining.head", "mining.train"),
-        ("train_images",),
-        "train_classifier",
-        "step",
+    "index_truth": Stage(
+        {"manifest": "{role}_truth/{name}/manifest.jsonl"},
+        reads={"dataset": lambda job: images(job.at.role)},
+        keys=_truth_keys,
+        content=_truth_content,
     ),
-    "success": Stage(("mining.success",), ("classifier",), "judge_training", "step"),
-    "cams": Stage(
-        ("mining.cam_scales", "mining.cam_flip", "mining.cam_merge"),
-        ("classifier",),
-        "extract_cams",
-        "step",
+    "detect_saliency": Stage(
+        _store("saliency/{name}"),
+        reads={"dataset": lambda job: images("train")},
+        keys=_saliency_keys,
+        content=_saliency_content,
     ),
-    "calibration": Stage(
-        ("mining.erase_rule", "mining.area"), ("cams",), "calibrate_delta", "step"
+    "start_mining": Stage({"manifest": "regions/step0/0.json"}),
+    "train_classifier": Stage(
+        _training("classifier/{name}/step{step}"),
+        reads={
+            "dataset": lambda job: images("train"),
+            "regions": lambda job: regions(job.at.step - 1),
+        },
+        keys=keys("seed", "networks", "mining.head", "mining.train"),
+        content=_weights_content,
     ),
-    "regions": Stage(("mining.erase_rule", "mining.delta"), ("cams",), "erase_regions", "step"),
-    "labels": Stage(
-        ("labels.background_threshold", "labels.class_thresholds"), ("saliency",), "assemble_labels"
+    "judge_training": Stage(
+        {"verdict": "success/{name}/step{step}/verdict.json"},
+        reads={
+            "dataset": lambda job: images("train"),
+            "curve": lambda job: classifier(job.at.step, "curve"),
+        },
+        keys=keys("mining.success"),
     ),
-    "true_labels": Stage((), ("train_images", "train_truth"), "copy_true_labels"),
-    "relabelled": Stage(
-        ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS, *_OF_CRF),
-        (),
-        "relabel",
-        "round",
+    "extract_cams": Stage(
+        _store("cams/{name}/step{step}"),
+        reads={
+            "dataset": lambda job: images("train"),
+            "model": lambda job: classifier(job.at.step),
+            "regions": lambda job: regions(job.at.step - 1, same_shard=True),
+        },
+        keys=_cam_keys,
     ),
-    "segmentation": Stage(
-        (
-            "seed",
-            "networks",
-            "segmentation.head",
-            "segmentation.psl",
-            "segmentation.psl_after",
-            "segmentation.train",
-        ),
-        (),
-        "train_segmentation",
-        "round",
+    "calibrate_delta": Stage(
+        {"delta": "calibration/{name}/step{step}/delta.json"},
+        reads={"cams": lambda job: cams(job.at.step)},
+        keys=keys("mining.erase_rule", "mining.area"),
     ),
-    "predictions": Stage((*_VIEWS, "prediction.threshold", "crf.enabled"), (), "predict"),
-    "crf": Stage(_CRF, ("predictions",), "refine_predictions"),
+    "erase_regions": Stage(
+        _store("regions/{name}/step{step}"),
+        reads={
+            "dataset": lambda job: images("train"),
+            "cams": lambda job: cams(job.at.step, same_shard=True),
+            "regions": lambda job: regions(job.at.step - 1, same_shard=True),
+            "calibrated": calibrated,
+        },
+        keys=_region_keys,
+    ),
+    "assemble_labels": Stage(
+        _store("labels/{name}"),
+        reads={
+            "dataset": lambda job: images("train"),
+            "regions": lambda job: regions(job.last_step, same_shard=True),
+            "saliency": lambda job: saliency(job.config, same_shard=True),
+        },
+        keys=_label_keys,
+        counts_steps=True,
+    ),
+    "copy_true_labels": Stage(
+        _store("true_labels/{name}"),
+        reads={"dataset": lambda job: images("train"), "truth": lambda job: truth("train")},
+    ),
+    "train_segmentation": Stage(
+        _training("segmentation/{name}/round{round}"),
+        reads={
+            "dataset": lambda job: images("train"),
+            "labels": lambda job: labels(job.config, job.at.round),
+        },
+        keys=_segmentation_keys,
+        content=_weights_content,
+    ),
+    "relabel": Stage(
+        _store("relabelled/{name}/round{round}"),
+        reads={
+            "dataset": lambda job: images("train"),
+            "model": lambda job: segmentation(job.at.round - 1),
+        },
+        keys=_relabel_keys,
+    ),
+    "predict": Stage(
+        _store("predictions/{name}"),
+        reads={"dataset": lambda job: images("eval"), "model": final_network},
+        keys=_PREDICT_KEYS,
+    ),
+    "predict_shown": Stage(
+        {"store": "shown/{name}/0.h5", "manifest": "shown/{name}/0.json"},
+        reads={"dataset": lambda job: images("train"), "model": final_network},
+        keys=_PREDICT_KEYS,
+        module="predict",
+    ),
+    "refine_predictions": Stage(
+        _store("crf/{name}"),
+        reads={
+            "dataset": lambda job: images("eval"),
+            "predictions": lambda job: Source("predict", same_shard=True),
+        },
+        keys=keys(*_CRF),
+    ),
+    "export_masks": Stage({"folder": "masks/{name}"}, reads={"masks": final_masks}),
+    "score": Stage(
+        {"scores": "scores/{name}/{target}.json"},
+        reads={"truth": scored_truth, "store": scored_store},
+        keys=keys(*_MEASURES),
+    ),
+    "summarise": Stage({"scores": "scores.json", "table": "scores.csv"}),
+    "report": Stage(
+        {"page": "report/index.html", "pictures": "report/pictures"},
+        reads={
+            "dataset": lambda job: images("train"),
+            "evaluated": lambda job: images("eval"),
+            "truth": lambda job: truth("train"),
+            "scores": lambda job: Source("summarise", file="scores"),
+            "cams": lambda job: [cams(step) for step in all_steps(job)],
+            "regions": lambda job: [regions(step) for step in all_steps(job)],
+            "curves": lambda job: [classifier(step, "curve") for step in all_steps(job)],
+            "verdicts": verdicts,
+            "saliency": lambda job: saliency(job.config),
+            "labels": lambda job: labels(job.config),
+            "segmentation": lambda job: final_network(job)._replace(file="curve"),
+            "shown": lambda job: Source("predict_shown"),
+        },
+        counts_steps=True,
+    ),
+    "pack_voc_test": Stage(
+        {"archive": "voc_test/{name}.tar.gz"},
+        reads={"truth": lambda job: truth("eval"), "masks": final_masks},
+        keys=keys("evaluation.voc_competition"),
+    ),
+    "tabulate": Stage(
+        {
+            "data": "ablations/{table}.csv",
+            "text": "ablations/{table}.md",
+            "plot": "ablations/{table}.png",
+        }
+    ),
+    "collect_tables": Stage({"page": "ablations/tables.md", "plot": "ablations/losses.png"}),
 }
-"""The DAG of the method."""
-
-
-def keys_of(stage: str, config: Config) -> tuple[str, ...]:
-    """Return the keys that matter to ``stage`` under ``config``: not those of other methods."""
-    unused: set[str] = set()
-    match stage:
-        case "train_images" | "eval_images" | "train_truth" | "eval_truth" if (
-            config.data.adapter == "scenes"
-        ):
-            used = ("data.adapter", "data.limit_per_class")
-            unused = {key for key in STAGES[stage].keys if key not in used}
-        case "train_images" | "eval_images" if config.data.labels == "xml":
-            unused = {"data.labels_csv"}
-        case "saliency":
-            source = {"robust_background": "superpixels", "precomputed": "folder"}
-            method = config.saliency.method
-            unused = {"saliency.superpixels", "saliency.folder", "saliency.network"}
-            unused.discard(f"saliency.{source.get(method, method)}")
-        case "regions" if config.mining.area is not None:
-            unused = {"mining.delta"}
-        case "labels" if config.saliency.method == "none":
-            unused = {"labels.background_threshold", "labels.class_thresholds"}
-        case "relabelled" if not config.segmentation.relabel_crf:
-            unused = set(_OF_CRF)
-        case "segmentation" if config.segmentation.psl == "none":
-            unused = {"segmentation.psl_after"}
-        case "cams" if len(config.mining.cam_scales) == 1 and not config.mining.cam_flip:
-            unused = {"mining.cam_merge"}
-    return tuple(key for key in STAGES[stage].keys if key not in unused)
-
-
-def needs_of(stage: str, config: Config, at: int) -> list[tuple[str, int]]:
-    """Return the stages, with their step or round, whose results ``stage`` at ``at`` reads."""
-    mining, last_round = config.mining, config.segmentation.relabel_rounds
-    needs = [(need, at) for need in STAGES[stage].needs]
-    match stage:
-        case "train_images" | "eval_images" if config.data.adapter == "scenes":
-            needs = [("scenes", 0)]
-        case "classifier" | "cams" if at > 1:
-            needs.append(("regions", at - 1))
-        case "regions" if mining.area is not None:
-            needs.append(("calibration", at))
-        case "labels":
-            saliency = [] if config.saliency.method == "none" else needs
-            if mining.steps == "auto":
-                needs = [("regions", mining.max_steps), ("success", mining.max_steps), *saliency]
-            else:
-                needs = [("regions", mining.steps), *saliency]
-        case "relabelled":
-            needs = [("segmentation", at - 1)]
-        case "segmentation":
-            needs = [("relabelled", at) if at else (label_stage(config), 0)]
-        case "predictions":
-            needs = [("segmentation", last_round), ("eval_images", 0)]
-    return needs
-
-
-def label_stage(config: Config) -> str:
-    """Return which stage makes the masks of the first round."""
-    return "labels" if config.labels.source == "mined" else "true_labels"
 
 
 def value_of(config: Config, key: str) -> Any:
-    """Return the value of a dotted key, as JSON has it."""
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    """Return the value of a dotted key, as a JSON value without paths.
+
+    The content of the files is covered by :attr:`Stage.content`.
+    """
+    value: Any = reduce(getattr, key.split("."), config)
+    if not hasattr(value, "model_dump"):
+        return value
+    return value.model_dump(mode="json", exclude=value.paths())

@@ -1,29 +1,30 @@
-"""Variants: named overrides of the configuration that share every stage they can.
+"""Variants: named overrides of the configuration, which share equal results of stages.
 
-Variants whose effective configuration of a stage is equal share that stage; it is filed under the
-first of their names.
+Variants share a result if everything that it depends on is equal: the settings and files of the
+stage and of all stages upstream. The first of these variants is the result's owner and gives the
+path its name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from aepsl.config.run import Config
+from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
 from aepsl.workflow.contents import Contents
-from aepsl.workflow.stages import keys_of, needs_of
+from aepsl.workflow.stages import ONLY, STAGES, At, Job, Source, value_of
 
 FIXED = ("run", "runtime", "report", "evaluation", "ablations", "variants")
-"""What no variant may override: it is said once for a run."""
+"""Sections that variants cannot override, because they concern the whole run."""
 
 
 def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``override`` laid over it, section by section."""
+    """Return ``base`` updated with ``override``; nested sections are merged."""
     result = dict(base)
     for key, value in override.items():
         old = result.get(key)
@@ -33,7 +34,7 @@ def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, An
 
 
 class Variants(dict[str, Config]):
-    """Checked configurations by name, in an order: the first of equals is the owner."""
+    """Checked configurations by name, in order: the first of equal variants is the owner."""
 
     def __init__(
         self,
@@ -41,10 +42,10 @@ class Variants(dict[str, Config]):
         overrides: Mapping[str, Mapping[str, Any]],
         contents: Contents,
     ) -> None:
-        """Check every variant of ``config``, whose files are known by ``contents``.
+        """Check every variant of ``config``; ``contents`` computes digests of configured files.
 
         Raises:
-            AepslError: if an override has an unknown key, a wrong value, or one fixed for the run.
+            AepslError: if an override has an unknown key, an invalid value, or a key in ``FIXED``.
         """
         super().__init__(
             (name, parse(Config, merged(config, override), where=f"variant {name}"))
@@ -58,24 +59,46 @@ class Variants(dict[str, Config]):
         self._contents = contents
         self.key = cache(self._key)
 
-    def slice_of(self, stage: str, name: str) -> str:
-        """Return the keys that matter to ``stage`` under a variant, as canonical JSON."""
-        config = self[name]
-        return json.dumps(
-            {key: self._contents.value(stage, config, key) for key in keys_of(stage, config)},
-            sort_keys=True,
-        )
+    def settings(self, stage: str, name: str, at: At = ONLY) -> str:
+        """Return the settings that change a stage's result for a variant, as canonical JSON.
 
-    def _key(self, stage: str, name: str, at: int) -> str:
-        """Return a digest of all that a stage's result depends on."""
-        needs = [self.key(need, name, then) for need, then in needs_of(stage, self[name], at)]
-        parts = [stage, self.slice_of(stage, name), *needs]
+        ``content`` is the digest of the files outside the run that the stage reads.
+        """
+        job = self.job(name, at)
+        values = {key: value_of(job.config, key) for key in STAGES[stage].keys(job)}
+        if content := STAGES[stage].content(job):
+            values["content"] = self._contents.digest(content)
+        return json.dumps(values, sort_keys=True)
+
+    def job(self, name: str, at: At = ONLY, *, last_step: int | None = None) -> Job:
+        """Return the arguments of the functions that return dependencies, keys and content.
+
+        Without ``last_step``, ``mining.steps: auto`` counts as the largest number of steps.
+        """
+        config = self[name]
+        steps = config.mining.max_steps if config.mining.steps == "auto" else config.mining.steps
+        return Job(config, at, steps if last_step is None else last_step)
+
+    def _upstream(self, stage: str, job: Job) -> Iterator[Source]:
+        for sources in STAGES[stage].reads.values():
+            match sources(job):
+                case None:
+                    pass
+                case Source() as source:
+                    yield source
+                case several:
+                    yield from several
+        if STAGES[stage].counts_steps and job.config.mining.steps == "auto":
+            yield Source("judge_training", At(step=job.last_step))
+
+    def _key(self, stage: str, name: str, at: At) -> str:
+        """Return a digest of everything that a stage's result depends on."""
+        upstream = self._upstream(stage, self.job(name, at))
+        needs = [self.key(source.stage, name, source.at) for source in upstream]
+        parts = [stage, repr(at), self.settings(stage, name, at), *needs]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def owner(self, stage: str, name: str, at: int = 0) -> str:
+    def owner(self, stage: str, name: str, at: At = ONLY) -> str:
         """Return the first variant that shares the result of ``stage`` with ``name``."""
         key = self.key(stage, name, at)
-        return next(other for other in self if self._shares(stage, other, at, key))
-
-    def _shares(self, stage: str, name: str, at: int, key: str) -> bool:
-        return self.key(stage, name, at) == key
+        return next(other for other in self if self.key(stage, other, at) == key)

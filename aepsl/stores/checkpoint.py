@@ -1,4 +1,4 @@
-"""The folder of a training that is not done: held by one process, kept for the next."""
+"""Checkpoint folder of an unfinished training, locked by one process."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from aepsl.stores.lease import Lease
 from aepsl.stores.models import Tensors, load_model, save_model
 
 
-class WorkFolder:
-    """Where a training keeps its checkpoint; made by :func:`holding`."""
+class CheckpointFolder:
+    """The checkpoint folder of a training; created by :func:`locked`."""
 
     def __init__(self, folder: Path, *, key: str) -> None:
         self.checkpoint = folder / "checkpoint.safetensors"
         self._key = key
 
     def save(self, tensors: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
-        """Replace the checkpoint, all or nothing."""
-        # As text: the columns of the curve keep their order.
+        """Save a checkpoint in place of the last one, atomically."""
+        # Stored as text, which preserves the order of the curve's columns.
         facts = {"key": self._key, "progress": json.dumps(progress)}
         save_model(self.checkpoint, tensors, facts)
 
     def load(self) -> tuple[Tensors, dict[str, Any]] | None:
-        """Return the checkpoint that was left, if it is of the same training and whole."""
+        """Return the checkpoint, if it belongs to the same training and is intact; else None."""
         if not self.checkpoint.exists():
             return None
         try:
@@ -43,25 +43,27 @@ class WorkFolder:
 
 
 @contextmanager
-def holding(folder: Path, *, key: str) -> Iterator[WorkFolder]:
-    """Hold a work folder for this process; it is removed when the block ends without an error.
+def locked(folder: Path, *, key: str) -> Iterator[CheckpointFolder]:
+    """Lock a checkpoint folder for the block; remove it if the block succeeds.
+
+    The lock is the file ``<folder>.lock``, which is not removed.
 
     Args:
-        folder: is made if absent.
-        key: of what the training depends on; a checkpoint of another key is not taken up.
+        folder: created when the first checkpoint is saved.
+        key: digest of all settings and inputs; a checkpoint with another key is ignored.
 
     Raises:
-        AepslError: if another process holds it, saying which.
+        AepslError: if another process holds the lock; the message names that process.
     """
-    lease = Lease(folder / "lock")
+    lease = Lease(folder.with_name(f"{folder.name}.lock"))
     if not lease.take():
         hint = "wait for it, or stop it with kill, which saves where it is; then run again"
         raise AepslError.of(folder, f"is held by {lease.holder}", hint)
     try:
-        work = WorkFolder(folder, key=key)
-        yield work
-        work.checkpoint.unlink(missing_ok=True)
+        checkpoints = CheckpointFolder(folder, key=key)
+        yield checkpoints
+        checkpoints.checkpoint.unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()  # fails if other files are in it, which stay
     finally:
         lease.release()
-        with suppress(OSError):
-            folder.rmdir()  # unless there is something to go on from, or somebody's own

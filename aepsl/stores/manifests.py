@@ -1,7 +1,7 @@
-"""Manifests of a dataset: the photographs of one split with their labels; its true masks, apart.
+"""Dataset manifests: one for the photographs and labels of a split, one for its true masks.
 
-An entry a line, so that a job reads those of its shard. Paths are relative to the dataset's folder,
-so that it may be moved.
+Each image is one line, so that a job reads only its shard. Paths are relative to the dataset's
+folder, which may be moved.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import checked, checked_lines
-from aepsl.stores.tables import read_table, write_table
+from aepsl.stores.jsonl import read_jsonl, write_jsonl
 
 SCHEMA = 4
 
@@ -30,35 +30,36 @@ class ImageEntry:
 
     id: str
     path: str
+    """Relative to the dataset's folder."""
     height: int
     width: int
     rgb_sum: tuple[int, int, int]
-    """Over all its pixels, 0..255 each."""
+    """Sum of the values, 0..255, over all pixels."""
     sha256: str
     labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ImageManifest:
-    """The photographs of one split, complete and checked."""
+    """The checked photographs of one split."""
 
     split: str
-    """Its name in the dataset."""
+    """Name of the split in the dataset."""
     class_names: tuple[str, ...]
-    """The classes of the run, background not counted."""
+    """The classes of the run, without background."""
     mean_pixel: tuple[int, int, int]
-    """RGB, 0..255, over all its images."""
+    """Mean RGB over all images, 0..255."""
     images: tuple[ImageEntry, ...]
 
     def digest(self) -> str:
-        """Return a digest of what they show, wherever the files lie."""
+        """Return a digest of the photographs' content and labels, independent of paths."""
         digest = hashlib.sha256(json.dumps([self.class_names, self.mean_pixel]).encode())
         for image in self.images:
             digest.update(json.dumps([image.id, image.sha256, image.labels]).encode())
         return digest.hexdigest()
 
     def label_numbers(self, image: ImageEntry) -> list[int]:
-        """Return the numbers of the image's classes, from 0, ascending."""
+        """Return the sorted class indices of an image, from 0."""
         return sorted(self.class_names.index(name) for name in image.labels)
 
     def label_matrix(self, images: Sequence[ImageEntry]) -> NDArray[np.float32]:
@@ -82,12 +83,12 @@ class MaskEntry:
 
 @dataclass(frozen=True)
 class TruthManifest:
-    """The true masks of one split, of those images that have one."""
+    """The true masks of one split; images without a mask are absent."""
 
     split: str
     class_names: tuple[str, ...]
     mask_values: tuple[int, ...]
-    """The value of each class in the masks."""
+    """Pixel value of each class in the mask files."""
     masks: tuple[MaskEntry, ...]
 
 
@@ -98,36 +99,35 @@ ENTRIES: dict[type[Any], tuple[str, type[Any]]] = {
     ImageManifest: ("images", ImageEntry),
     TruthManifest: ("masks", MaskEntry),
 }
-"""Of each manifest, what its entries are called, and what they are."""
+"""Field name and type of the entries of each manifest."""
 
 
 def write_manifest(path: Path, manifest: ImageManifest | TruthManifest) -> None:
-    """Write a manifest, all or nothing."""
+    """Write a manifest, atomically."""
     name, entry = ENTRIES[type(manifest)]
     about = {"schema": SCHEMA, "kind": type(manifest).__name__, **vars(manifest)}
     entries = about.pop(name)
-    write_table(path, about, map(TypeAdapter(entry).dump_json, entries))
+    write_jsonl(path, about, map(TypeAdapter(entry).dump_json, entries))
 
 
-def _read(path: Path, kind: type[M], *, root: Path, shard: int = 0, shards: int = 1) -> M:
-    about, lines = read_table(path, shard=shard, shards=shards)
+def _read(path: Path, kind: type[M], *, shard: int = 0, shards: int = 1) -> M:
+    about, lines = read_jsonl(path, shard=shard, shards=shards)
     if (about.pop("schema", None), about.pop("kind", None)) != (SCHEMA, kind.__name__):
         what = f"not a {kind.__name__} of this version"
         raise AepslError.of(path, what, "remove it and run its stage again")
     name, entry = ENTRIES[kind]
-    entries = [replace(e, path=str(root / e.path)) for e in checked_lines(path, entry, lines)]
-    return checked(path, kind, {**about, name: entries})
+    return checked(path, kind, {**about, name: checked_lines(path, entry, lines)})
 
 
-def read_images(path: Path, *, root: Path, shard: int = 0, shards: int = 1) -> ImageManifest:
-    """Return the photographs of one shard in a manifest, their paths in the dataset's ``root``.
+def read_images(path: Path, *, shard: int = 0, shards: int = 1) -> ImageManifest:
+    """Read the photographs of one shard from a manifest.
 
     Raises:
-        AepslError: if it is absent, changed, or of another version.
+        AepslError: if the manifest is missing, modified, or of another version.
     """
-    return _read(path, ImageManifest, root=root, shard=shard, shards=shards)
+    return _read(path, ImageManifest, shard=shard, shards=shards)
 
 
-def read_truth(path: Path, *, root: Path) -> TruthManifest:
-    """Return the masks in a manifest; see :func:`read_images`."""
-    return _read(path, TruthManifest, root=root)
+def read_truth(path: Path) -> TruthManifest:
+    """Read all true masks from a manifest; see :func:`read_images`."""
+    return _read(path, TruthManifest)

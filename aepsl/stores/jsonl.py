@@ -1,4 +1,4 @@
-"""Long manifests: a head, and an entry a line, as JSON; a part is read without holding the rest."""
+"""JSON-lines manifests: a header, then one entry per line; a shard is read without the rest."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aepsl.stores.atomic import replacing, self_digest
 HINT = "remove it and run its stage again"
 
 
-def part_of(count: int, *, shard: int, shards: int) -> range:
-    """Return the numbers in one part: contiguous, the sizes of parts differ by one at most."""
+def shard_range(count: int, *, shard: int, shards: int) -> range:
+    """Return the contiguous range of one shard; sizes of shards differ by at most one."""
     return range(count * shard // shards, count * (shard + 1) // shards)
 
 
-def write_table(path: Path, head: Mapping[str, Any], entries: Iterable[bytes]) -> None:
-    """Write ``head`` and the ``entries``, each JSON without a line break, all or nothing."""
+def write_jsonl(path: Path, head: Mapping[str, Any], entries: Iterable[bytes]) -> None:
+    """Write ``head`` and ``entries`` (JSON without line breaks) as JSON lines, atomically."""
     lines = [entry + b"\n" for entry in entries]
     digest = hashlib.sha256()
     for line in lines:
@@ -44,13 +44,13 @@ def _head(path: Path, line: bytes) -> dict[str, Any]:
     return head
 
 
-def read_table(
+def read_jsonl(
     path: Path, *, shard: int = 0, shards: int = 1
 ) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the head of a table and the entries of one part; all of it is checked.
+    """Return the header and the entries of one shard, after checking the digest of the whole file.
 
     Raises:
-        AepslError: if it is absent, no table, or was changed since it was written.
+        AepslError: if the file is missing, invalid, or modified.
     """
     try:
         file = path.open("rb")
@@ -59,7 +59,7 @@ def read_table(
         raise AepslError.of(path, what, "run the stage that makes it") from None
     with file:
         head = _head(path, file.readline())
-        wanted = part_of(head["count"], shard=shard, shards=shards)
+        wanted = shard_range(head["count"], shard=shard, shards=shards)
         digest, number, entries = hashlib.sha256(), 0, []
         for line in file:
             digest.update(line)

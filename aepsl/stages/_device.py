@@ -1,0 +1,39 @@
+"""The device that a network runs on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from aepsl.console import log
+from aepsl.errors import AepslError
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Device and threads of a network; both change the last bits of its results."""
+
+    device: torch.device
+    threads: int = 1
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the torch device ``name``; ``auto`` is a GPU if one is available.
+
+    Raises:
+        AepslError: if the device does not exist.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        if name == "cpu" and given not in ("", "-1", "NoDevFiles"):
+            what = "GPU %s was given, but torch %s sees none: this goes on on the CPU"
+            log.warning(what, given, torch.__version__)
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise AepslError.of("runtime.device", f"{name}, but no GPU is seen", "use cpu or auto")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise AepslError.of("runtime.device", f"no device {name!r}", "cpu, cuda or auto") from None

@@ -1,0 +1,52 @@
+"""Shapes of the tensors in weights files, read from headers: without tensor data or torch."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from aepsl.errors import AepslError, require_file, unreadable
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _of_npz(path: Path) -> Shapes:
+    from numpy.lib import format as npy
+
+    shapes: Shapes = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as file:
+                first = npy.read_magic(file) == (1, 0)
+                read = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
+                shape, _, kind = read(file)
+            if kind.hasobject:
+                raise ValueError(f"{name} holds pickled objects")
+            shapes[name.removesuffix(".npy")] = shape
+    return shapes
+
+
+def _of_safetensors(path: Path) -> Shapes:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def shapes_in(path: Path) -> Shapes | None:
+    """Return the shape of each tensor in a ``.npz`` or ``.safetensors`` file.
+
+    None for other files: the shapes in a ``.pth`` file can only be read by unpickling it.
+
+    Raises:
+        AepslError: if the file is missing, corrupt, or contains pickled objects.
+    """
+    readers = {".npz": _of_npz, ".safetensors": _of_safetensors}
+    try:
+        require_file(path)
+        return readers[path.suffix](path) if path.suffix in readers else None
+    except AepslError:
+        raise
+    except Exception as error:  # both libraries raise their own classes for a corrupt header
+        what = f"no weights could be read ({error})"
+        raise unreadable(error, path, what, "give a table of named tensors") from None

@@ -1,0 +1,81 @@
+"""Checks across sections of the configuration, made before anything runs.
+
+Each section checks its own values. The checks here also need a registry of the method, an adapter
+or another section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aepsl.config.root import Config
+from aepsl.data.adapters import Dataset, described
+from aepsl.errors import Problem, kind_of
+from aepsl.machine import has_crf
+from aepsl.mining.erase import ERASE_RULES
+from aepsl.saliency.methods import METHODS
+from aepsl.workflow.stages import saliency_source
+
+
+def problems_of(config: Config) -> Iterator[Problem]:
+    """Yield the problems in the settings of a variant."""
+    dataset = described(config.data)
+    yield from dataset.problems()
+    yield from _classes(config, dataset)
+    yield from _delta(config)
+    yield from _saliency_source(config)
+    yield from _crf(config)
+
+
+FOLDERS = ("data.root", "saliency.folder")
+"""Keys whose path is a folder; all other paths are files."""
+
+
+def unreadable_paths(config: Config) -> Iterator[Problem]:
+    """Yield a problem for each configured path that is missing or of the wrong type."""
+    paths = described(config.data).paths()
+    if config.networks.weights_are_a_file:
+        paths["networks.weights"] = config.networks.weights
+    if source := saliency_source(config):
+        paths[f"saliency.{METHODS[config.saliency.method].source_key}"] = source
+    for key, path in paths.items():
+        wanted = "a folder" if key in FOLDERS else "a file"
+        if not Path(path).exists():
+            yield Problem(path, "the file or folder does not exist", f"set {key} to its path")
+        elif (kind := kind_of(Path(path))) != wanted:
+            yield Problem(path, f"is {kind}, not {wanted}", f"set {key} to {wanted}")
+
+
+def _classes(config: Config, dataset: Dataset) -> Iterator[Problem]:
+    if len(dataset.classes) == 1:
+        where = "data.classes" if config.data.classes else "data.class_names"
+        what = "one class only: the softmax of one class is always 1, so nothing is learnt"
+        yield Problem(where, what, "name a second class, which other photographs show instead")
+    unknown = sorted(set(config.labels.class_thresholds) - set(dataset.classes))
+    if unknown:
+        hint = f"the classes are {', '.join(dataset.classes)}"
+        yield Problem("labels.class_thresholds", f"{', '.join(unknown)}: no such class", hint)
+
+
+def _delta(config: Config) -> Iterator[Problem]:
+    mining = config.mining
+    limit = ERASE_RULES[mining.erase_rule].limit
+    if mining.area is None and limit is not None and mining.delta >= limit:
+        what = f"is {mining.delta:g}, but {mining.erase_rule} takes a share"
+        unlimited = [name for name, rule in ERASE_RULES.items() if rule.limit is None]
+        hint = f"set it below {limit:g}; only {', '.join(unlimited)} takes a class score"
+        yield Problem("mining.delta", what, hint)
+
+
+def _saliency_source(config: Config) -> Iterator[Problem]:
+    name = config.saliency.method
+    if (key := METHODS[name].source_key) and saliency_source(config) is None:
+        what = f"is not set, but saliency.method is {name}"
+        yield Problem(f"saliency.{key}", what, "set it to the path that this method reads")
+
+
+def _crf(config: Config) -> Iterator[Problem]:
+    if config.segmentation.relabel_crf and config.segmentation.relabel_rounds and not has_crf():
+        hint = "install a C++ compiler, then requirements-crf.lock"
+        yield Problem("segmentation.relabel_crf", "is set, but pydensecrf is not installed", hint)

@@ -1,0 +1,138 @@
+"""Inputs and settings of each job, as functions of its rule's wildcards ``w``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aepsl.config.root import Config
+from aepsl.data.adapters import described
+from aepsl.workflow.codedigest import code_digest
+from aepsl.workflow.contents import Contents
+from aepsl.workflow.paths import Paths, is_sharded
+from aepsl.workflow.shards import shards_for
+from aepsl.workflow.stages import STAGES, At, Source
+from aepsl.workflow.variants import Variants
+
+MAIN = "main"
+"""Name of the variant without overrides, which the report shows."""
+
+
+def _at(w: Any) -> At:
+    """Return the index of a job's result: role, step, round or target."""
+    return At(
+        role=getattr(w, "role", "train"),
+        step=int(getattr(w, "step", 0)),
+        round=int(getattr(w, "round", 0)),
+        target=getattr(w, "target", ""),
+    )
+
+
+class Inputs:
+    """The inputs and the settings of each rule's jobs."""
+
+    def __init__(
+        self,
+        config: Config,
+        variants: Variants,
+        paths: Paths,
+        contents: Contents,
+        *,
+        checkpoints: Any = None,
+        fetched: bool = False,
+    ) -> None:
+        """Prepare the inputs of all rules.
+
+        Args:
+            config: configuration of the run.
+            variants: all variants of the configuration.
+            paths: paths of the run.
+            contents: digests of the configured files.
+            checkpoints: Snakemake's ``checkpoints`` object, for ``mining.steps: auto``.
+            fetched: whether results are on object storage, so that Snakemake must fetch every file
+                of a store.
+        """
+        self._config = config
+        self._variants = variants
+        self._paths = paths
+        self._contents = contents
+        self._checkpoints = checkpoints
+        self._fetched = fetched
+
+    def __call__(self, stage: str) -> dict[str, Callable[[Any], list[str]]]:
+        """Return the inputs of a rule, by name."""
+        return {name: self._input(stage, name) for name in STAGES[stage].reads}
+
+    def _input(self, stage: str, name: str) -> Callable[[Any], list[str]]:
+        def read(w: Any) -> list[str]:
+            variant = getattr(w, "name", MAIN)
+            last_step = self.steps(variant) if STAGES[stage].counts_steps else None
+            sources = STAGES[stage].reads[name](
+                self._variants.job(variant, _at(w), last_step=last_step)
+            )
+            if isinstance(sources, Source):
+                return self.files(sources, variant, shard=getattr(w, "shard", None))
+            return [path for source in sources or () for path in self.files(source, variant)]
+
+        return read
+
+    def params(self, stage: str) -> dict[str, Any]:
+        """Return a rule's params, whose change reruns its jobs: settings, code digest, shards."""
+        code = code_digest(f"aepsl.stages.{STAGES[stage].module or stage}")
+        # A function, because Snakemake would read braces in a string as wildcards.
+        settings = lambda w: self._variants.settings(stage, getattr(w, "name", MAIN), _at(w))  # noqa: E731
+        params: dict[str, Any] = {"cfg": settings, "code": code}
+        if is_sharded(stage):
+            params["shards"] = lambda w: self.shards(stage, w.name)
+        return params
+
+    def files(self, source: Source, variant: str, *, shard: str | None = None) -> list[str]:
+        """Return the files of a dependency for a variant.
+
+        Shard k holds the same images in every store, so a job on shard k reads only shard k if the
+        dependency allows it.
+        """
+        stage, at, file, same_shard = source
+        owner = self._variants.owner(stage, variant, at)
+        shards = self.shards(stage, variant) if is_sharded(stage) else 1
+        numbers = range(shards)
+        if same_shard and shard is not None and is_sharded(stage):
+            numbers = range(int(shard), int(shard) + 1)
+        names = [file]
+        if self._fetched and file == "manifest" and "store" in STAGES[stage].files:
+            names.append("store")
+        return [
+            self._paths.path(stage, name, name=owner, at=at, shard=number)
+            for name in names
+            for number in numbers
+        ]
+
+    def shards(self, stage: str, variant: str) -> int:
+        """Return the number of shards of a stage: configured, or based on its images."""
+        configured = self._config.runtime.shards
+        return shards_for(self._images(stage, variant)) if configured == "auto" else configured
+
+    def _images(self, stage: str, variant: str) -> int:
+        """Return an upper bound of a stage's number of images."""
+        source = STAGES[stage].reads["dataset"](self._variants.job(variant))
+        assert isinstance(source, Source)
+        dataset = described(self._variants[variant].data)
+        count, limit = self._contents.images(dataset, source.at.role), dataset.data.limit_per_class
+        return count if limit is None else min(count, limit * len(dataset.classes))
+
+    def steps(self, variant: str) -> int:
+        """Return the number of erasing steps of a variant; with ``auto``, wait for the verdicts.
+
+        If the training of step t + 1 fails, step t is the last, and step t + 1 mines no regions.
+        """
+        mining = self._variants[variant].mining
+        if mining.steps != "auto":
+            return mining.steps
+        for step in range(1, mining.max_steps + 1):
+            owner = self._variants.owner("judge_training", variant, At(step=step))
+            judged = self._checkpoints.judge_training.get(name=owner, step=step)
+            if not json.loads(Path(judged.output[0]).read_text())["success"]:
+                return step - 1
+        return mining.max_steps

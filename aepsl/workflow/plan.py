@@ -1,0 +1,164 @@
+"""The plan of a run: the checked configuration, and the objects that the rules use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aepsl.config.root import Config
+from aepsl.config.sections import parse
+from aepsl.errors import AepslError, Problem
+from aepsl.machine import has_crf
+from aepsl.workflow.checks import problems_of, unreadable_paths
+from aepsl.workflow.contents import Contents
+from aepsl.workflow.inputs import MAIN, Inputs
+from aepsl.workflow.memory import Memory
+from aepsl.workflow.paths import Paths
+from aepsl.workflow.project import check_project, unwritable
+from aepsl.workflow.resources import Resources, Where
+from aepsl.workflow.stages import ONLY, At
+from aepsl.workflow.tables import Tables, overrides
+from aepsl.workflow.variants import Variants
+from aepsl.workflow.weights import weights_problem
+
+METADATA = Path(".snakemake", "metadata")
+"""Snakemake's metadata folder: settings, code and inputs of each result."""
+
+MEMORY = Path(".snakemake", "aepsl-contents.json")
+"""File of the digest cache: digests of photographs and other input files."""
+
+
+class Plan:
+    """The checked configuration with the paths, inputs, resources and tables of the rules."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        checkpoints: Any = None,
+        *,
+        where: Where = "here",
+        fetched: bool = False,
+    ) -> None:
+        """Check ``config`` and every variant of it.
+
+        Args:
+            config: Snakemake's configuration.
+            checkpoints: Snakemake's ``checkpoints`` object, for ``mining.steps: auto``.
+            where: ``here`` or ``cluster``: where jobs run; ``job``: this process is a cluster job.
+            fetched: whether results are on object storage, and are fetched for each job.
+
+        Raises:
+            AepslError: listing every unknown key and invalid value.
+        """
+        self.config = parse(Config, config, where="config")
+        plain = {key: value for key, value in config.items() if key != "variants"}
+        variants = {n: v for n, v in self.config.variants.items() if v is not None}
+        self.names = [MAIN, *variants]
+        rows = overrides(self.config.ablations)
+        taken = sorted({MAIN, *rows} & set(variants))
+        if taken:
+            hint = "main is the run itself; seed<n> and <table>-<row>-seed<n> are of the tables"
+            raise AepslError.of(f"variants.{taken[0]}", "the name is taken", hint)
+        contents = Contents(Memory(MEMORY, settled=where == "job"))
+        self.variants = Variants(plain, {MAIN: {}} | variants | rows, contents)
+        self._check_settings()
+        self._where = where
+        self.paths = Paths(self.config.run)
+        self.inputs = Inputs(
+            self.config,
+            self.variants,
+            self.paths,
+            contents,
+            checkpoints=checkpoints,
+            fetched=fetched,
+        )
+        self.resources = Resources(self.config, self.variants, self.inputs, where=where)
+        self.tables = Tables(self.config, self.variants, self.inputs, self.names)
+
+    def _check_settings(self) -> None:
+        """Check settings across sections, for all variants."""
+        problems: dict[str, Problem] = {}
+        for name, config in self.variants.items():
+            for problem in problems_of(config):
+                where = problem.where if name == MAIN else f"variant {name}: {problem.where}"
+                problems.setdefault(
+                    f"{problem.where}: {problem.what}", replace(problem, where=where)
+                )
+        if problems:
+            raise AepslError(list(problems.values()), "The configuration cannot be used:")
+
+    def check_files(self) -> None:
+        """Check, before anything runs, that all configured files exist and are readable.
+
+        Raises:
+            AepslError: listing each unusable file with its key; or for a system error.
+        """
+        problems: dict[str, Problem] = {}
+        for config in self.variants.values():
+            for problem in unreadable_paths(config):
+                problems[problem.where] = problem
+        if problems:
+            raise AepslError(list(problems.values()), "Files of the configuration cannot be read:")
+        for networks in dict.fromkeys(config.networks for config in self.variants.values()):
+            if misfit := weights_problem(networks):
+                problems[misfit.where] = misfit
+        if problems:
+            raise AepslError(list(problems.values()), "The pretrained weights cannot be used:")
+        for name in self.variants:  # computing the keys hashes the files
+            for stage, at in (
+                ("index_truth", At(role="train")),
+                ("index_truth", At(role="eval")),
+                ("detect_saliency", ONLY),
+                ("train_classifier", At(step=1)),
+            ):
+                self.variants.key(stage, name, at)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings to show before the run starts."""
+        found = []
+        if not has_crf() and any(self.variants[name].crf.enabled for name in self.names):
+            found.append(
+                "pydensecrf is not installed: predictions are not refined by the CRF.\n"
+                "Hint: install a C++ compiler, then requirements-crf.lock; or set"
+                " crf.enabled: false."
+            )
+        if Path(self.paths.folder, "checksums").is_dir() and not any(METADATA.glob("*")):
+            found.append(
+                f"{self.paths.folder} exists, but .snakemake/ does not: Snakemake no longer knows"
+                " with what settings the results were made, so it notices no changed setting.\n"
+                "Hint: put .snakemake/ back; or, if nothing was changed, snakemake --touch"
+                " --forceall; else snakemake --forceall."
+            )
+        if self._where == "here" and (blocked := unwritable(self.paths.folder)):
+            found.append(f"{blocked} cannot be written: nothing new can be made there.")
+        return found
+
+
+def planned(workflow: Any, config: Mapping[str, Any], checkpoints: Any) -> Plan:
+    """Return the plan of a run for the rules of a Snakefile, after checking its files.
+
+    On this machine, Snakemake runs at most one GPU job per GPU; ``aepsl/cli/gpus.py`` assigns the
+    GPUs to the jobs.
+
+    Args:
+        workflow: Snakemake's ``workflow`` object, as in the Snakefile.
+        config: Snakemake's configuration.
+        checkpoints: Snakemake's ``checkpoints`` object.
+
+    Raises:
+        AepslError: if the project, the configuration or a configured file cannot be used.
+    """
+    where: Where = "here" if workflow.nodes is None else "cluster"
+    if workflow.is_main_process:
+        check_project(workflow.main_snakefile, config_files=workflow.configfiles)
+    else:
+        where = "job"
+    fetched = workflow.storage_settings.default_storage_provider is not None
+    plan = Plan(config, checkpoints, where=where, fetched=fetched)
+    plan.check_files()
+    if where == "here" and plan.resources.gpus and "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", plan.resources.gpus)
+    return plan
