@@ -87,17 +87,17 @@ def require_file(path: Path) -> None:
         raise AepslError.of(path, f"is {kind}, not a file", "put a regular file in its place")
 
 
-GO_ON = "then run the same command again: what is done is kept"
+RERUN_HINT = "then run the same command again: finished work is kept"
 
 FULL = {ENOSPC, EDQUOT}
 
-MACHINE = (
-    (FULL, "no space is left", f"make room, {GO_ON}"),
-    ({EROFS, EACCES, EPERM}, "may not be written or read", f"mend its permissions, {GO_ON}"),
+SYSTEM_ERRORS = (
+    (FULL, "the disk is full", f"free disk space, {RERUN_HINT}"),
+    ({EROFS, EACCES, EPERM}, "permission denied", f"fix its permissions, {RERUN_HINT}"),
     (
         {EIO, ESTALE, ENOTCONN, ENODEV, ENXIO, EHOSTDOWN, ETIMEDOUT, EREMOTEIO},
-        "the file system does not answer",
-        f"bring the disk or mount back, {GO_ON}",
+        "the file system does not respond",
+        f"check the disk or the mount, {RERUN_HINT}",
     ),
 )
 """System errors by errno: message and hint for each."""
@@ -109,9 +109,7 @@ def _number(error: OSError) -> int | None:
     return int(found[1]) if found else error.errno
 
 
-def fault_of_the_machine(
-    error: BaseException, *, where: str | Path | None = None
-) -> AepslError | None:
+def system_error(error: BaseException, *, where: str | Path | None = None) -> AepslError | None:
     """Return an AepslError for a system error (disk, permissions, memory); None for any other.
 
     Args:
@@ -121,21 +119,23 @@ def fault_of_the_machine(
     text = str(error)
     if isinstance(error, OSError):
         number = _number(error)
-        for numbers, what, hint in MACHINE:
+        for numbers, what, hint in SYSTEM_ERRORS:
             if number in numbers:
-                place = error.filename or where or "a file"
+                place = error.filename or where or "unknown file"
                 return AepslError.of(str(place), f"{what} ({os.strerror(number or 0)})", hint)
     if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        hint = f"smaller batches or crops, fewer jobs at a time, a larger machine; {GO_ON}"
-        return AepslError.of("memory", "there is not enough of it", hint)
+        hint = "reduce the batch size or the crop, run fewer jobs at once, or use a larger machine"
+        return AepslError.of("memory", "out of memory", f"{hint}; {RERUN_HINT}")
     if "DataLoader worker" in text:
-        hint = f"set runtime.workers lower: each needs memory of its own; {GO_ON}"
-        return AepslError.of("a loader process", "was killed, most likely for its memory", hint)
+        hint = f"lower runtime.workers: each worker uses memory; {RERUN_HINT}"
+        return AepslError.of(
+            "a data loading worker", "was killed, probably because it ran out of memory", hint
+        )
     return None
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def errors_name_file(path: Path) -> Iterator[None]:
     """Add the path of the file being written to the system's error for a full disk."""
     try:
         yield
@@ -145,6 +145,6 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def unreadable(error: BaseException, where: Path, what: str, hint: str) -> AepslError:
+def read_error(error: BaseException, where: Path, what: str, hint: str) -> AepslError:
     """Return the error for an unreadable file: a system error if it is one, else ``what``."""
-    return fault_of_the_machine(error, where=where) or AepslError.of(where, what, hint)
+    return system_error(error, where=where) or AepslError.of(where, what, hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aepsl.machine import cpu
+from aepsl.host import cpu
 
 
 def bfloat16_pays(device: torch.device) -> bool:

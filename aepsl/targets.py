@@ -21,12 +21,12 @@ MEASURES = {
     "iou": Measure("IoU"),
     "precision": Measure("precision"),
     "boundary_f": Measure("boundary F"),
-    "area": Measure("area"),
-    "coverage": Measure("covered"),
-    "error": Measure("wrong inside"),
+    "area": Measure("foreground"),
+    "coverage": Measure("labelled"),
+    "error": Measure("error rate"),
 }
 
-OF_MASKS = ("miou", "iou", "precision", "recall", "boundary_f", "area", "coverage", "error")
+MASK_MEASURES = ("miou", "iou", "precision", "recall", "boundary_f", "area", "coverage", "error")
 """Measures of masks."""
 
 
@@ -39,9 +39,9 @@ class Target(NamedTuple):
     """Kind of store that holds it; None if its measures come from a training curve."""
     title: str
     """Title in table columns."""
-    words: str | None = None
+    summary_title: str | None = None
     """Name in the scores of a run, with ``{step}`` for the step; None if a run does not list it."""
-    measures: tuple[str, ...] = OF_MASKS
+    measures: tuple[str, ...] = MASK_MEASURES
     """Keys of :data:`MEASURES`."""
     role: Literal["train", "eval"] = "train"
     """Split that is scored: training or evaluation."""
@@ -51,7 +51,7 @@ class Target(NamedTuple):
 
 TARGETS = {
     "classifier": Target(
-        "train_classifier", None, "last step", measures=("loss", "recall"), counted="step"
+        "train_classifier", None, "classifier", measures=("loss", "recall"), counted="step"
     ),
     "saliency": Target("detect_saliency", "saliency", "saliency", measures=("mae", "max_f")),
     "regions": Target(
@@ -63,7 +63,11 @@ TARGETS = {
     ),
     "predictions": Target("predict", "predictions", "predictions", "predictions", role="eval"),
     "predictions_crf": Target(
-        "refine_predictions", "predictions", "after CRF", "predictions, CRF", role="eval"
+        "refine_predictions",
+        "predictions",
+        "predictions after the CRF",
+        "predictions after the CRF",
+        role="eval",
     ),
 }
 """Targets by name, in the order of the scores of a run."""

@@ -1,4 +1,4 @@
-"""What ten photographs more cost in the stages that do not train, beside all of them anew.
+"""Cost of adding ten photographs in the stages that do not train, compared to a full run.
 
     python benchmarks/added_photographs.py [photographs] [side in px]
 

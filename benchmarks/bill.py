@@ -1,4 +1,4 @@
-"""The bill of docs/scale.md: hours, bytes and files of datasets of four sizes, as Markdown.
+"""Estimated costs in docs/scale.md: hours, bytes and files of datasets of four sizes, as Markdown.
 
     python benchmarks/bill.py
 
@@ -22,7 +22,7 @@ CPU_MS = {
     "CRF": 570.0,
     "scores": 20.0,
 }
-"""CPU milliseconds of an image, each time that the stage sees it."""
+"""CPU milliseconds per image and pass."""
 
 KB = {"saliency": 44, "cams": 7.6, "regions": 10, "labels": 7.7, "predictions": 107, "crf": 4.5}
 """Kilobytes of a record; predictions for 20 classes, 3.5 times those of the five measured."""

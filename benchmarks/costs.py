@@ -1,4 +1,4 @@
-"""What one more photograph costs each stage, and what a job costs before the first one.
+"""Cost per photograph and overhead per job of each stage.
 
     AEPSL_DATA=<folder of the data> python benchmarks/costs.py
 
@@ -21,7 +21,7 @@ import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
 from aepsl.data.loading import Augmentation, TrainingImages
-from aepsl.networks.heads import Classifier, NetworkShape, SegmentationNetwork
+from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.pretrained import CONVENTIONS
 from aepsl.stores.manifests import read_images
 
@@ -80,7 +80,9 @@ def loading(folder, data):
     """Return the CPU milliseconds that one visit to a photograph takes before the network."""
     manifest = folder / "results" / f"costs-{MANY}" / "train_images" / "main" / "manifest.jsonl"
     dataset = read_images(manifest)
-    view = Augmentation(crop=321, scale_min=1, scale_max=1, flip=True, outside=dataset.mean_pixel)
+    view = Augmentation(
+        crop=321, scale_min=1, scale_max=1, flip=True, fill_value=dataset.mean_pixel
+    )
     labels = dataset.label_matrix(dataset.images)
     images = TrainingImages(dataset.images, labels, root=data / "voc", augmentation=view, seed=0)
     started = time.process_time()

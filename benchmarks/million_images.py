@@ -1,4 +1,4 @@
-"""What a million photographs cost where all of them count: index, planning, one shard of labels.
+"""Costs of a million photographs: index, planning, one shard of labels.
 
     python benchmarks/million_images.py [photographs] [folder, kept for another run]
 
@@ -33,7 +33,7 @@ GB = 1e9
 
 
 def measured(what, *command, folder, ends=(0,)):
-    """Run a command; say how long it took and its peak memory, and return what it printed."""
+    """Run a command; print its time and peak memory, and return what it printed."""
     started, before = time.monotonic(), os.times()
     with (folder / "said.txt").open("w+") as said:
         process = subprocess.Popen(
@@ -110,7 +110,7 @@ def finished(folder, plan):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.mkdir() if name.endswith("pictures") else path.touch()
     touch = (*SNAKEMAKE, "--cores", "1", "--touch", "--forceall")
-    measured("all of it touched", *touch, folder=folder, ends=(0, 1))  # scores that are none
+    measured("all of it touched", *touch, folder=folder, ends=(0, 1))  # placeholder score files
 
 
 SNAKEMAKE = ("snakemake", "--configfile", "million.yaml")

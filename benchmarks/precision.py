@@ -1,4 +1,4 @@
-"""Whether bfloat16 pays on this processor: seconds an image, in float32 and in bfloat16.
+"""Speed of bfloat16 on this processor: seconds per image in float32 and in bfloat16.
 
     python benchmarks/precision.py
 
@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from aepsl.machine import cpu
-from aepsl.networks.heads import Classifier, NetworkShape
+from aepsl.host import cpu
+from aepsl.networks.models import Classifier, NetworkShape
 from aepsl.precision import bfloat16_pays, mixed_precision
 
 CPU = torch.device("cpu")

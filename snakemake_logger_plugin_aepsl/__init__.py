@@ -1,7 +1,7 @@
 """A logger for Snakemake: ``snakemake --logger aepsl --logger-aepsl-events FILE``.
 
 It writes each log record as a line of JSON and does nothing else; ``aepsl.workflow.explain`` reads
-the lines. Snakemake finds plugins by the name of a top-level package, so this one stands beside
+the lines. Snakemake finds plugins by the name of a top-level package, so this one is next to
 ``aepsl``, where nothing may import Snakemake.
 """
 

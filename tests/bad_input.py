@@ -1,4 +1,4 @@
-"""Bad input of every kind, each with the command that meets it.
+"""Cases of invalid input, each with the command that reads it.
 
 A case spoils one thing in a small dataset or in the artefacts of a small run, names the command,
 and says what the message must hold. `make bad-input` writes docs/bad-input.md.
@@ -23,8 +23,8 @@ from in_process import Result, aepsl
 from PIL import Image
 
 from aepsl.config.networks import Networks
-from aepsl.networks.heads import Classifier
-from aepsl.stages._networks import build
+from aepsl.networks.models import Classifier
+from aepsl.stages._networks import build_network
 from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.jsonl import read_jsonl, write_jsonl
 from aepsl.stores.models import save_model
@@ -53,7 +53,7 @@ class Payload:
         return (os.system, ("touch a-pickle-was-run",))
 
 
-class Place:
+class Sample:
     """A folder with a small dataset, its manifests, a store, a model: all of it sound."""
 
     def __init__(self, folder):
@@ -62,7 +62,7 @@ class Place:
 
     @staticmethod
     def make(folder):
-        """Make a sound place."""
+        """Make a valid sample."""
         data = VocFolder(folder / "photographs")
         data.index(folder / "train.json")
         data.index_truth(folder / "train.json", folder / "truth.json")
@@ -72,19 +72,21 @@ class Place:
                     writer.add(image_id, Record({"mask": np.zeros((40, 48), np.uint8)}))
         write_empty(folder / "regions" / "0.json", kind="regions")
         settings = Networks(**NETWORK)
-        model, facts = build(Classifier, classes=2, networks=settings, head="none", weights=None)
+        model, facts = build_network(
+            Classifier, classes=2, networks=settings, head="none", weights=None
+        )
         facts["class_names"] = ["cat", "dog"]
         save_model(folder / "model.safetensors", model.state_dict(), facts)
         (folder / "results").mkdir()
         (folder / "results" / "earlier.txt").write_text("what was there")
 
     def path(self, name):
-        """Return a file of the place."""
+        """Return a file of the sample."""
         return self.folder / name
 
 
 def snakemake(folder, *arguments):
-    """Run Snakemake on a new project; return how it ended and what it said."""
+    """Run Snakemake on a new project; return its exit status and output."""
     status, text = dry_run.run(new_project(folder), "--cores", "1", *arguments)
     return Result(status, "", text)
 
@@ -171,32 +173,32 @@ def swelling():
     return f"<!DOCTYPE a [{''.join(entities)}]><annotation><object>&c7;</object></annotation>"
 
 
-def xml(place, text):
+def xml(sample, text):
     """Give image a this annotation, b a sound one."""
-    folder = place.data.root / "Annotations"
+    folder = sample.data.root / "Annotations"
     folder.mkdir()
     sound = "<annotation><object><name>cat</name></object></annotation>"
     (folder / "a.xml").write_text(text)
     (folder / "b.xml").write_text(sound)
 
 
-def nothing(place):
+def nothing(sample):
     """Spoil nothing: the command line is what is wrong."""
 
 
-def pickled_weights(place):
+def pickled_weights(sample):
     """Write a .pth whose pickle runs a command."""
-    torch.save({"w": Payload()}, place.path("w.pth"))
+    torch.save({"w": Payload()}, sample.path("w.pth"))
 
 
-def pickled_arrays(place):
+def pickled_arrays(sample):
     """Write a .npz whose array is a pickle that runs a command."""
-    np.savez(place.path("w.npz"), w=np.array([Payload()], dtype=object))
+    np.savez(sample.path("w.npz"), w=np.array([Payload()], dtype=object))
 
 
-def weights(place, **tensors):
+def weights(sample, **tensors):
     """Write a .npz of weights."""
-    np.savez(place.path("w.npz"), **tensors)
+    np.savez(sample.path("w.npz"), **tensors)
 
 
 IMAGES = {
@@ -205,15 +207,15 @@ IMAGES = {
         index(),
         "a.png: the image is broken",
     ),
-    "a photograph of no bytes": (
+    "an empty photograph": (
         lambda p: p.data.image("a").write_bytes(b""),
         index(),
         "a.png: the file is empty",
     ),
-    "a web page that is called .png": (
+    "a web page named .png": (
         lambda p: p.data.image("a").write_text("<html>"),
         index(),
-        "a.png: no image format that can be read",
+        "a.png: not a readable image format",
     ),
     "a PNG that claims 60,000 x 60,000 pixels": (
         lambda p: p.data.image("a").write_bytes(png_header(60_000, 60_000)),
@@ -225,30 +227,30 @@ IMAGES = {
         index(),
         "a.png: an animation of 2 frames",
     ),
-    "a folder in a photograph's place": (
+    "a folder instead of a photograph": (
         lambda p: (p.data.image("a").unlink(), p.data.image("a").mkdir()),
         index(),
         "a.png: is a folder, not a file",
     ),
-    "a named pipe in a photograph's place": (
+    "a named pipe instead of a photograph": (
         lambda p: (p.data.image("a").unlink(), os.mkfifo(p.data.image("a"))),
         index(),
         "a.png: is a named pipe, not a file",
     ),
-    "a device in a photograph's place": (
+    "a device instead of a photograph": (
         lambda p: (p.data.image("a").unlink(), p.data.image("a").symlink_to("/dev/zero")),
         index(),
         "a.png: is a device, not a file",
     ),
-    "a link that leads nowhere": (
+    "a broken link": (
         lambda p: (p.data.image("a").unlink(), p.data.image("a").symlink_to("nowhere")),
         index(),
-        "a.png: the image is not there",
+        "a.png: the image does not exist",
     ),
-    "a photograph of a format that is not read": (
+    "a photograph in an unsupported format": (
         lambda p: p.data.image("a").rename(p.data.root / "JPEGImages" / "a.heic"),
         index(),
-        "image a: the image is not there",
+        "image a: the image does not exist",
     ),
     "no JPEGImages": (
         lambda p: (p.data.root / "JPEGImages").rename(p.folder / "x"),
@@ -266,19 +268,19 @@ LABELS = {
     "an id with a line break": (
         lambda p: p.data.write_labels([("a", "cat"), ('"b\n../x"', "cat")]),
         index(),
-        "labels.csv:4: names b\\n../x, which is absent",
+        "labels.csv:4: image b\\n../x does not exist",
     ),
     "no label file": (
         lambda p: p.data.labels.unlink(),
         index(),
-        "labels.csv: the label file is not there",
+        "labels.csv: the label file does not exist",
     ),
     "a label file without a header": (
         lambda p: p.data.labels.write_text("a,cat\n"),
         index(),
         "labels.csv: no columns image, labels",
     ),
-    "a label file of no bytes": (
+    "an empty label file": (
         lambda p: p.data.labels.write_text(""),
         index(),
         "labels.csv: no columns image, labels",
@@ -288,7 +290,7 @@ LABELS = {
         index(),
         "labels.csv: not a table of labels",
     ),
-    "a spreadsheet in a label file's place": (
+    "a spreadsheet instead of a label file": (
         lambda p: p.data.labels.write_bytes(b"PK\x03\x04\x00\xff\xfe"),
         index(),
         "labels.csv: not a table of labels",
@@ -298,7 +300,7 @@ LABELS = {
         index(),
         "labels.csv: not a table of labels",
     ),
-    "a named pipe in a label file's place": (
+    "a named pipe instead of a label file": (
         lambda p: (p.data.labels.unlink(), os.mkfifo(p.data.labels)),
         index(),
         "labels.csv: is a named pipe, not a file",
@@ -323,22 +325,22 @@ LABELS = {
         index(),
         "labels.csv:3: a has two rows",
     ),
-    "a row of an image that is absent": (
+    "a row of a missing image": (
         lambda p: p.data.write_labels([("a", "cat"), ("b", "cat"), ("z", "cat")]),
         index(),
-        "labels.csv:4: names z, which is absent",
+        "labels.csv:4: image z does not exist",
     ),
-    "an annotation that is no XML": (
+    "an annotation that is not XML": (
         lambda p: xml(p, "<annotation>"),
         index(**{"data.labels": "xml"}),
         "a.xml: not XML",
     ),
-    "an annotation that swells to gigabytes": (
+    "an annotation that expands to gigabytes": (
         lambda p: xml(p, swelling()),
         index(**{"data.labels": "xml"}),
         "a.xml: not XML",
     ),
-    "an annotation that asks for another file": (
+    "an annotation that reads another file": (
         lambda p: xml(
             p,
             '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>'
@@ -347,7 +349,7 @@ LABELS = {
         index(**{"data.labels": "xml"}),
         "a.xml: not XML",
     ),
-    "a named pipe in an annotation's place": (
+    "a named pipe instead of an annotation": (
         lambda p: (xml(p, ""), (f := p.data.root / "Annotations/a.xml").unlink(), os.mkfifo(f)),
         index(**{"data.labels": "xml"}),
         "a.xml: is a named pipe, not a file",
@@ -363,9 +365,9 @@ SPLITS = {
     "no split": (
         lambda p: (p.data.root / "ImageSets/Segmentation/train.txt").unlink(),
         index(),
-        "train.txt: the split is not there",
+        "train.txt: the split does not exist",
     ),
-    "a named pipe in a split's place": (
+    "a named pipe instead of a split": (
         lambda p: ((f := p.data.root / "ImageSets/Segmentation/train.txt").unlink(), os.mkfifo(f)),
         index(),
         "train.txt: is a named pipe, not a file",
@@ -380,12 +382,12 @@ SPLITS = {
         index(),
         "a: listed twice",
     ),
-    "an image that is absent": (
+    "a missing image": (
         lambda p: p.data.write_split("train", ["a", "nowhere"]),
         index(),
         "image nowhere: ",
     ),
-    "an id that leaves the folder": (
+    "an id that leads out of the folder": (
         lambda p: p.data.write_split("train", ["../../etc/passwd"]),
         index(),
         "../../etc/passwd: an id that is a path",
@@ -395,15 +397,15 @@ SPLITS = {
         index(),
         "/etc/passwd: an id that is a path",
     ),
-    "an id of 5,000 letters": (
+    "an id of 5,000 characters": (
         lambda p: p.data.write_split("train", ["a" * 5000]),
         index(),
-        "aaaa: an id that is no name of a file",
+        "aaaa: an id that is not a valid file name",
     ),
     "an id with a zero byte": (
         lambda p: p.data.write_split("train", ["a", "b\0"]),
         index(),
-        "b\\x00: an id that is no name of a file",
+        "b\\x00: an id that is not a valid file name",
     ),
     "a split in another encoding": (
         lambda p: (p.data.root / "ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfea\x00"),
@@ -413,50 +415,50 @@ SPLITS = {
 }
 
 MASKS = {
-    "a mask of another size": (
+    "a mask with another size": (
         lambda p: Image.new("L", (7, 5)).save(p.data.mask("a")),
         truth(),
-        "a.png: is 7x5, its image 48x40",
+        "a.png: the mask is 7x5 pixels, its image 48x40",
     ),
-    "a folder in a mask's place": (
+    "a folder instead of a mask": (
         lambda p: (p.data.mask("a").unlink(), p.data.mask("a").mkdir()),
         truth(),
         "a.png: is a folder, not a file",
     ),
-    "a named pipe in a mask's place": (
+    "a named pipe instead of a mask": (
         lambda p: (p.data.mask("a").unlink(), os.mkfifo(p.data.mask("a"))),
         truth(),
         "a.png: is a named pipe, not a file",
     ),
-    "a mask of colours": (
+    "a mask in RGB": (
         lambda p: Image.new("RGB", (48, 40)).save(p.data.mask("a")),
         truth(),
-        "a.png: a mask of mode RGB",
+        "a.png: the mask has mode RGB",
     ),
     "a broken mask": (
         lambda p: cut(p.data.mask("a")),
         truth(),
-        "a.png: no image format that can be read",
+        "a.png: not a readable image format",
     ),
-    "a mask with a value that is no class": (
+    "a mask with a value that is not a class": (
         lambda p: Image.new("L", (48, 40), 9).save(p.data.mask("a")),
         truth(),
-        "a.png: holds 9, which is none of 2 classes",
+        "a.png: contains the value 9, but there are 2 classes",
     ),
-    "a mask of 16 bits": (
+    "a 16-bit mask": (
         lambda p: Image.fromarray(np.zeros((40, 48), np.uint16)).save(p.data.mask("a")),
         truth(),
-        "a.png: a mask of mode I;16",
+        "a.png: the mask has mode I;16",
     ),
 }
 
 STORES = {
-    "a store that is not there": (
+    "a missing store": (
         lambda p: p.path("labels/0.json").unlink(),
         score(),
-        "labels/0.json: the file is not there",
+        "labels/0.json: the file does not exist",
     ),
-    "a manifest that is cut off": (
+    "a truncated manifest": (
         lambda p: cut(p.path("labels/0.json")),
         score(),
         "labels/0.json: not JSON",
@@ -466,24 +468,24 @@ STORES = {
             p.path("labels/0.json").read_text().replace('"a"', '"z"')
         ),
         score(),
-        "labels/0.json: was changed since it was written",
+        "labels/0.json: was modified after it was written",
     ),
     "a flipped bit in a shard": (
         lambda p: flip(p.path("labels/0.h5")),
         score(),
-        "labels/0.h5: was changed since it was",
+        "labels/0.h5: was modified after it was",
     ),
-    "a shard that is gone": (
+    "a missing shard": (
         lambda p: p.path("labels/0.h5").unlink(),
         score(),
-        "labels/0.h5: the shard is not there",
+        "labels/0.h5: the shard does not exist",
     ),
-    "a shard that is no HDF5": (
+    "a shard that is not HDF5": (
         lambda p: p.path("labels/0.h5").write_text("x"),
         score(),
-        "labels/0.h5: was changed",
+        "labels/0.h5: was modified",
     ),
-    "a store of something else": (
+    "a store of another kind": (
         nothing,
         score(store="predictions/0.json"),
         "predictions/0.json: not a store of labels",
@@ -491,26 +493,26 @@ STORES = {
     "a store of an earlier version": (
         lambda p: write_manifest_json(p.path("labels/0.json"), {"schema": 1, "kind": "labels"}),
         score(),
-        "labels/0.json: a store of layout 1, this version reads 2",
+        "labels/0.json: the store has layout 1, but this version reads 2",
     ),
-    "a store with a part missing": (
+    "a store with a missing shard": (
         lambda p: part_of_two(p.path("labels/0.h5")),
         score(),
-        "labels: has parts [0] of 2",
+        "labels: has shards [0] of 2",
     ),
-    "a store without one of the images": (
+    "a store that lacks an image": (
         lambda p: part_of_two(p.path("labels/0.h5"), shards=1),
         score(),
-        "labels: holds nothing of image b",
+        "labels: has no record of image b",
     ),
-    "a dataset's manifest that was edited": (
+    "an edited manifest of a dataset": (
         lambda p: p.path("truth.json").write_text(
             p.path("truth.json").read_text().replace("train", "val")
         ),
         score(),
-        "truth.json: was changed since it was written",
+        "truth.json: was modified after it was written",
     ),
-    "a dataset's manifest in a mask's place": (
+    "a manifest of images instead of masks": (
         nothing,
         score(truth="train.json"),
         "train.json: not a TruthManifest of this version",
@@ -518,22 +520,22 @@ STORES = {
     "a mask that changed after it was indexed": (
         lambda p: Image.new("L", (7, 5)).save(p.data.mask("a")),
         score(),
-        "a.png: was changed since it was indexed",
+        "a.png: was modified after it was indexed",
     ),
     "a photograph that was replaced after it was indexed": (
         lambda p: Image.new("RGB", (48, 40)).save(p.data.image("a")),
         train(),
-        "a.png: was changed since it was indexed",
+        "a.png: was modified after it was indexed",
     ),
-    "a manifest of right digest and wrong content": (
+    "a manifest with a valid digest and invalid content": (
         lambda p: write_jsonl(p.path("train.json"), read_jsonl(p.path("train.json"))[0], [b"{}"]),
         train(),
         "train.json: not a manifest of this version (id: Field required)",
     ),
-    "a photograph that went after it was indexed": (
+    "a photograph that was deleted after it was indexed": (
         lambda p: p.data.image("a").unlink(),
         train(),
-        "a.png: the image is not there",
+        "a.png: the image does not exist",
     ),
 }
 
@@ -545,7 +547,7 @@ def part_of_two(path, shards=2):
 
 
 MODELS = {
-    "a model that is not there": (
+    "a missing model": (
         lambda p: p.path("model.safetensors").unlink(),
         predict(),
         "model.safetensors: not a model of this package",
@@ -555,7 +557,7 @@ MODELS = {
         predict(),
         "model.safetensors: not a model of this package",
     ),
-    "a pickle in a model's place": (
+    "a pickle instead of a model": (
         lambda p: p.path("model.safetensors").write_bytes(pickle.dumps(Payload())),
         predict(),
         "model.safetensors: not a model of this package",
@@ -565,7 +567,7 @@ MODELS = {
         predict(),
         "model.safetensors: not a model of this package",
     ),
-    "a classifier in a segmentation network's place": (
+    "a classifier instead of a segmentation network": (
         nothing,
         predict(),
         "model.safetensors: not a SegmentationNetwork",
@@ -578,14 +580,14 @@ MODELS = {
     "arrays that run a command when unpickled": (
         pickled_arrays,
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
-        "w.npz: no weights could be read",
+        "w.npz: cannot be read as weights",
     ),
-    "weights that are not there": (
+    "missing weights": (
         nothing,
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
-        "w.npz: the weights file is not there",
+        "w.npz: the weights file does not exist",
     ),
-    "a named pipe in the place of weights": (
+    "a named pipe instead of weights": (
         lambda p: os.mkfifo(p.path("w.npz")),
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
         "w.npz: is a named pipe, not a file",
@@ -593,39 +595,39 @@ MODELS = {
     "weights of another network": (
         lambda p: weights(p, other=np.zeros(3)),
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
-        "w.npz: weights that do not fit",
+        "w.npz: the weights do not fit",
     ),
-    "weights of an unknown format": (
+    "weights in an unknown format": (
         lambda p: p.path("w.bin").touch(),
         train("--weights", "w.bin", networks={"weights": "x"}),
-        "w.bin: no weights could be read (the name ends with none of",
+        "w.bin: cannot be read as weights (the name does not end with",
     ),
-    "no saliency map of an image": (
+    "an image without a saliency map": (
         lambda p: p.path("maps").mkdir(),
         saliency("maps"),
         "maps/a.png: no saliency map",
     ),
-    "a named pipe in a saliency map's place": (
+    "a named pipe instead of a saliency map": (
         lambda p: (p.path("maps").mkdir(), os.mkfifo(p.path("maps/a.png"))),
         saliency("maps"),
         "maps/a.png: is a named pipe, not a file",
     ),
-    "a saliency map that is broken": (
+    "a broken saliency map": (
         lambda p: (p.path("maps").mkdir(), p.path("maps/a.png").write_text("x")),
         saliency("maps"),
         "maps/a.png: not readable",
     ),
-    "a detector that is not there": (
+    "a missing saliency network": (
         nothing,
         detector("none.onnx"),
         "none.onnx: not a network that ONNX Runtime reads",
     ),
-    "a named pipe in a detector's place": (
+    "a named pipe instead of a saliency network": (
         lambda p: os.mkfifo(p.path("x.onnx")),
         detector("x.onnx"),
         "x.onnx: is a named pipe, not a file",
     ),
-    "a detector that is no network": (
+    "a file that is not a saliency network": (
         lambda p: p.path("x.onnx").write_text("x"),
         detector("x.onnx"),
         "x.onnx: not a network that ONNX Runtime reads",
@@ -635,7 +637,7 @@ MODELS = {
 COMMANDS = {
     "an unknown command": (nothing, ("trian-classifier",), "No such command 'trian-classifier'"),
     "a missing option": (nothing, ("predict",), "Missing option '--config'"),
-    "a configuration that is no JSON": (nothing, ("index-truth", "--config", "{"), "not JSON"),
+    "a configuration that is not JSON": (nothing, ("index-truth", "--config", "{"), "not JSON"),
     "a configuration that is a list": (
         nothing,
         ("index-truth", "--config", "[]"),
@@ -657,43 +659,43 @@ COMMANDS = {
     "a shard beyond the last": (
         nothing,
         predict("--shard", "3", "--shards", "2"),
-        "--shard: is 3, of 2",
+        "--shard: is 3, but there are 2 shards",
     ),
-    "a device that there is not": (
+    "an unknown device": (
         nothing,
         train("--device", "gpu"),
         "runtime.device: no device 'gpu'",
     ),
-    "a GPU where there is none": (
+    "a GPU that does not exist": (
         nothing,
         train("--device", "cuda:7"),
-        "runtime.device: cuda:7, but no GPU is seen",
+        "runtime.device: cuda:7, but no GPU was found",
     ),
-    "a target that is none": (
+    "an unknown target": (
         nothing,
         score(target="lables"),
         "--target: lables cannot be scored",
     ),
-    "scores that are not there": (nothing, ("show-scores", "none.json"), "none.json: the file is"),
-    "scores that are no scores": (
+    "missing scores": (nothing, ("show-scores", "none.json"), "none.json: the file does"),
+    "a file that holds no scores": (
         lambda p: p.path("s.json").write_text("[1]"),
         ("show-scores", "s.json"),
         "s.json: not the scores of a run",
     ),
-    "a store to inspect that is not there": (
+    "inspecting a missing store": (
         nothing,
         ("inspect", "none.json"),
-        "none.json: the file is not there",
+        "none.json: the file does not exist",
     ),
-    "an image that a store does not hold": (
+    "inspecting an image that the store lacks": (
         nothing,
         ("inspect", "labels/0.json", "--image", "z"),
-        "labels: holds nothing of image z",
+        "labels: has no record of image z",
     ),
-    "results to verify that are none": (
+    "verifying a folder without results": (
         nothing,
         ("verify", "photographs"),
-        "photographs: there are no checksums in it",
+        "photographs: contains no checksums",
     ),
     "scenes to be generated among photographs": (
         nothing,
@@ -701,9 +703,9 @@ COMMANDS = {
             *("generate-scenes", "--config", json.dumps(settings_of("generate_scenes"))),
             *("--output", "photographs/scenes.json"),
         ),
-        "photographs: holds other things than generated scenes",
+        "photographs: contains files other than generated scenes",
     ),
-    "a learning rate that explodes": (
+    "a learning rate that is too high": (
         nothing,
         train(learning_rate=1e30, epochs=3),
         "classifier, step 1: the loss is",
@@ -730,17 +732,17 @@ CONFIGS = {
         RUN,
         "config: mining.dleta: unknown key",
     ),
-    "a text where a number belongs": (
+    "a text instead of a number": (
         config("mining: { delta: much }\n"),
         RUN,
         "config: mining.delta: Input should be a valid number",
     ),
-    "a number beyond its limits": (
+    "a number outside its limits": (
         config("mining: { delta: 1.5 }\n"),
         RUN,
-        "mining.delta: is 1.5, but fraction_of_max takes a share",
+        "mining.delta: is 1.5, but fraction_of_max needs a fraction below 1",
     ),
-    "a share of more than everything": (
+    "a fraction above 1": (
         config("prediction: { threshold: 2 }\n"),
         RUN,
         "config: prediction.threshold: Input should be less than 1",
@@ -750,47 +752,47 @@ CONFIGS = {
         RUN,
         "config: mining: Input should be a valid dictionary",
     ),
-    "a class that is none of the dataset's": (
+    "a class that the dataset does not have": (
         config("data: { classes: [cow] }\n"),
         RUN,
-        "data.classes: names cow, which is no class",
+        "data.classes: contains cow, which is not a class of the dataset",
     ),
-    "a section that is there twice": (
+    "a section that occurs twice": (
         config("mining: { delta: 0.3 }\nseed: 1\nmining: { steps: 2 }\n"),
         RUN,
-        "mine.yaml:3: the key mining is there twice, first in line 1",
+        "mine.yaml:3: the key mining occurs twice, first in line 1",
     ),
-    "a folder of photographs that is not there": (
+    "a missing folder of photographs": (
         config("data: { adapter: voc, root: elsewhere }\n"),
         RUN,
         "elsewhere: the file or folder does not exist",
     ),
-    "a weights file that is not there": (
+    "a missing weights file": (
         config("networks: { weights: elsewhere.npz }\n"),
         RUN,
         "elsewhere.npz: the file or folder does not exist",
     ),
-    "weights of another width": (
+    "weights for another width": (
         config("networks: { weights: IMAGENET1K_FEATURES }\n"),
         RUN,
-        "IMAGENET1K_FEATURES: weights that do not fit: conv1_1.weight has shape (64, 3, 3, 3)",
+        "IMAGENET1K_FEATURES: the weights do not fit: conv1_1.weight has shape (64, 3, 3, 3)",
     ),
-    "a weights file that is none": (
+    "an invalid weights file": (
         lambda p: (p.path("w.npz").write_text("x"), config("networks: { weights: w.npz }\n")(p)),
         RUN,
-        "w.npz: no weights could be read",
+        "w.npz: cannot be read as weights",
     ),
-    "weights that torchvision does not have": (
+    "weights that torchvision does not provide": (
         config("networks: { weights: IMAGENET1K_V9 }\n"),
         RUN,
-        "IMAGENET1K_V9: torchvision has no such weights of vgg16",
+        "IMAGENET1K_V9: torchvision has no such weights for vgg16",
     ),
-    "a named pipe in the place of the labels": (
+    "a named pipe instead of the labels": (
         lambda p: (p.data.labels.unlink(), os.mkfifo(p.data.labels), voc("train_split: train")(p)),
         RUN,
         "labels.csv: is a named pipe, not a file",
     ),
-    "a run that lies elsewhere": (
+    "a run outside the results folder": (
         config("run: ../../elsewhere\n"),
         RUN,
         "config: run: String should match pattern",
@@ -798,22 +800,22 @@ CONFIGS = {
     "a split outside the dataset": (
         voc("train_split: ../../../../etc/passwd"),
         RUN,
-        "config: data.train_split: '../../../../etc/passwd' is not inside data.root",
+        "config: data.train_split: '../../../../etc/passwd' must be a path inside data.root",
     ),
     "a class name with a space": (
         voc("class_names: [cat, 'big dog']"),
         RUN,
-        "'big dog' is no name: labels are separated by spaces",
+        "'big dog': class names must not contain spaces",
     ),
-    "a class that is named twice": (
+    "a class that is listed twice": (
         voc("class_names: [cat, dog, cat]"),
         RUN,
-        "config: data.class_names: 'cat' is there twice",
+        "config: data.class_names: 'cat' is listed twice",
     ),
     "a class named background": (
         voc("class_names: [background, cat]"),
         RUN,
-        "config: data.class_names: 'background' is what no class shows",
+        "config: data.class_names: 'background' is reserved for pixel value 0",
     ),
     "one class only": (
         voc("class_names: [cat]"),
@@ -833,12 +835,12 @@ CONFIGS = {
     "more classes than a mask has values": (
         voc(f"class_names: [{', '.join(f'c{n}' for n in range(300))}]"),
         RUN,
-        "config: data.class_names: 300 names; a mask has values for 254",
+        "config: data.class_names: 300 classes, but a mask can store at most 254",
     ),
     "a project's folder with braces in its name": (
         lambda p: (p.path("d {x}").mkdir(), new_project(p.path("d {x}"))),
         ("snakemake", "--snakefile", "d {x}/Snakefile"),
-        "d {x}: has braces in its name, which Snakemake takes for wildcards",
+        "d {x}: has braces in its name, which Snakemake reads as wildcards",
     ),
     "a variant named main": (
         config("variants: { main: { seed: 1 } }\n"),
@@ -850,7 +852,7 @@ CONFIGS = {
         RUN,
         "config: variants.../x",
     ),
-    "a variant that overrides what is said once": (
+    "a variant that overrides a setting of the whole run": (
         config("variants: { other: { runtime: { shards: 2 } } }\n"),
         RUN,
         "variant other: overrides runtime",
@@ -873,25 +875,25 @@ CASES = {name: case for cases in GROUPS.values() for name, case in cases.items()
 
 @cache
 def template():
-    """Return a sound place, made once a process and removed when it ends."""
+    """Return a valid sample, made once a process and removed when it ends."""
     top = TemporaryDirectory()
     atexit.register(top.cleanup)
-    Place.make(Path(top.name) / "place")
-    return Path(top.name) / "place"
+    Sample.make(Path(top.name) / "sample")
+    return Path(top.name) / "sample"
 
 
-def meet(folder, case):
-    """Spoil a place and run the command; return the place and what it said."""
+def run_case(folder, case):
+    """Spoil a sample and run the command; return the sample and the finished process."""
     spoil, command, _ = CASES[case]
     shutil.copytree(template(), folder)
-    place = Place(folder)
-    spoil(place)
+    sample = Sample(folder)
+    spoil(sample)
     if command[0] == "snakemake":
-        return place, snakemake(folder, *command[1:])
-    return place, aepsl(folder, *command)
+        return sample, snakemake(folder, *command[1:])
+    return sample, aepsl(folder, *command)
 
 
-def told(text, expected):
+def matching_line(text, expected):
     """Return the line of a message that holds what is expected, and the hint after it."""
     lines = [line.strip(" │╭╰╮╯─").removeprefix("aepsl: ") for line in text.splitlines()]
     flat = " ".join(expected.split())
@@ -903,35 +905,35 @@ def told(text, expected):
 
 
 def row(name, text):
-    """Return a case's line of the document, from the text that it met."""
-    problem, hint = told(text, CASES[name][2])
+    """Return a case's line of the document, from its output."""
+    problem, hint = matching_line(text, CASES[name][2])
     cells = (name, f"`{problem[:140]}`", hint[:140])
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def document(said):
-    """Return docs/bad-input.md from what each case said."""
+def document(messages):
+    """Return docs/bad-input.md from the messages of all cases."""
     parts = [
-        "# What bad input is told\n",
-        "Written by `make bad-input`, which runs each case; the test suite runs them again. All end"
-        " with a status\nthat is not 0, name the file, show no traceback and leave alone what was"
-        " there.\n",
+        "# Error messages for invalid input\n",
+        "`make bad-input` runs each case and writes this page; the tests run them again. Each"
+        " exits with a status\nother than 0, names the file, shows no traceback and changes nothing"
+        " else.\n",
     ]
     for group, cases in GROUPS.items():
-        parts.append(f"## {group}\n\n| what is wrong | what is said | hint |\n|---|---|---|")
-        parts += [row(name, said[name]) for name in cases]
+        parts.append(f"## {group}\n\n| input | message | hint |\n|---|---|---|")
+        parts += [row(name, messages[name]) for name in cases]
         parts.append("")
     return "\n".join(parts)
 
 
 def main():
     """Run every case and write the document."""
-    said = {}
+    messages = {}
     with TemporaryDirectory() as top:
         for number, name in enumerate(CASES):
             folder = Path(top) / str(number)
-            said[name] = meet(folder, name)[1].stderr.replace(f"{folder}/", "")
-    DOCUMENT.write_text(document(said))
+            messages[name] = run_case(folder, name)[1].stderr.replace(f"{folder}/", "")
+    DOCUMENT.write_text(document(messages))
 
 
 if __name__ == "__main__":

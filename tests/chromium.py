@@ -1,4 +1,4 @@
-"""A real browser, driven through its own pipe: what a page runs, asks for and shows."""
+"""A real browser, driven through a pipe: what a page runs, requests and shows."""
 
 import fcntl
 import json
@@ -39,7 +39,7 @@ class Page:
         return self._number
 
     def _receive(self):
-        """Take one message; note what it says of the page."""
+        """Take one message; record what it reports about the page."""
         text = b""
         while not text.endswith(b"\0"):
             more = self._reader.read(1)

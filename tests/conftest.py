@@ -1,4 +1,4 @@
-"""Shared fixtures: where the photographs are, small datasets in VOC's layout, real runs."""
+"""Shared fixtures: paths of real data, small datasets in VOC's layout, finished runs."""
 
 import fcntl
 import json
@@ -26,7 +26,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """Return the folder of real photographs and weights, or skip and say how to set it."""
+    """Return the folder of real photographs and weights, or skip the test."""
     folder = Path(os.environ.get("AEPSL_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "voc").is_dir():
         pytest.skip(f"no real data: {folder}/voc is absent; set AEPSL_DATA to where it lies")
@@ -34,7 +34,7 @@ def shared_data():
 
 
 class VocFolder:
-    """A tiny dataset in VOC's layout, to break in one way at a time."""
+    """A tiny dataset in VOC's layout, which tests corrupt."""
 
     def __init__(self, root: Path, ids=("a", "b", "c"), make=True):
         self.root, self.ids = root, list(ids)
@@ -82,9 +82,9 @@ class VocFolder:
 
     def settings(self, **data):
         """Return what the stages that index are given."""
-        from aepsl.config.sections import Slice
+        from aepsl.config.sections import StageSettings
 
-        return Slice(self.SETTINGS | {f"data.{key}": value for key, value in data.items()})
+        return StageSettings(self.SETTINGS | {f"data.{key}": value for key, value in data.items()})
 
     def index(self, output, role="train", threads=1, **data):
         """Index one split as its stage does; return its manifest."""
@@ -118,18 +118,21 @@ def voc_folder(tmp_path):
 
 def settings_of(stage, config=None, **at):
     """Return the settings that a stage is given under a configuration of the scenes."""
-    from aepsl.config.sections import Slice
+    from aepsl.config.sections import StageSettings
     from aepsl.workflow.plan import Plan
-    from aepsl.workflow.stages import At
+    from aepsl.workflow.stages import ResultIndex
 
-    return Slice(json.loads(Plan(config or {}).variants.settings(stage, "main", At(**at))))
+    return StageSettings(
+        json.loads(Plan(config or {}).variants.settings(stage, "main", ResultIndex(**at)))
+    )
 
 
-def run_snakemake(folder, *arguments, check=True):
+def run_snakemake(folder, *arguments, check=True, env=None):
     """Run the real Snakemake in a folder."""
     result = subprocess.run(
         ["timeout", "-k", "30", "600", "snakemake", "--cores", "2", *arguments],
         cwd=folder,
+        env=env,
         capture_output=True,
         text=True,
         check=False,
@@ -146,7 +149,7 @@ def snakemake():
 
 
 def new_project(folder):
-    """Copy what a user has after a clone, as far as Snakemake reads it, into ``folder``."""
+    """Copy the files of a clone that Snakemake reads into ``folder``."""
     for name in ("Snakefile", "rules", "config.yaml", "envs", "profiles"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
@@ -157,7 +160,7 @@ def shared_folder(tmp_path_factory, worker_id, name, make):
     """Return a folder that one of the workers of this test run makes, once; not to be changed.
 
     For what takes long to make and is read by many tests, which may run on different workers: who
-    comes first makes it, the others wait. What was left half made is made anew.
+    comes first makes it, the others wait. A partially made one is made again.
 
     Args:
         tmp_path_factory: pytest's fixture.
@@ -179,19 +182,19 @@ def shared_folder(tmp_path_factory, worker_id, name, make):
 
 
 def run_miniature(folder):
-    """Run the miniature of the scenes in a new project; its finished work is kept beside it."""
+    """Run the miniature of the scenes in a new project, with a cache next to it."""
     new_project(folder)
     shutil.copy(ROOT / "tests" / "mini.yaml", folder / "mini.yaml")
     keep = f'runtime={{"cache": "{folder.with_name("cache")}"}}'
     result = run_snakemake(folder, "--configfile", "mini.yaml", "--config", keep)
-    (folder / "said.txt").write_text(result.stdout)
+    (folder / "output.txt").write_text(result.stdout)
 
 
 @pytest.fixture(scope="session")
 def finished_miniature(tmp_path_factory, worker_id):
-    """Return a project in which the miniature of the scenes is done; not to be changed.
+    """Return a finished miniature run; tests must not change it.
 
-    Its finished work is in ``cache`` beside it.
+    The cache of its results is the folder ``cache`` next to it.
     """
     return shared_folder(tmp_path_factory, worker_id, "finished", run_miniature)
 
@@ -199,24 +202,29 @@ def finished_miniature(tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def cluster():
     """Start SLURM, unless it runs; stop it if it was started here."""
-    import lab
+    import cluster_setup
 
-    ran = lab.running()
+    ran = cluster_setup.running()
     try:
-        lab.start()
-    except lab.LabError as error:
+        cluster_setup.start()
+    except cluster_setup.LabError as error:
         sys.stderr.write(f"\n\nNO SLURM HERE, ITS TESTS ARE SKIPPED: {error}\n\n")
         pytest.skip(f"no SLURM: {error}")
-    yield lab
+    yield cluster_setup
     if not ran:
-        lab.stop()
+        cluster_setup.stop()
 
 
 @pytest.fixture
 def fresh(tmp_path, cluster):
     """Return a function that makes a project, and clear the cluster of jobs afterwards."""
-    from on_cluster import project, until
+    from slurm_runs import project, until
 
     yield lambda **changes: project(tmp_path / "project", **changes)
     cluster.call("scancel", "--partition=lab", check=False)
     until("no jobs", lambda: not cluster.call("squeue", "-h").strip())
+
+
+def pytest_collection_modifyitems(items):
+    """Run the tests of the finished miniature first, in one process: no other waits for it."""
+    items.sort(key=lambda item: "finished_miniature" not in getattr(item, "fixturenames", ()))

@@ -21,7 +21,7 @@ for stage in Path(import_module("aepsl.stages").__path__[0]).glob("[a-z]*.py"):
 
 
 class Plan(dict):
-    """The number of jobs of each rule that a dry run plans, and what it said."""
+    """The number of jobs of each rule that a dry run plans, and its output."""
 
     def __init__(self, status, text):
         self.status, self.text = status, text
@@ -40,13 +40,13 @@ def _pretend_changed(module):
     """Make the digests of code see another file of that name."""
     from aepsl.workflow import codedigest
 
-    read = codedigest._read
+    read = codedigest._module_facts
 
     def other(path):
         text, names = read(path)
         return (text + "changed", names) if path == module else (text, names)
 
-    codedigest._read = other
+    codedigest._module_facts = other
 
 
 def _child(folder, arguments, module, log):
@@ -72,7 +72,7 @@ def _child(folder, arguments, module, log):
 
 
 def run(folder, *arguments, module=None, timeout=60):
-    """Run Snakemake in a folder; return its exit status and all that it said.
+    """Run Snakemake in a folder; return its exit status and its whole output.
 
     Args:
         folder: of the Snakefile.

@@ -1,6 +1,6 @@
-"""The command line in the process of the test: what a real one says, without a second to start it.
+"""The command line in the process of the test, which saves the second that a start takes.
 
-What is left behind by a command is put back: folder, arguments, environment, log, signals, threads.
+Restored afterwards: current folder, arguments, environment, log, signals, threads.
 Where the process itself matters (how it ends, its signals, its memory) a test starts a real one.
 """
 
@@ -22,7 +22,7 @@ LIMIT = 60
 
 
 class Result(NamedTuple):
-    """How a command ended and what it said, named as in ``subprocess``."""
+    """Exit status and output of a command, named as in ``subprocess``."""
 
     returncode: int
     stdout: str

@@ -1,4 +1,4 @@
-"""The jobs of a run, and what would run again after a change: computed from the plan alone.
+"""The jobs of a run, and which of them a change would rerun: computed from the plan alone.
 
 Snakemake does the same in a dry run, which takes a second; test_matrix.py compares the two.
 """

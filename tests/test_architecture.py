@@ -1,4 +1,4 @@
-"""The laws of docs/architecture.md, as tests: one a law, which lists all that break it."""
+"""The rules of docs/architecture.md as tests; each lists all violations."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Every case of docs/bad-input.md, and one real process for each way out."""
+"""Every case of docs/bad-input.md, and one real process per exit status."""
 
 import os
 import signal
@@ -7,26 +7,26 @@ import sys
 import time
 
 import pytest
-from bad_input import CASES, DOCUMENT, GROUPS, index, meet, row
+from bad_input import CASES, DOCUMENT, GROUPS, index, row, run_case
 from conftest import new_project, settings_of
 
 ROWS = DOCUMENT.read_text().splitlines()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_told_what_and_where(tmp_path, case):
-    folder = tmp_path / "place"
-    place, result = meet(folder, case)
-    said = result.stderr.replace(f"{folder}/", "")
-    text = " ".join(said.split())
+def test_an_error_names_file_problem_and_hint(tmp_path, case):
+    folder = tmp_path / "sample"
+    sample, result = run_case(folder, case)
+    stderr = result.stderr.replace(f"{folder}/", "")
+    text = " ".join(stderr.split())
     assert result.returncode in (1, 2)
     assert CASES[case][2] in text
     assert "Hint: " in text or "Usage: " in text
     assert "Traceback" not in result.stdout + result.stderr
-    assert (place.path("results/earlier.txt")).read_text() == "what was there"
-    assert [path.name for path in place.path("results").iterdir()] == ["earlier.txt"]
+    assert (sample.path("results/earlier.txt")).read_text() == "what was there"
+    assert [path.name for path in sample.path("results").iterdir()] == ["earlier.txt"]
     assert not list(folder.rglob("a-pickle-was-run"))
-    assert row(case, said) in ROWS, "run make bad-input"
+    assert row(case, stderr) in ROWS, "run make bad-input"
 
 
 def test_the_document_has_every_case_and_no_other():
@@ -35,7 +35,7 @@ def test_the_document_has_every_case_and_no_other():
     assert len([line for line in ROWS if line.startswith("| ")]) == len(CASES) + len(GROUPS)
 
 
-# Ways out: real processes, for how a process ends is its own affair
+# Exit status: real processes
 
 
 def real(folder, *arguments, before=""):
@@ -51,9 +51,9 @@ def real(folder, *arguments, before=""):
 
 
 def ended(process):
-    """Wait for a process; return its status and what it said on standard error."""
-    _, said = process.communicate(timeout=60)
-    return process.returncode, said
+    """Wait for a process; return its exit status and standard error."""
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
 
 
 LOG = ("--log", "logs/job.log")
@@ -63,58 +63,58 @@ A_FULL_DISK += "PIL.Image.open = full"
 
 
 @pytest.fixture
-def place(tmp_path):
+def sample(tmp_path):
     """Return a folder in which photograph a is cut off."""
-    meet(tmp_path / "place", "a truncated photograph")
-    return tmp_path / "place"
+    run_case(tmp_path / "sample", "a truncated photograph")
+    return tmp_path / "sample"
 
 
-def test_a_users_fault_is_status_1(place):
-    status, said = ended(real(place, *index()))
+def test_invalid_input_is_status_1(sample):
+    status, stderr = ended(real(sample, *index()))
     assert status == 1
-    assert "\naepsl: photographs: 1 problem(s), nothing was indexed:\n" in said
-    assert "photographs/JPEGImages/a.png: the image is broken" in said
-    assert said.endswith("Hint: replace it, or take it out of the split\n")
+    assert "\naepsl: photographs: 1 problem(s), nothing was indexed:\n" in stderr
+    assert "photographs/JPEGImages/a.png: the image is broken" in stderr
+    assert stderr.endswith("Hint: replace it, or take it out of the split\n")
 
 
-def test_a_wrong_command_line_is_status_2(place):
-    status, said = ended(real(place, "predict"))
+def test_a_wrong_command_line_is_status_2(sample):
+    status, stderr = ended(real(sample, "predict"))
     assert status == 2
-    assert said.startswith("Usage: aepsl predict")
-    assert "Missing option '--config'" in said
+    assert stderr.startswith("Usage: aepsl predict")
+    assert "Missing option '--config'" in stderr
 
 
-def test_what_stops_a_job_is_in_its_log_too(place):
-    status, said = ended(real(place, *index(), *LOG))
+def test_an_error_is_in_the_log_of_the_job(sample):
+    status, stderr = ended(real(sample, *index(), *LOG))
     assert status == 1
-    log = (place / "logs/job.log").read_text()
-    for text in (said, log):
+    log = (sample / "logs/job.log").read_text()
+    for text in (stderr, log):
         assert "photographs/JPEGImages/a.png: the image is broken" in text
         assert "Hint: " in text
         assert "Traceback" not in text
 
 
-def test_a_fault_of_the_program_is_status_70_and_its_traceback_in_the_log(place):
-    status, said = ended(real(place, *index(), *LOG, before=A_FAULT))
+def test_a_bug_is_status_70_with_its_traceback_in_the_log(sample):
+    status, stderr = ended(real(sample, *index(), *LOG, before=A_FAULT))
     assert status == 70
-    assert said == "aepsl: ZeroDivisionError: division by zero (see the log)\n"
-    log = (place / "logs/job.log").read_text()
+    assert stderr == "aepsl: ZeroDivisionError: division by zero (see the log)\n"
+    log = (sample / "logs/job.log").read_text()
     assert "please report it with this log" in log
     assert "Traceback" in log
 
 
-def test_a_fault_of_the_program_without_a_log_shows_itself(place):
-    status, said = ended(real(place, *index(), before=A_FAULT))
+def test_a_bug_without_a_log_shows_its_traceback(sample):
+    status, stderr = ended(real(sample, *index(), before=A_FAULT))
     assert status == 1
-    assert "Traceback" in said
-    assert said.endswith("ZeroDivisionError: division by zero\n")
+    assert "Traceback" in stderr
+    assert stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
-def test_a_fault_of_the_machine_is_status_1(place):
-    status, said = ended(real(place, *index(), *LOG, before=A_FULL_DISK))
+def test_a_system_error_is_status_1(sample):
+    status, stderr = ended(real(sample, *index(), *LOG, before=A_FULL_DISK))
     assert status == 1
-    assert "no space is left" in said
-    assert "Traceback" not in said + (place / "logs/job.log").read_text()
+    assert "the disk is full" in stderr
+    assert "Traceback" not in stderr + (sample / "logs/job.log").read_text()
 
 
 SCENES = settings_of(
@@ -133,24 +133,24 @@ def test_a_signal_is_status_128_and_its_number(tmp_path, number):
         assert time.monotonic() < until
         time.sleep(0.02)
     os.kill(process.pid, number)
-    status, said = ended(process)
+    status, stderr = ended(process)
     assert status == 128 + number
-    expected = f"stopped by {number.name}; the same command goes on"
-    assert said == f"aepsl: {expected}\n"
+    expected = f"stopped by {number.name}; run the same command to resume"
+    assert stderr == f"aepsl: {expected}\n"
     assert (tmp_path / "logs/job.log").read_text().endswith(f" {expected}\n")
     assert not (tmp_path / "scenes/scenes.json").exists()
 
 
-def test_through_snakemake_a_message_is_in_the_log_that_it_names(place, snakemake):
-    new_project(place)
-    (place / "mine.yaml").write_text(
+def test_under_snakemake_an_error_is_in_the_named_log(sample, snakemake):
+    new_project(sample)
+    (sample / "mine.yaml").write_text(
         "data: { adapter: voc, root: photographs, labels: csv, labels_csv: photographs/labels.csv,"
         " class_names: [cat, dog] }\n"
     )
     manifest = "results/scenes/train_images/main/manifest.jsonl"
-    result = snakemake(place, manifest, "--configfile", "mine.yaml", check=False)
+    result = snakemake(sample, manifest, "--configfile", "mine.yaml", check=False)
     assert result.returncode == 1
-    (log,) = (place / "results").rglob("logs/index_images/train-*.log")
-    assert str(log.relative_to(place)) in result.stderr
+    (log,) = (sample / "results").rglob("logs/index_images/train-*.log")
+    assert str(log.relative_to(sample)) in result.stderr
     assert "photographs/JPEGImages/a.png: the image is broken" in log.read_text()
     assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""Finished work is taken where it is the same work, and nowhere else."""
+"""Cache entries are reused for equal keys only."""
 
 import errno
 import inspect
@@ -23,7 +23,7 @@ from PIL import Image
 from test_kill import digests
 from typer.testing import CliRunner
 
-from aepsl import machine
+from aepsl import host
 from aepsl.cli import app, cached
 from aepsl.cli.commands import NAMES
 from aepsl.cli.signature import marked
@@ -55,10 +55,10 @@ def put(cache, key, paths):
     cache.put(key, paths, about={}, seconds=2.5)
 
 
-# The folder
+# Entries
 
 
-def test_what_was_kept_is_fetched_byte_for_byte(cache, tmp_path):
+def test_stored_files_are_restored_byte_for_byte(cache, tmp_path):
     paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
     put(cache, K1, paths)
     there = [tmp_path / "b" / path.name for path in paths]
@@ -67,7 +67,7 @@ def test_what_was_kept_is_fetched_byte_for_byte(cache, tmp_path):
     assert cache.get(K2, there) is None
 
 
-def test_a_copy_shares_nothing_with_what_was_kept(cache, tmp_path):
+def test_a_restored_copy_is_independent_of_the_entry(cache, tmp_path):
     paths = files_in(tmp_path / "a", model=b"weights")
     put(cache, K1, paths)
     paths[0].write_bytes(b"broken!")  # in place, as a fault of the disk would
@@ -76,7 +76,7 @@ def test_a_copy_shares_nothing_with_what_was_kept(cache, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["model", "curve", "entry.json"])
-def test_a_flipped_byte_is_never_handed_out(cache, tmp_path, name):
+def test_a_modified_entry_is_never_reused(cache, tmp_path, name):
     paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
     put(cache, K1, paths)
     (kept_file,) = (tmp_path / "cache").rglob(name)
@@ -101,7 +101,7 @@ def test_a_file_that_is_gone_is_never_half_a_result(cache, tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["curve", "entry.json"])
-def test_an_entry_that_lost_a_file_is_kept_anew(cache, tmp_path, lost):
+def test_an_incomplete_entry_is_stored_again(cache, tmp_path, lost):
     paths = files_in(tmp_path / "a", model=b"weights", curve=b"1,2")
     put(cache, K1, paths)
     next((tmp_path / "cache").rglob(lost)).unlink()
@@ -109,7 +109,7 @@ def test_an_entry_that_lost_a_file_is_kept_anew(cache, tmp_path, lost):
     assert cache.get(K1, paths)
 
 
-def test_what_was_half_kept_long_ago_is_swept(cache, tmp_path):
+def test_old_incomplete_entries_are_removed(cache, tmp_path):
     paths = files_in(tmp_path / "a", model=b"weights")
     put(cache, K1, paths)
     old, young = (tmp_path / "cache" / f"k2.tmp.host.{n}" for n in (1, 2))
@@ -121,7 +121,7 @@ def test_what_was_half_kept_long_ago_is_swept(cache, tmp_path):
     assert young.exists()
 
 
-def test_an_entry_that_cannot_be_read_is_no_fault_of_the_work(cache, tmp_path, monkeypatch, caplog):
+def test_an_unreadable_entry_does_not_fail_the_job(cache, tmp_path, monkeypatch, caplog):
     paths = files_in(tmp_path / "a", model=b"weights")
     put(cache, K1, paths)
     kept_file = next((tmp_path / "cache").rglob("model"))
@@ -134,7 +134,7 @@ def test_an_entry_that_cannot_be_read_is_no_fault_of_the_work(cache, tmp_path, m
     assert cache.get(K1, paths)
 
 
-def test_what_nobody_asked_for_goes_first(tmp_path):
+def test_the_least_recently_used_entry_is_removed_first(tmp_path):
     cache = Cache(tmp_path / "cache", limit=4000e-9)  # GB: three entries
     paths = files_in(tmp_path / "a", model=b"x" * 1000)
     for number, key in enumerate(["k1", "k2", "k3"]):
@@ -149,7 +149,7 @@ def test_what_nobody_asked_for_goes_first(tmp_path):
     assert sum(sizes) <= 4000
 
 
-def test_a_folder_that_cannot_be_written_is_no_fault_of_the_work(tmp_path, caplog):
+def test_an_unwritable_cache_does_not_fail_the_job(tmp_path, caplog):
     (tmp_path / "cache").write_text("a file stands there")
     cache = Cache(tmp_path / "cache")
     paths = files_in(tmp_path / "a", model=b"weights")
@@ -178,9 +178,9 @@ def test_a_read_only_cache_is_read(cache, tmp_path, monkeypatch, caplog):
         assert cache.files("group", "model")
         assert caplog.text == ""
         put(cache, Key("group", "k3"), paths)
-        assert "Not put into the cache" in caplog.text
+        assert "Not stored in the cache" in caplog.text
         assert cache.get(K2, [tmp_path / "b" / "curve"]) is None
-        assert "curve: was changed since it was written" in caplog.text
+        assert "curve: was modified after it was written" in caplog.text
     finally:
         subprocess.run(["umount", folder], check=True)
     assert (tmp_path / "b" / "model").read_bytes() == b"weights"
@@ -203,7 +203,7 @@ def test_an_interrupted_put_leaves_no_entry(cache, tmp_path, monkeypatch):
     assert cache.get(K1, paths) is None
 
 
-def test_a_full_disk_of_the_cache_is_no_fault_of_the_work(cache, tmp_path, monkeypatch, caplog):
+def test_a_full_disk_of_the_cache_does_not_fail_the_job(cache, tmp_path, monkeypatch, caplog):
     paths = files_in(tmp_path / "a", model=b"weights")
 
     def full(source, target):
@@ -239,9 +239,9 @@ def test_the_files_of_a_group_the_latest_first(cache, tmp_path):
     assert cache.files("nobody", "*.json") == []
 
 
-def put_and_get(folder, place, number, results):
+def put_and_get(folder, place, number, turns, results):
     cache, wrong = Cache(folder, limit=20e-6), 0
-    for turn in range(60):
+    for turn in range(turns):
         key = Key("group", f"k{(turn * (number + 1)) % 7}")
         content = key.entry.encode() * 1000
         (path,) = files_in(place / f"p{number}", model=content)
@@ -253,16 +253,19 @@ def put_and_get(folder, place, number, results):
     results.put(wrong)
 
 
-def test_many_processes_share_it(tmp_path):
+@pytest.mark.parametrize(
+    ("processes", "turns"), [(2, 40), pytest.param(4, 60, marks=pytest.mark.slow)]
+)
+def test_many_processes_use_one_cache(tmp_path, processes, turns):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     each = [
-        context.Process(target=put_and_get, args=(tmp_path / "cache", tmp_path, n, results))
-        for n in range(4)
+        context.Process(target=put_and_get, args=(tmp_path / "cache", tmp_path, n, turns, results))
+        for n in range(processes)
     ]
     for process in each:
         process.start()
-    assert [results.get(timeout=120) for _ in each] == [0] * 4
+    assert [results.get(timeout=120) for _ in each] == [0] * processes
     for process in each:
         process.join()
         assert process.exitcode == 0
@@ -277,27 +280,28 @@ def put_for_ever(folder, place):
         put(Cache(folder, limit=0), K2, [path])  # makes room, of both
 
 
-def test_a_killed_process_leaves_no_half_entry(tmp_path):
+@pytest.mark.parametrize(
+    "moment", [0.02, *(pytest.param(m, marks=pytest.mark.slow) for m in (0.0, 0.01, 0.03))]
+)
+def test_a_killed_process_leaves_no_half_entry(tmp_path, moment):
     context = multiprocessing.get_context("spawn")
     folder, paths = tmp_path / "cache", files_in(tmp_path / "a", model=b"weights")
-    for moment in (0.0, 0.01, 0.02, 0.03):
-        process = context.Process(target=put_for_ever, args=(folder, tmp_path / "p"))
-        process.start()
-        while not folder.exists():
-            time.sleep(0.01)
-        time.sleep(moment)
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        if folder.joinpath(*K1).exists():
-            assert Cache(folder).get(K1, paths)
-        for left in folder.glob("*.tmp.*"):
-            os.utime(left, (0, 0))  # a day later
-        put(Cache(folder), K1, paths)
-        assert [path.name for path in folder.iterdir()] == ["group"]
-        shutil.rmtree(folder)
+    process = context.Process(target=put_for_ever, args=(folder, tmp_path / "p"))
+    process.start()
+    while not folder.exists():
+        time.sleep(0.01)
+    time.sleep(moment)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    if folder.joinpath(*K1).exists():
+        assert Cache(folder).get(K1, paths)
+    for left in folder.glob("*.tmp.*"):
+        os.utime(left, (0, 0))  # a day later
+    put(Cache(folder), K1, paths)
+    assert [path.name for path in folder.iterdir()] == ["group"]
 
 
-# What a job is known by
+# Keys
 
 
 def stages():
@@ -313,7 +317,7 @@ PROCESSES = {"generate_scenes", "index_images", "refine_predictions"}
 
 
 @pytest.mark.parametrize("stage", list(stages()))
-def test_every_option_counts_but_places(stage):
+def test_every_option_except_paths_is_part_of_the_key(stage):
     plain = inspect.signature(stage).parameters
     apart = set(marked(stage, NotInKey))
     if stage.__name__ in PROCESSES:
@@ -400,7 +404,7 @@ def made_a_folder(path):
 
 @pytest.mark.parametrize("name", ["0.h5", "0.json", "entry.json"])
 @pytest.mark.parametrize("damage", [cut, Path.unlink, made_a_folder])
-def test_a_damaged_entry_is_work_and_then_whole(assemble, name, damage):
+def test_a_damaged_entry_is_recomputed_and_repaired(assemble, name, damage):
     assert assemble()
     shutil.rmtree("out")
     (path,) = Path("cache").glob(f"*/*/{name}")
@@ -429,7 +433,7 @@ def test_another_job_is_other_work(assemble, change):
     assert not assemble(**change)
 
 
-def test_what_a_file_holds_counts_and_where_it_lies_does_not(assemble):
+def test_content_of_inputs_is_part_of_the_key_and_paths_are_not(assemble):
     assert assemble()
     Path("elsewhere").mkdir()
     shutil.copy("r.json", "elsewhere/other.json")
@@ -440,26 +444,26 @@ def test_what_a_file_holds_counts_and_where_it_lies_does_not(assemble):
 
 def test_another_library_is_other_work(assemble, monkeypatch):
     assert assemble()
-    monkeypatch.setattr(machine, "version", lambda name: "99")
+    monkeypatch.setattr(host, "version", lambda name: "99")
     assert assemble()
 
 
 def test_other_code_is_other_work(assemble, monkeypatch):
     assert assemble()
-    monkeypatch.setattr(cached, "_code_of", lambda command: "c1")
+    monkeypatch.setattr(cached, "_current_code_digest", lambda command: "c1")
     assert assemble(code="c1")
     assert not assemble(code="c1")
 
 
-def test_code_that_is_not_what_was_planned_is_neither_taken_nor_kept(assemble, monkeypatch):
+def test_code_that_changed_after_planning_is_neither_reused_nor_stored(assemble, monkeypatch):
     assert assemble()
     assert assemble(code="c1")
     assert assemble(code="c1")
     digests = iter(["c2", "c3"])  # changed while it ran
     with monkeypatch.context() as patch:
-        patch.setattr(cached, "_code_of", lambda command: next(digests))
+        patch.setattr(cached, "_current_code_digest", lambda command: next(digests))
         assert assemble(code="c2")
-    monkeypatch.setattr(cached, "_code_of", lambda command: "c2")
+    monkeypatch.setattr(cached, "_current_code_digest", lambda command: "c2")
     assert assemble(code="c2")
     assert not assemble(code="c2")
 
@@ -475,11 +479,13 @@ def test_code_that_is_not_what_was_planned_is_neither_taken_nor_kept(assemble, m
         ("cuda:1", ["0"], True, True),
     ],
 )
-def test_what_another_device_made_is_not_put(tmp_path, monkeypatch, device, gpus, sees, is_put):
+def test_results_of_another_device_are_not_stored(
+    tmp_path, monkeypatch, device, gpus, sees, is_put
+):
     torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: sees))
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setattr(cached, "usable_gpus", lambda: gpus)
-    monkeypatch.setattr(cached, "_code_of", lambda command: "c1")
+    monkeypatch.setattr(cached, "_current_code_digest", lambda command: "c1")
 
     def command(output: Annotated[Path, Writes()], device: str = "auto"):
         output.write_text("made")
@@ -489,7 +495,7 @@ def test_what_another_device_made_is_not_put(tmp_path, monkeypatch, device, gpus
     assert len(list((tmp_path / "cache").glob("*/*/x"))) == is_put
 
 
-def test_without_a_code_or_a_folder_nothing_is_kept(assemble):
+def test_without_a_code_digest_or_a_folder_nothing_is_stored(assemble):
     assert assemble(code="")
     assert assemble(code="")
     assert not Path("cache").exists()
@@ -545,7 +551,7 @@ def shard(tmp_path):
     return write
 
 
-def test_copied_records_make_the_bytes_of_made_ones(shard, tmp_path):
+def test_reused_records_give_the_bytes_of_computed_ones(shard, tmp_path):
     old, _ = shard("old", [("a", 1), ("b", 2), ("c", 3)])
     wanted = [("x", 9), ("c", 3), ("a", 1), ("y", 8), ("b2", 2)]
     copied, made = shard("new", wanted, [old.with_suffix(".json")])
@@ -558,7 +564,7 @@ def test_copied_records_make_the_bytes_of_made_ones(shard, tmp_path):
     assert store["c"].arrays["none"].shape == (0, 4)
 
 
-def test_records_of_a_broken_shard_are_made_again(shard):
+def test_records_of_a_broken_shard_are_recomputed(shard):
     old, _ = shard("old", [("a", 1), ("b", 2)])
     content = bytearray(old.read_bytes())
     content[-100] ^= 1
@@ -567,7 +573,7 @@ def test_records_of_a_broken_shard_are_made_again(shard):
     assert made == ["a"]
 
 
-def test_records_that_are_removed_while_they_are_read_are_made_again(shard):
+def test_records_that_are_removed_during_reading_are_recomputed(shard):
     old, _ = shard("old", [("a", 1), ("b", 2)])
     with reusing([old.with_suffix(".json")]):
         found = _find(["1", "2"])
@@ -580,7 +586,7 @@ def test_records_that_are_removed_while_they_are_read_are_made_again(shard):
 def test_only_shards_that_help_are_opened(shard, monkeypatch):
     shards = [shard(f"s{n}", [(f"i{n}", n)])[0].with_suffix(".json") for n in range(5)]
     opened = []
-    monkeypatch.setattr(Store, "hold", lambda self: opened.append(1))
+    monkeypatch.setattr(Store, "open_all", lambda self: opened.append(1))
     with reusing(shards):
         assert len(_find(["3", "4"])) == 2
     assert len(opened) == 2
@@ -593,7 +599,7 @@ def test_records_are_copied_in_the_block_only(shard):
     assert _find(["1"]) == {}
 
 
-def test_a_records_digest_is_of_what_it_holds(shard, tmp_path):
+def test_a_records_digest_depends_on_its_content(shard, tmp_path):
     one, _ = shard("one", [("a", 1), ("b", 2)])
     two, _ = shard("two", [("z", 5), ("b2", 2)])
     first = Store([one.with_suffix(".json")], kind="maps")
@@ -640,46 +646,56 @@ def runs_of(folder):
     """Return what each job of a project's run did: its rule, and whether it was taken."""
     logs = sorted((folder / "results/mini/logs").rglob("*.log"))
     return {
-        log.relative_to(folder / "results/mini/logs").as_posix(): "taken from the cache"
+        log.relative_to(folder / "results/mini/logs").as_posix(): "reused from the cache"
         in log.read_text()
         for log in logs
     }
 
 
-KEPT = {
+KEPT_BY_LABELS = {
     "index_images",
     "detect_saliency",
     "train_classifier",
     "extract_cams",
     "erase_regions",
-    "score",
+    "assemble_labels",
 }
-KEPT |= {"assemble_labels", "train_segmentation", "predict", "predict_shown", "refine_predictions"}
+KEPT = KEPT_BY_LABELS | {
+    "score",
+    "train_segmentation",
+    "predict",
+    "predict_shown",
+    "refine_predictions",
+}
 
 
-def check_taken(folder):
+def check_taken(folder, kept=frozenset(KEPT)):
     taken = {name.split("/")[0] for name, was in runs_of(folder).items() if was}
     done = {name.split("/")[0] for name, was in runs_of(folder).items() if not was}
-    assert taken == KEPT
-    assert not done & KEPT
+    assert taken == kept
+    assert not done & kept
 
 
-def test_a_second_checkout_takes_what_the_first_has_made(finished_miniature, tmp_path):
+@pytest.mark.parametrize(
+    "whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["labels", "all"]
+)
+def test_a_second_checkout_reuses_the_results_of_the_first(finished_miniature, tmp_path, whole):
     new_project(tmp_path)
     shutil.copy(finished_miniature / "mini.yaml", tmp_path)
     cache = finished_miniature.with_name("cache")
-    run_snakemake(
-        tmp_path, "--configfile", "mini.yaml", "--config", f'runtime={{"cache": "{cache}"}}'
-    )
-    assert digests(tmp_path) == digests(finished_miniature)
-    check_taken(tmp_path)
+    arguments = ["--configfile", "mini.yaml", "--config", f'runtime={{"cache": "{cache}"}}']
+    arguments += [] if whole else ["--until", "assemble_labels"]
+    run_snakemake(tmp_path, *arguments)
+    made, expected = digests(tmp_path), digests(finished_miniature)
+    assert made == (expected if whole else {name: expected[name] for name in made})
+    check_taken(tmp_path, KEPT if whole else KEPT_BY_LABELS)
     assert not any(runs_of(finished_miniature).values())
     about = [p.read_text() for p in cache.glob("*/*/entry.json")]
     assert not any(str(finished_miniature) in entry for entry in about)
 
 
 @pytest.mark.slow
-def test_a_second_checkout_takes_every_shard(tmp_path):
+def test_a_second_checkout_reuses_every_shard(tmp_path):
     alone, first, second = (tmp_path / name for name in ("alone", "first", "second"))
     text = (ROOT / "tests" / "mini.yaml").read_text().partition("variants:")[0]
     for folder in (alone, first, second):
@@ -707,11 +723,7 @@ def photographs(tmp_path):
     return folder, data
 
 
-def test_added_photographs_cost_what_they_are(photographs):
-    """Saliency, index, predictions and CRF of the old ones are not made again."""
-    folder, data = photographs
-    (folder / "mini.yaml").write_text(
-        """\
+PHOTOGRAPHS = """\
 run: mini
 data: { adapter: voc, root: my data, labels: csv, labels_csv: my data/labels.csv,
         class_names: [cat, dog] }
@@ -721,26 +733,46 @@ saliency: { superpixels: 20 }
 segmentation: { train: { epochs: 1, batch_size: 2, crop: 33 } }
 runtime: { cache: results/.my cache }
 """
-    )
-    run_snakemake(folder, "--configfile", "mini.yaml")
+
+
+def add_photographs(data):
     rng = np.random.default_rng(5)
     for name in "xyz":
         Image.fromarray(rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)).save(data.image(name))
         Image.fromarray(np.zeros((40, 48), np.uint8)).save(data.mask(name))
     rows = [(n, ["cat", "dog"][k % 2]) for k, n in enumerate("abcdefghxyz")]
     data.write_labels(rows)
-    data.write_split("val", "xgh")
-    run_snakemake(folder, "--configfile", "mini.yaml")
-    logs = folder / "results/mini/logs"
-    assert "2 of 3 records are copied from the cache" in (logs / "predict/main-0.log").read_text()
-    assert "2 of 3 records" in (logs / "refine_predictions/main-0.log").read_text()
+
+
+def test_only_added_training_photographs_are_computed(photographs):
+    """Index and saliency of the old ones are not computed again."""
+    folder, data = photographs
+    (folder / "mini.yaml").write_text(PHOTOGRAPHS)
+    saliency = ("--configfile", "mini.yaml", "--until", "detect_saliency")
+    run_snakemake(folder, *saliency)
+    add_photographs(data)
     data.write_split("train", "yabczdef")
-    run_snakemake(folder, "--configfile", "mini.yaml", "--until", "detect_saliency")
-    assert "6 of 8 records" in (logs / "detect_saliency/main-0.log").read_text()
+    run_snakemake(folder, *saliency)
+    log = folder / "results/mini/logs/detect_saliency/main-0.log"
+    assert "6 of 8 records are copied from the cache" in log.read_text()
     cached = digests(folder)
     shutil.rmtree(folder / "results")
-    run_snakemake(folder, "--configfile", "mini.yaml", "--until", "detect_saliency")
+    run_snakemake(folder, *saliency)
     fresh = digests(folder)
     same = [n for n in fresh if n.startswith(("mini/saliency/", "mini/train_images/"))]
     assert len(same) == 3
     assert [cached[n] for n in same] == [fresh[n] for n in same]
+
+
+@pytest.mark.slow
+def test_only_added_photographs_are_predicted(photographs):
+    """Predictions and CRF of the old ones are not computed again."""
+    folder, data = photographs
+    (folder / "mini.yaml").write_text(PHOTOGRAPHS)
+    run_snakemake(folder, "--configfile", "mini.yaml")
+    add_photographs(data)
+    data.write_split("val", "xgh")
+    run_snakemake(folder, "--configfile", "mini.yaml")
+    for rule in ("predict", "refine_predictions"):
+        log = folder / "results/mini/logs" / rule / "main-0.log"
+        assert "2 of 3 records are copied from the cache" in log.read_text()

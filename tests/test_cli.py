@@ -1,4 +1,4 @@
-"""The command line as a person meets it: its messages, its help, its bar on a terminal."""
+"""The command line: its messages, its help, its progress bar on a terminal."""
 
 import os
 import pty
@@ -43,7 +43,7 @@ ROT = '{"data": {"rot": 1}}'
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["show-scores", "absent.json"], "absent.json"),
         (["inspect", "absent.json"], "absent.json"),
@@ -57,10 +57,10 @@ ROT = '{"data": {"rot": 1}}'
         ),
     ],
 )
-def test_what_cannot_be_done_is_said_without_a_traceback(tmp_path, arguments, says):
+def test_errors_are_reported_without_a_traceback(tmp_path, arguments, message):
     result = in_process.aepsl(tmp_path, *arguments)
     assert result.returncode in (1, 2)
-    assert says in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
 
 

@@ -70,7 +70,7 @@ def test_snakemake_makes_the_environment_and_installs_the_package(conda, tmp_pat
     )
 
 
-def test_where_the_package_is_not_found_it_is_said(tmp_path):
+def test_a_package_that_is_not_found_is_reported(tmp_path):
     script = ["bash", ROOT / "envs" / "aepsl.post-deploy.sh"]
     result = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1

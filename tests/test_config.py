@@ -9,7 +9,7 @@ from aepsl.config.files import refuse_duplicate_keys
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks, Training
 from aepsl.config.root import Config
-from aepsl.config.sections import Slice, parse
+from aepsl.config.sections import StageSettings, parse
 from aepsl.errors import AepslError
 from aepsl.workflow.plan import Plan
 from aepsl.workflow.variants import merged
@@ -91,14 +91,14 @@ def test_steps_are_a_number_or_found(value, steps):
 
 @pytest.mark.parametrize("value", [0, -1, "many", None, 1.5, True])
 def test_steps_are_nothing_else(value):
-    with pytest.raises(AepslError, match="neither auto nor a number") as caught:
+    with pytest.raises(AepslError, match="must be auto or a number") as caught:
         parse(Config, {"mining": {"steps": value}}, where="")
     assert len(caught.value.problems) == 1
 
 
-def test_thresholds_are_of_classes_that_there_are():
+def test_thresholds_are_of_existing_classes():
     with pytest.raises(
-        AepslError, match=r"sofa: no such class\n +Hint: the classes are red, green"
+        AepslError, match=r"sofa: not a class of the dataset\n +Hint: the classes are red, green"
     ):
         Plan({"labels": {"class_thresholds": {"sofa": 0.1}}})
 
@@ -106,12 +106,12 @@ def test_thresholds_are_of_classes_that_there_are():
 def test_cross_checks():
     with pytest.raises(ValueError, match="scale_min"):
         Training(scale_min=2)
-    with pytest.raises(AepslError, match=r"data\.classes: names unicorn, which is no class"):
+    with pytest.raises(AepslError, match=r"data\.classes: contains unicorn, which is not a class"):
         Plan({"data": {"adapter": "voc", "root": "x", "classes": ["unicorn"]}})
     assert Networks().width == 1
 
 
-def test_an_adapter_says_what_it_needs():
+def test_an_adapter_reports_missing_settings():
     with pytest.raises(
         AepslError, match=r"data\.root: is not set, but data\.adapter is voc"
     ) as caught:
@@ -120,7 +120,7 @@ def test_an_adapter_says_what_it_needs():
 
 
 def test_a_stage_reads_no_key_that_it_was_not_given():
-    given = Slice({"mining.erase_rule": "absolute", "mining.train": {"epochs": 3}})
+    given = StageSettings({"mining.erase_rule": "absolute", "mining.train": {"epochs": 3}})
     mining = given.section("mining", Mining)
     assert (mining.erase_rule, mining.train.epochs) == ("absolute", 3)
     with pytest.raises(AepslError, match="the key delta of Mining is not given"):
@@ -128,7 +128,7 @@ def test_a_stage_reads_no_key_that_it_was_not_given():
     with pytest.raises(AepslError, match="the key crop of ClassifierTraining is not given"):
         mining.train.crop  # noqa: B018
     with pytest.raises(AepslError, match="dleta"):
-        Slice({"mining.dleta": 1}).section("mining", Mining)
+        StageSettings({"mining.dleta": 1}).section("mining", Mining)
 
 
 @pytest.mark.parametrize("name", ["voc-small", "photographs", "voc2012"])
@@ -140,8 +140,8 @@ def test_tables_of_photographs_inherit_no_number_from_the_scenes(name):
         assert both["paper"]["note"] != scenes["ablations"]["tables"]["paper"]["note"]
     if both["erase"]:
         inherited = scenes["ablations"]["tables"]["erase"]["rows"]
-        for row, said in both["erase"]["rows"].items():
-            assert said["override"] != inherited[row]["override"], row
+        for row, row_settings in both["erase"]["rows"].items():
+            assert row_settings["override"] != inherited[row]["override"], row
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.name)
@@ -196,7 +196,7 @@ def duplicates_in(tmp_path, text):
     ],
 )
 def test_keys_that_are_there_twice_are_found(tmp_path, text, found):
-    expected = [(at, f"the key {key} is there twice, first in line {n}") for at, key, n in found]
+    expected = [(at, f"the key {key} occurs twice, first in line {n}") for at, key, n in found]
     assert duplicates_in(tmp_path, text) == expected
 
 

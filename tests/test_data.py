@@ -5,7 +5,7 @@ import pytest
 from conftest import settings_of
 from PIL import Image
 
-from aepsl.data.augment import look, random_view
+from aepsl.data.augment import apply_transform, random_transform
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.data.photographs import photograph
@@ -101,7 +101,7 @@ BAD_INPUT = {
     "an empty file": (lambda f: f.image("a").write_bytes(b""), ["a.png: the file is empty"]),
     "no image at all": (
         lambda f: f.image("a").write_text("<html>"),
-        ["a.png: no image format that can be read"],
+        ["a.png: not a readable image format"],
     ),
     "an image without labels": (
         lambda f: f.write_labels([("a", ""), ("b", "cat"), ("c", "cat")]),
@@ -117,7 +117,7 @@ BAD_INPUT = {
     ),
     "labels of an absent image": (
         lambda f: f.write_labels([("a", "cat"), ("b", "cat"), ("c", "cat"), ("z", "cat")]),
-        ["labels.csv:5: names z, which is absent"],
+        ["labels.csv:5: image z does not exist"],
     ),
     "two rows of one image": (
         lambda f: f.write_labels([("a", "cat"), ("a", "dog"), ("b", "cat"), ("c", "cat")]),
@@ -125,31 +125,31 @@ BAD_INPUT = {
     ),
     "a mask of another size": (
         lambda f: Image.new("L", (7, 5)).save(f.mask("c")),
-        ["c.png: is 7x5, its image 48x40"],
+        ["c.png: the mask is 7x5 pixels, its image 48x40"],
     ),
     "a broken mask": (
         lambda f: f.mask("c").write_bytes(b"x"),
-        ["c.png: no image format that can be read"],
+        ["c.png: not a readable image format"],
     ),
     "a value that is no class": (
         lambda f: Image.new("L", (48, 40), 3).save(f.mask("a")),
-        ["a.png: holds 3, which is none of 2 classes"],
+        ["a.png: contains the value 3, but there are 2 classes"],
     ),
     "a listed image that is absent": (
         lambda f: (
             f.write_split("val", ["c", "nowhere"])
             or f.write_labels([(i, "cat") for i in ("a", "b", "c", "nowhere")])
         ),
-        ["image nowhere: the image is not there"],
+        ["image nowhere: the image does not exist"],
     ),
     "an id listed twice": (lambda f: f.write_split("val", ["c", "c"]), ["c: listed twice"]),
     "an id that is a path": (lambda f: f.write_split("val", ["../c"]), ["../c: an id that is a"]),
     "an empty split": (lambda f: f.write_split("val", []), ["val.txt: the split is empty"]),
     "no split": (
         lambda f: (f.root / "ImageSets/Segmentation/val.txt").unlink(),
-        ["val.txt: the split is not there"],
+        ["val.txt: the split does not exist"],
     ),
-    "no label file": (lambda f: f.labels.unlink(), ["labels.csv: the label file is not there"]),
+    "no label file": (lambda f: f.labels.unlink(), ["labels.csv: the label file does not exist"]),
     "no header": (lambda f: f.labels.write_text("a,cat\n"), ["no columns image, labels"]),
     "everything at once": (
         lambda f: (
@@ -161,7 +161,7 @@ BAD_INPUT = {
             "a.png: the image is",
             "b.png: the file is empty",
             "unknown label 'dgo'",
-            "names y",
+            "image y does not exist",
         ],
     ),
 }
@@ -186,7 +186,7 @@ def test_a_wrong_folder_is_named(tmp_path, voc_folder):
         voc_folder.index(tmp_path / "m.json")
 
 
-def test_index_describes_what_is_there(voc_folder, tmp_path):
+def test_the_index_describes_every_image(voc_folder, tmp_path):
     manifest = voc_folder.index(tmp_path / "train.json")
     first = manifest.images[0]
     assert (first.id, first.height, first.width, first.labels) == ("a", 40, 48, ("cat",))
@@ -254,8 +254,8 @@ def test_xml_labels(voc_folder, tmp_path):
 def test_a_view_of_everything_is_the_image():
     image = np.random.default_rng(0).integers(0, 255, (33, 33, 3), dtype=np.uint8)
     options = {"height": 33, "width": 33, "crop": 33, "scale_min": 1, "scale_max": 1}
-    view = random_view(np.random.default_rng(0), flip=False, **options)
-    assert (look(image, view, outside=(0, 0, 0), smooth=True) == image).all()
+    view = random_transform(np.random.default_rng(0), flip=False, **options)
+    assert (apply_transform(image, view, fill_value=(0, 0, 0), interpolate=True) == image).all()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -265,9 +265,11 @@ def test_image_and_mask_stay_aligned(seed):
     mask = np.zeros((50, 70), np.uint8)
     mask[rng.integers(0, 20) : 35, rng.integers(0, 30) : 60] = 1
     image = np.repeat(mask[..., None] * 255, 3, axis=2)
-    view = random_view(rng, height=50, width=70, crop=41, scale_min=0.7, scale_max=1.5, flip=True)
-    seen = look(image, view, outside=(0, 0, 0), smooth=True)[..., 0].astype(int)
-    where = look(mask, view, outside=0, smooth=False)
+    view = random_transform(
+        rng, height=50, width=70, crop=41, scale_min=0.7, scale_max=1.5, flip=True
+    )
+    seen = apply_transform(image, view, fill_value=(0, 0, 0), interpolate=True)[..., 0].astype(int)
+    where = apply_transform(mask, view, fill_value=0, interpolate=False)
     sure = (seen < 5) | (seen > 250)
     assert (where[sure] == (seen[sure] > 128)).all()
     assert sure.mean() > 0.8
@@ -275,15 +277,17 @@ def test_image_and_mask_stay_aligned(seed):
 
 def test_outside_is_filled():
     options = {"height": 10, "width": 10, "crop": 33, "scale_min": 1, "scale_max": 1}
-    view = random_view(np.random.default_rng(0), flip=False, **options)
+    view = random_transform(np.random.default_rng(0), flip=False, **options)
     image = np.zeros((10, 10, 3), np.uint8)
-    seen = look(image, view, outside=(124, 116, 104), smooth=True)
+    seen = apply_transform(image, view, fill_value=(124, 116, 104), interpolate=True)
     assert (seen == (124, 116, 104)).all(axis=2).sum() >= 33 * 33 - 121
-    assert (look(image[..., 0], view, outside=255, smooth=False) == 255).sum() == 33 * 33 - 100
+    assert (
+        apply_transform(image[..., 0], view, fill_value=255, interpolate=False) == 255
+    ).sum() == 33 * 33 - 100
 
 
 def batches_of(voc_folder, manifest, *, workers, epoch=0):
-    augmentation = Augmentation(33, 0.8, 1.2, flip=True, outside=manifest.mean_pixel)
+    augmentation = Augmentation(33, 0.8, 1.2, flip=True, fill_value=manifest.mean_pixel)
     labels = np.ones((len(manifest.images), 1), np.float32)
     images = TrainingImages(
         manifest.images, labels, root=voc_folder.root, augmentation=augmentation, seed=3
@@ -337,11 +341,11 @@ def test_scenes_replace_scenes(tmp_path):
 @pytest.mark.parametrize(
     "foreign", ["thesis.tex", "generated.txt", "JPEGImages2"], ids=lambda name: name
 )
-def test_nothing_else_is_replaced(tmp_path, foreign):
+def test_other_folders_are_not_replaced(tmp_path, foreign):
     output = tmp_path / "scenes" / "scenes.json"
     generate_scenes.generate_scenes(SCENES, output=output, threads=1)
     (output.parent / foreign).write_text("mine")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(AepslError, match="holds other things than generated scenes"):
+    with pytest.raises(AepslError, match="contains files other than generated scenes"):
         generate_scenes.generate_scenes(SCENES, output=output, threads=1)
     assert sorted(tmp_path.rglob("*")) == before

@@ -4,15 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from aepsl.evaluation.boundary import boundary_f, fill_void, outline
+from aepsl.evaluation.boundary import boundary_f, boundary_pixels, fill_void
 from aepsl.evaluation.confusion import (
     bootstrap_miou,
     confusion_matrix,
-    coverage,
-    error_inside,
+    error_rate,
+    foreground_fraction,
     intersection_over_union,
+    labelled_fraction,
     mean_iou,
-    object_area,
     precision_and_recall,
 )
 from aepsl.evaluation.saliency import max_f, saliency_counts
@@ -20,9 +20,9 @@ from aepsl.evaluation.saliency import max_f, saliency_counts
 
 def test_confusion_literal():
     truth = np.array([[0, 0, 1], [1, 2, 255]], np.uint8)
-    answer = np.array([[0, 1, 1], [255, 0, 2]], np.uint8)
-    # columns: 0, 1, 2, no answer
-    assert confusion_matrix(truth, answer, classes=3).tolist() == [
+    prediction = np.array([[0, 1, 1], [255, 0, 2]], np.uint8)
+    # columns: 0, 1, 2, ignored
+    assert confusion_matrix(truth, prediction, classes=3).tolist() == [
         [1, 1, 0, 0],
         [0, 1, 0, 1],
         [1, 0, 0, 0],
@@ -31,7 +31,7 @@ def test_confusion_literal():
 
 def test_iou_literal():
     matrix = np.array([[1, 1, 0, 0], [0, 1, 0, 1], [1, 0, 0, 0]])
-    # 1 / (2 + 2 - 1); 1 / (2 + 2 - 1): the pixel without an answer is a miss; 0 / 1
+    # 1 / (2 + 2 - 1); 1 / (2 + 2 - 1): the ignored pixel is a miss; 0 / 1
     assert intersection_over_union(matrix).tolist() == pytest.approx([1 / 3, 1 / 3, 0])
     assert mean_iou(matrix) == pytest.approx(2 / 9)
 
@@ -47,8 +47,8 @@ def test_leaving_pixels_out_never_earns_anything():
     wrong = np.array([0, 0, 1, 0], np.uint8)
     left_out = np.array([0, 0, 1, 255], np.uint8)
     iou = [
-        intersection_over_union(confusion_matrix(truth, answer, classes=2))[1]
-        for answer in (wrong, left_out)
+        intersection_over_union(confusion_matrix(truth, prediction, classes=2))[1]
+        for prediction in (wrong, left_out)
     ]
     assert iou[0] == iou[1] == 0.5
 
@@ -56,52 +56,52 @@ def test_leaving_pixels_out_never_earns_anything():
 @given(st.integers(0, 9999))
 def test_against_another_library(seed):
     rng = np.random.default_rng(seed)
-    truth, answer = rng.integers(0, 4, (2, 50)).astype(np.uint8)
+    truth, prediction = rng.integers(0, 4, (2, 50)).astype(np.uint8)
     truth[:5] = 255
-    matrix = confusion_matrix(truth, answer, classes=4)
+    matrix = confusion_matrix(truth, prediction, classes=4)
     kept = truth != 255
-    theirs = metrics.confusion_matrix(truth[kept], answer[kept], labels=range(4))
+    theirs = metrics.confusion_matrix(truth[kept], prediction[kept], labels=range(4))
     assert matrix[:, :4].tolist() == theirs.tolist()
-    jaccard = metrics.jaccard_score(truth[kept], answer[kept], labels=range(4), average=None)
+    jaccard = metrics.jaccard_score(truth[kept], prediction[kept], labels=range(4), average=None)
     np.testing.assert_allclose(np.nan_to_num(intersection_over_union(matrix)), jaccard)
 
 
 def test_wrong_input_is_refused():
     with pytest.raises(ValueError, match="shape"):
         confusion_matrix(np.zeros(3, np.uint8), np.zeros(4, np.uint8), classes=2)
-    with pytest.raises(ValueError, match="answer holds 7"):
+    with pytest.raises(ValueError, match="prediction holds 7"):
         confusion_matrix(np.zeros(3, np.uint8), np.full(3, 7, np.uint8), classes=2)
 
 
 def test_precision_recall_area_coverage_and_error_literally():
-    # rows: truth 0, 1; columns: answers 0, 1, none
+    # rows: truth 0, 1; columns: predictions 0, 1, ignored
     matrix = np.array([[6, 2, 2], [1, 3, 1]])
     precision, recall = precision_and_recall(matrix)
     assert precision.tolist() == [6 / 7, 3 / 5]
     assert recall.tolist() == [6 / 10, 3 / 5]
-    assert object_area(matrix) == 5 / 15
-    assert coverage(matrix) == 12 / 15
-    assert error_inside(matrix) == 3 / 12
+    assert foreground_fraction(matrix) == 5 / 15
+    assert labelled_fraction(matrix) == 12 / 15
+    assert error_rate(matrix) == 3 / 12
 
 
-def test_nothing_answered_has_no_precision():
+def test_without_predictions_precision_is_nan():
     matrix = np.array([[0, 0, 4], [0, 0, 0]])
     precision, recall = precision_and_recall(matrix)
     assert np.isnan(precision).all()
     assert recall[0] == 0
     assert np.isnan(recall[1])
-    assert object_area(matrix) == 0
-    assert coverage(matrix) == 0
-    assert np.isnan(error_inside(matrix))
+    assert foreground_fraction(matrix) == 0
+    assert labelled_fraction(matrix) == 0
+    assert np.isnan(error_rate(matrix))
 
 
 @given(st.integers(0, 9999))
 def test_precision_and_recall_against_another_library(seed):
     rng = np.random.default_rng(seed)
-    truth, answer = rng.integers(0, 4, (2, 60)).astype(np.uint8)
-    precision, recall = precision_and_recall(confusion_matrix(truth, answer, classes=4))
+    truth, prediction = rng.integers(0, 4, (2, 60)).astype(np.uint8)
+    precision, recall = precision_and_recall(confusion_matrix(truth, prediction, classes=4))
     theirs = metrics.precision_recall_fscore_support(
-        truth, answer, labels=range(4), zero_division=np.nan
+        truth, prediction, labels=range(4), zero_division=np.nan
     )
     np.testing.assert_allclose(precision, theirs[0])
     np.testing.assert_allclose(recall, theirs[1])
@@ -109,9 +109,9 @@ def test_precision_and_recall_against_another_library(seed):
 
 def test_bootstrap_against_a_plain_loop():
     rng = np.random.default_rng(5)
-    truth, answer = rng.integers(0, 3, (2, 12, 40)).astype(np.uint8)
+    truth, prediction = rng.integers(0, 3, (2, 12, 40)).astype(np.uint8)
     matrices = np.stack(
-        [confusion_matrix(t, a, classes=3) for t, a in zip(truth, answer, strict=True)]
+        [confusion_matrix(t, a, classes=3) for t, a in zip(truth, prediction, strict=True)]
     )
     low, high = bootstrap_miou(matrices, resamples=4000, confidence=0.9, seed=1)
     drawn = [mean_iou(matrices[rng.integers(12, size=12)].sum(axis=0)) for _ in range(4000)]
@@ -130,7 +130,7 @@ def test_one_image_has_no_spread():
 def test_outline_literal():
     mask = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]], bool)
     # the border of the image is no outline
-    assert outline(mask).astype(int).tolist() == [
+    assert boundary_pixels(mask).astype(int).tolist() == [
         [0, 0, 1, 0],
         [0, 0, 1, 0],
         [1, 1, 1, 0],
@@ -150,13 +150,13 @@ def test_void_goes_to_the_nearest_class():
 def test_a_void_object_beside_it_does_not_spoil_an_outline():
     truth = np.zeros((60, 80), np.uint8)
     truth[20:40, 10:40] = 1
-    answer = truth.copy()
+    prediction = truth.copy()
     truth[10:50, 40:70] = 255  # another object, of a class that is not used
-    values = boundary_f(truth, answer, classes=2, tolerance=0.02)
+    values = boundary_f(truth, prediction, classes=2, tolerance=0.02)
     assert values.tolist() == [1, 1]
 
 
-def plain_boundary_f(truth, answer, reach):
+def plain_boundary_f(truth, prediction, reach):
     """Slow, for two classes, without void."""
 
     def lines(mask):
@@ -171,7 +171,7 @@ def plain_boundary_f(truth, answer, reach):
 
     values = []
     for number in (0, 1):
-        mine, true = set(lines(answer == number)), set(lines(truth == number))
+        mine, true = set(lines(prediction == number)), set(lines(truth == number))
         near = [
             [min((np.hypot(a - c, b - d) for c, d in others), default=np.inf) for a, b in points]
             for points, others in ((mine, true), (true, mine))
@@ -188,9 +188,9 @@ def plain_boundary_f(truth, answer, reach):
 @given(st.integers(0, 9999), st.floats(0.02, 0.3))
 def test_boundary_f_against_a_plain_loop(seed, tolerance):
     rng = np.random.default_rng(seed)
-    truth, answer = (rng.random((2, 7, 9)) < 0.5).astype(np.uint8)
-    ours = boundary_f(truth, answer, classes=2, tolerance=tolerance)
-    plain = plain_boundary_f(truth, answer, tolerance * np.hypot(7, 9))
+    truth, prediction = (rng.random((2, 7, 9)) < 0.5).astype(np.uint8)
+    ours = boundary_f(truth, prediction, classes=2, tolerance=tolerance)
+    plain = plain_boundary_f(truth, prediction, tolerance * np.hypot(7, 9))
     np.testing.assert_allclose(ours, plain, atol=1e-6)
 
 

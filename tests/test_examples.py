@@ -1,4 +1,4 @@
-"""The examples in docstrings are run; only modules that have one are imported."""
+"""The examples in docstrings; only modules with one are imported."""
 
 import doctest
 from importlib import import_module

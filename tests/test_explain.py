@@ -1,4 +1,4 @@
-"""Snakemake's reasons in words: of events by hand, and of the real Snakemake's dry runs."""
+"""Explanations of reruns: from literal events, and from real dry runs of Snakemake."""
 
 import json
 import os
@@ -50,10 +50,10 @@ def test_causes_come_first_then_what_follows():
 mining.delta: 0.7 -> 0.6; networks.width: 1 -> null:
   erase_regions (main, step 1)
 
-the code behind it has changed; what data.root points to has changed:
+its code has changed; what data.root points to has changed:
   index_images (train, main)
 
-its results are not there:
+its results do not exist:
   train_segmentation (main, round 0)
 
 and what follows from these:
@@ -139,7 +139,7 @@ def test_changed_code(finished, tmp_path):
     with (tmp_path / "aepsl/stages/erase_regions.py").open("a") as file:
         file.write("CHANGED = True\n")
     causes, follows = causes_of(explained(finished, path=tmp_path))
-    assert causes == {"the code behind it has changed": {"erase_regions"}}
+    assert causes == {"its code has changed": {"erase_regions"}}
     assert "assemble_labels" in follows
 
 
@@ -148,7 +148,7 @@ def test_a_missing_output(finished, tmp_path):
     shutil.move(report, tmp_path)
     text = explained(finished)
     shutil.move(tmp_path / "report", report)
-    assert text == "1 jobs would run.\n\nits results are not there:\n  report\n"
+    assert text == "1 jobs would run.\n\nits results do not exist:\n  report\n"
 
 
 def test_a_changed_input(finished):
@@ -158,7 +158,7 @@ def test_a_changed_input(finished):
     causes, _ = causes_of(explained(finished))
     path.write_bytes(before)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert "summarise" in causes["what it reads has changed"]
+    assert "summarise" in causes["its input has changed"]
 
 
 def test_a_forced_rule(finished):

@@ -1,4 +1,4 @@
-"""What the machine does to a stage: full disks, folders that may not be written, no memory."""
+"""System errors in a stage: full disks, unwritable folders, lack of memory."""
 
 import contextlib
 import errno
@@ -19,38 +19,38 @@ from test_resume import Project
 
 from aepsl.config.data import Data
 from aepsl.data.adapters import described
-from aepsl.errors import AepslError, fault_of_the_machine
+from aepsl.errors import AepslError, system_error
 from aepsl.report.figures import plot_curves, save_picture
-from aepsl.workflow.contents import Contents
+from aepsl.workflow.content_digests import ContentDigests
 from aepsl.workflow.project import unwritable
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "message"),
     [
-        (OSError(errno.ENOSPC, "x", "a/b"), "a/b: no space is left (No space left on device)"),
-        (OSError(errno.EROFS, "x", "a/b"), "a/b: may not be written or read (Read-only file sys"),
-        (PermissionError(errno.EACCES, "x", "a"), "a: may not be written or read (Permission den"),
-        (OSError(errno.ESTALE, "x", "a"), "a: the file system does not answer (Stale file handle"),
-        (OSError(errno.EIO, "x"), "a file: the file system does not answer (Input/output error)"),
+        (OSError(errno.ENOSPC, "x", "a/b"), "a/b: the disk is full (No space left on device)"),
+        (OSError(errno.EROFS, "x", "a/b"), "a/b: permission denied (Read-only file sys"),
+        (PermissionError(errno.EACCES, "x", "a"), "a: permission denied (Permission den"),
+        (OSError(errno.ESTALE, "x", "a"), "a: the file system does not respond (Stale file handle"),
+        (OSError(errno.EIO, "x"), "unknown file: the file system does not respond (Input/output "),
         (
             OSError("[Errno 5] Unable to write (errno = 28, error message = ...)"),
-            "no space is left",
+            "the disk is full",
         ),
-        (MemoryError(), "memory: there is not enough of it"),
-        (RuntimeError("CUDA out of memory. Tried to"), "memory: there is not enough of it"),
+        (MemoryError(), "memory: out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to"), "memory: out of memory"),
         (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "was killed"),
     ],
 )
-def test_faults_of_the_machine_are_told_from_the_programs(error, says):
-    fault = fault_of_the_machine(error)
-    assert says in str(fault)
+def test_system_errors_are_distinguished_from_bugs(error, message):
+    fault = system_error(error)
+    assert message in str(fault)
     assert "Hint:" in str(fault)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "x"), ValueError("x"), RuntimeError("x")])
-def test_faults_of_the_program_stay_what_they_are(error):
-    assert fault_of_the_machine(error) is None
+def test_other_errors_are_not_system_errors(error):
+    assert system_error(error) is None
 
 
 SCENES = {"data": {"scenes": {"train_images": 4, "val_images": 1, "size": 65}}}
@@ -85,10 +85,10 @@ def small_disk(tmp_path):
 
 
 @root_only
-def test_a_full_disk_is_said_and_mended(small_disk):
+def test_a_full_disk_is_reported_and_the_rerun_succeeds(small_disk):
     result = generate(small_disk)
     assert result.returncode == 1
-    assert "no space is left" in result.stderr
+    assert "the disk is full" in result.stderr
     assert "run the same command again" in result.stderr
     assert "Traceback" not in result.stderr
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
@@ -102,31 +102,31 @@ import sys
 from pathlib import Path
 import numpy as np
 from aepsl.stores.records import Record, writing_shard
-from aepsl.errors import fault_of_the_machine
+from aepsl.errors import system_error
 try:
     with writing_shard(Path(sys.argv[1]) / "0.h5", kind="cams", facts={}) as writer:
         for n in range(50):
             noise = np.random.default_rng(n).random((100, 100))
             writer.add(str(n), Record({"cam": noise}))
 except OSError as error:
-    print(fault_of_the_machine(error))
+    print(system_error(error))
 """
     command = [sys.executable, "-c", code, str(small_disk)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert f"{small_disk}/0.h5: no space is left" in result.stdout, result.stderr
+    assert f"{small_disk}/0.h5: the disk is full" in result.stdout, result.stderr
     assert not list(Path(small_disk).iterdir())
 
 
 @root_only
-def test_a_folder_that_became_read_only_is_said(small_disk):
+def test_a_read_only_folder_is_reported(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = generate(small_disk)
     assert result.returncode == 1
-    assert "may not be written" in result.stderr
+    assert "permission denied" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-# A loader that is short of memory, a disk and a mount that go away: the real things
+# Real faults: a loader without memory, a failing disk, a lost mount
 
 
 def run(command):
@@ -159,7 +159,7 @@ def little_memory():
 
 
 @root_only
-def test_a_loader_that_runs_out_of_memory_is_said_and_gone_on_from(tmp_path, little_memory):
+def test_a_loader_out_of_memory_is_reported_and_resumed(tmp_path, little_memory):
     project = Project(tmp_path)
     longer = TRAINING | {"mining.train": TRAINING["mining.train"] | {"epochs": 40}}
     whole = project.train("whole", config=longer)
@@ -170,8 +170,8 @@ def test_a_loader_that_runs_out_of_memory_is_said_and_gone_on_from(tmp_path, lit
             little_memory(loader)
     message = process.communicate()[1]
     assert process.returncode == 1
-    assert "a loader process: was killed, most likely for its memory" in message
-    assert "set runtime.workers lower" in message
+    assert "a data loading worker: was killed, probably because it ran out of memory" in message
+    assert "lower runtime.workers" in message
     assert "Traceback" not in message
     assert not (tmp_path / "starved" / "model.safetensors").exists()
     assert run(project.command("starved", config=longer)).returncode == 0
@@ -180,7 +180,7 @@ def test_a_loader_that_runs_out_of_memory_is_said_and_gone_on_from(tmp_path, lit
 
 @pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "1"])
 @root_only
-def test_a_mount_that_went_away_is_said_and_gone_on_from(tmp_path, workers):
+def test_a_lost_mount_is_reported_and_resumed(tmp_path, workers):
     project = Project(tmp_path)
     whole = project.train("whole")
     photographs, mount = project.data.root, ["mount", "-t", "tmpfs", "tmpfs"]
@@ -190,7 +190,7 @@ def test_a_mount_that_went_away_is_said_and_gone_on_from(tmp_path, workers):
     assert run(["umount", str(photographs)]).returncode == 0
     assert result.returncode == 1
     assert f"{photographs}/JPEGImages/" in result.stderr
-    assert ".png: the image is not there" in result.stderr
+    assert ".png: the image does not exist" in result.stderr
     assert "Hint:" in result.stderr
     assert "Traceback" not in result.stderr
     assert run(project.command("lost")).returncode == 0
@@ -233,7 +233,7 @@ def data_of(folder):
 
 
 @root_only
-def test_a_disk_that_fails_is_said_and_gone_on_from(failing_disk, tmp_path):
+def test_a_failing_disk_is_reported_and_resumed(failing_disk, tmp_path):
     data, fail, mend = failing_disk
     data.index(tmp_path / "images.json")
     config = json.dumps({"saliency.method": "robust_background", "saliency.superpixels": 20})
@@ -243,17 +243,17 @@ def test_a_disk_that_fails_is_said_and_gone_on_from(failing_disk, tmp_path):
     fail()
     result = run(command)
     assert result.returncode == 1
-    assert f"{data.root}/JPEGImages/a.png: the file system does not answer" in result.stderr
-    assert "bring the disk or mount back, then run the same command again" in result.stderr
+    assert f"{data.root}/JPEGImages/a.png: the file system does not respond" in result.stderr
+    assert "check the disk or the mount, then run the same command again" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out" / "0.h5").exists()
-    with pytest.raises(AepslError, match="does not answer"):
-        Contents().digest(described(data_of(data)).images_content("train"))
+    with pytest.raises(AepslError, match="does not respond"):
+        ContentDigests().digest(described(data_of(data)).images_content("train"))
     mend()
     assert run(command).returncode == 0
 
 
-# Reads that block, as those of a network mount that went away do
+# Blocked reads, as on a lost network mount
 
 
 BLOCKED = """
@@ -263,7 +263,7 @@ from pathlib import Path
 from aepsl import cli
 from aepsl.data import index
 from aepsl.stages import _parallel
-from aepsl.stopping import ignore_signals
+from aepsl.signals import ignore_signals
 
 def block(folder, item, *rest):
     (folder / f"blocked-{os.getpid()}").touch()
@@ -274,7 +274,8 @@ def index_images(folder):
     cli.main()
 
 def map_images(folder):
-    cli.app = lambda: list(_parallel.mapped(partial(block, folder), range(99), threads=2, what=""))
+    work = partial(block, folder)
+    cli.app = lambda: list(_parallel.parallel_map(work, range(99), threads=2, what=""))
     cli.main()
 
 def load(folder):
@@ -336,7 +337,7 @@ def wait_until_gone(pids):
 @pytest.mark.parametrize(
     ("what", "processes"), [("index_images", 1), ("map_images", 2), ("load_images", 1)]
 )
-def test_work_whose_reads_block_can_be_stopped(blocked, what, processes, number):
+def test_jobs_with_blocked_reads_can_be_stopped(blocked, what, processes, number):
     process, pids = blocked(what, processes)
     process.send_signal(number)
     assert f"stopped by {number.name}" in process.communicate(timeout=20)[1]
@@ -352,7 +353,7 @@ def test_worker_processes_end_when_their_parent_is_killed(blocked):
     wait_until_gone(pids)
 
 
-def test_what_cannot_be_written_is_found_before_anything_runs(tmp_path, monkeypatch):
+def test_an_unwritable_folder_is_found_before_anything_runs(tmp_path, monkeypatch):
     folder = tmp_path / "checkout"
     folder.mkdir()
     assert unwritable(folder / "results" / "scenes") is None
@@ -370,11 +371,11 @@ def test_a_run_in_another_folder_starts_from_the_same_configuration(tmp_path):
     (elsewhere / "mine.yaml").write_text("run: mine\n")
     target = "results/mine/classifier/main/step1/model.safetensors"
     options = ("-n", "-p", "--snakefile", ROOT / "Snakefile", "--configfile", "mine.yaml")
-    said = run_snakemake(elsewhere, target, *options).stdout
-    assert '"batch_norm": true' in said  # as in config.yaml; a network's own default is false
+    output = run_snakemake(elsewhere, target, *options).stdout
+    assert '"batch_norm": true' in output  # as in config.yaml; a network's own default is false
 
 
-def test_a_picture_that_a_full_disk_does_not_take_is_an_error():
+def test_a_picture_on_a_full_disk_is_an_error():
     full = Path("/dev/full")
     for write in (
         lambda: save_picture(np.zeros((8, 8, 3), np.uint8), full, height=4),
@@ -382,4 +383,4 @@ def test_a_picture_that_a_full_disk_does_not_take_is_an_error():
     ):
         with pytest.raises(OSError, match="No space left") as raised:
             write()
-        assert str(fault_of_the_machine(raised.value)).startswith("/dev/full: no space is left")
+        assert str(system_error(raised.value)).startswith("/dev/full: the disk is full")

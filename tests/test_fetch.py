@@ -12,10 +12,10 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import SBDataset, voc
 
+from aepsl.cli.fetch import download
 from aepsl.data import fetch
 from aepsl.data.images import read_mask
 from aepsl.errors import AepslError
-from aepsl.stages import fetch_voc
 
 
 def packed(folder, archive):
@@ -77,13 +77,13 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setattr(SBDataset, "url", f"{address}/sbd.tgz")
     monkeypatch.setattr(SBDataset, "md5", sbd_md5)
     monkeypatch.setattr(SBDataset, "filename", "sbd.tgz")
-    monkeypatch.setattr(fetch, "EXPECTED", {"train": 2, "val": 1, "train_aug": 4})
+    monkeypatch.setattr(fetch, "SPLIT_SIZES", {"train": 2, "val": 1, "train_aug": 4})
     yield folder
     httpd.shutdown()
 
 
 def test_voc_and_sbd_become_train_aug(server, tmp_path):
-    fetch_voc.run(tmp_path / "data", sbd=True)
+    download(tmp_path / "data", sbd=True)
     base = tmp_path / "data/VOCdevkit/VOC2012"
     ids = (base / "ImageSets/Segmentation/train_aug.txt").read_text().split()
     assert ids == ["a1", "a2", "c4", "c5"]
@@ -98,14 +98,14 @@ def test_voc_and_sbd_become_train_aug(server, tmp_path):
     }
     for archive in server.iterdir():
         archive.unlink()
-    fetch_voc.run(tmp_path / "data", sbd=True)  # what is there is not fetched again
+    download(tmp_path / "data", sbd=True)  # what is there is not fetched again
 
 
 def test_a_broken_archive_is_refused(server, tmp_path):
     archive = server / "voc.tar"
     archive.write_bytes(archive.read_bytes()[:-600] + b"x" * 600)
-    with pytest.raises(AepslError, match="could not be fetched"):
-        fetch_voc.run(tmp_path / "data", sbd=False)
+    with pytest.raises(AepslError, match="could not be downloaded"):
+        download(tmp_path / "data", sbd=False)
     assert not (tmp_path / "data/VOCdevkit").exists()
 
 
@@ -149,10 +149,10 @@ def test_a_hostile_archive_reaches_nothing_outside_its_folder(server, tmp_path, 
     md5 = hashlib.md5((server / "voc.tar").read_bytes()).hexdigest()
     monkeypatch.setitem(voc.DATASET_YEAR_DICT["2012"], "md5", md5)
     if case == "an absolute path":  # it is made a relative one
-        fetch_voc.run(tmp_path / "data", sbd=False)
+        download(tmp_path / "data", sbd=False)
     else:
-        with pytest.raises(AepslError, match="could not be fetched"):
-            fetch_voc.run(tmp_path / "data", sbd=False)
+        with pytest.raises(AepslError, match="could not be downloaded"):
+            download(tmp_path / "data", sbd=False)
     assert [path.name for path in outside.iterdir()] == ["secret"]
     assert (outside / "secret").stat().st_nlink == 1
     for path in (tmp_path / "data").rglob("*"):
@@ -160,18 +160,18 @@ def test_a_hostile_archive_reaches_nothing_outside_its_folder(server, tmp_path, 
         assert path.is_file() or path.is_dir()
 
 
-def test_an_archive_that_is_none_is_refused(server, tmp_path, monkeypatch):
+def test_a_file_that_is_not_an_archive_is_refused(server, tmp_path, monkeypatch):
     (server / "voc.tar").write_text("<html>")
     md5 = hashlib.md5(b"<html>").hexdigest()
     monkeypatch.setitem(voc.DATASET_YEAR_DICT["2012"], "md5", md5)
-    with pytest.raises(AepslError, match="could not be fetched"):
-        fetch_voc.run(tmp_path / "data", sbd=False)
+    with pytest.raises(AepslError, match="could not be downloaded"):
+        download(tmp_path / "data", sbd=False)
 
 
-def test_no_server_is_said_plainly(server, tmp_path):
+def test_an_unreachable_server_is_reported(server, tmp_path):
     (server / "voc.tar").unlink()
-    with pytest.raises(AepslError, match="could not be fetched") as caught:
-        fetch_voc.run(tmp_path / "data", sbd=False)
+    with pytest.raises(AepslError, match="could not be downloaded") as caught:
+        download(tmp_path / "data", sbd=False)
     assert "put VOC's folders there yourself" in str(caught.value)
 
 
@@ -180,13 +180,13 @@ def test_no_server_is_said_plainly(server, tmp_path):
     [("JPEGImages/a2.jpg", "photographs"), ("SegmentationClass/b3.png", "masks")],
 )
 def test_a_half_unpacked_archive_is_noticed(server, tmp_path, file, what):
-    fetch_voc.run(tmp_path / "data", sbd=False)
+    download(tmp_path / "data", sbd=False)
     (tmp_path / "data/VOCdevkit/VOC2012" / file).unlink()
-    with pytest.raises(AepslError, match=f"1 {what} are absent, {file[-6:-4]} first"):
-        fetch_voc.run(tmp_path / "data", sbd=False)
+    with pytest.raises(AepslError, match=f"1 {what} are absent, the first is {file[-6:-4]}"):
+        download(tmp_path / "data", sbd=False)
 
 
 def test_splits_of_another_size_are_refused(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "EXPECTED", {"train": 1464, "val": 1449})
+    monkeypatch.setattr(fetch, "SPLIT_SIZES", {"train": 1464, "val": 1449})
     with pytest.raises(AepslError, match="2 images instead of 1464"):
-        fetch_voc.run(tmp_path / "data", sbd=False)
+        download(tmp_path / "data", sbd=False)

@@ -1,4 +1,4 @@
-"""What is read from outside is either understood or refused with a message, whatever is in it.
+"""Readers either return a result or raise an AepslError, for any input.
 
 Each reader gets valid files with random changes, and valid digests around random content. A short
 round by default; `make fuzz` goes on for long.
@@ -27,7 +27,7 @@ from aepsl.data.content import single_file
 from aepsl.data.images import read_grey, read_image, read_mask
 from aepsl.data.voc import labels_from_csv, labels_from_xml, read_split
 from aepsl.errors import AepslError
-from aepsl.stages._options import parse_slice
+from aepsl.stages._options import parse_stage_settings
 from aepsl.stores.atomic import read_manifest_json, write_manifest_json
 from aepsl.stores.cache import Cache, Key, reusing
 from aepsl.stores.checkpoint import CheckpointFolder
@@ -37,8 +37,8 @@ from aepsl.stores.manifests import read_images, read_truth
 from aepsl.stores.models import load_model, read_weights_file, save_model
 from aepsl.stores.records import Record, Store, writing_shard
 from aepsl.stores.reuse import _find
-from aepsl.workflow.contents import Contents
-from aepsl.workflow.memory import Memory
+from aepsl.workflow.content_digests import ContentDigests
+from aepsl.workflow.digest_cache import DigestCache
 from aepsl.workflow.plan import Plan
 from aepsl.workflow.variants import merged
 
@@ -164,7 +164,7 @@ def planned(config):
 
 
 def understood_or_refused(read):
-    """Call a reader; anything but a result or an error for users is a fault."""
+    """Call a reader; any other exception fails the test."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -204,7 +204,9 @@ def files(tmp_path_factory):
     np.savez(folder / "weights.npz", w=np.ones((3, 2), np.float32))
     torch.save({"w": torch.ones(3, 2)}, folder / "weights.pth")
     write_checksums(folder / "sums.sha256", [folder / "images.json"])
-    Contents(Memory(folder / "contents.json")).digest(single_file(str(folder / "images.json")))
+    ContentDigests(DigestCache(folder / "contents.json")).digest(
+        single_file(str(folder / "images.json"))
+    )
     store = Cache(folder / "cache")
     store.put(KEY, [folder / "images.json"], about={}, seconds=0)
     (folder / "mini.yaml").write_text((ROOT / "tests/mini.yaml").read_text())
@@ -229,7 +231,7 @@ READERS = {
     "weights.npz": read_weights_file,
     "weights.pth": read_weights_file,
     "sums.sha256": read_checksums,
-    "contents.json": lambda p: Contents(Memory(p)).digest(single_file(str(p))),
+    "contents.json": lambda p: ContentDigests(DigestCache(p)).digest(single_file(str(p))),
     "cache/g/k1/entry.json": lambda p: Cache(p.parents[2]).get(KEY, [p.parents[3] / "images.json"]),
 }
 
@@ -264,7 +266,7 @@ LYING = [*TABLES, "0.json", "cache/g/k1/entry.json"]
 @pytest.mark.parametrize("name", LYING)
 @LONG
 @given(changes=CHANGES)
-def test_a_manifest_whose_digest_is_right_and_whose_content_is_not(files, tmp_path, name, changes):
+def test_a_manifest_with_a_valid_digest_and_invalid_content(files, tmp_path, name, changes):
     path = copied(files, tmp_path, name)
     if name in TABLES:
         head, entries = read_jsonl(path)
@@ -332,7 +334,7 @@ def test_a_slice_of_anything(text):
     import typer
 
     try:
-        values = parse_slice(text)
+        values = parse_stage_settings(text)
     except typer.BadParameter:
         return
     understood_or_refused(lambda: values.section("data", Data))
@@ -340,7 +342,7 @@ def test_a_slice_of_anything(text):
 
 @LONG
 @given(edits=EDITS)
-def test_a_changed_checkpoint_starts_anew(tmp_path, edits):
+def test_a_modified_checkpoint_starts_from_scratch(tmp_path, edits):
     folder = tmp_path / "work"
     shutil.rmtree(folder, ignore_errors=True)
     work = CheckpointFolder(folder, key="k")

@@ -47,7 +47,7 @@ def test_against_a_plain_loop(present, seed):
 
 def test_regions_alone_leave_the_rest_to_the_caller():
     regions = np.array([[[1, 0, 1]], [[0, 0, 1]]], bool)
-    assert region_mask(regions, classes=[0, 4], unclaimed=0).tolist() == [[1, 0, 255]]
+    assert region_mask(regions, classes=[0, 4], unclaimed_value=0).tolist() == [[1, 0, 255]]
 
 
 def test_without_saliency_the_rest_is_background():

@@ -1,4 +1,4 @@
-"""What each key of the configuration, module of the package, and file of the data makes run again.
+"""Which rules rerun after a change of each setting, module and data file.
 
 A new key or module without a row fails. Two finished miniatures stand for all runs: `scenes`, the
 embedded default, and `photographs`, which has every stage that a run can have. What would run again
@@ -7,6 +7,7 @@ is computed from two plans (jobs.py); a sample of the rows is compared with the 
 
 import ast
 import csv
+import os
 import shutil
 from collections import Counter
 
@@ -21,10 +22,10 @@ from test_saliency_network import write_network
 
 from aepsl.config.root import Config
 from aepsl.errors import AepslError
-from aepsl.networks.heads import Classifier, NetworkShape
+from aepsl.networks.models import Classifier, NetworkShape
 from aepsl.workflow.codedigest import import_closure
 from aepsl.workflow.inputs import MAIN
-from aepsl.workflow.stages import STAGES, At, value_of
+from aepsl.workflow.stages import STAGES, ResultIndex, value_of
 from aepsl.workflow.variants import FIXED
 
 READS = {
@@ -53,13 +54,13 @@ READS = {
     | {"train_classifier", "detect_saliency", "assemble_labels", "train_segmentation"}
     | {"predict_shown"},
 }
-"""Which rules read the results of which, by hand."""
+"""Dependencies of the rules, listed by hand."""
 
 ABSENT = {
     "scenes": {"judge_training", "calibrate_delta", "relabel"},
     "photographs": {"generate_scenes", "judge_training", "copy_true_labels"},
 }
-"""What the two miniatures do not have."""
+"""Rules absent from the two miniatures."""
 
 
 def and_after(*rules, of):
@@ -145,15 +146,38 @@ def plans(projects):
     return {of: plan_of(folder) for of, folder in projects.items()}
 
 
+EMPTY_OUTPUTS = """\
+#!/bin/sh
+while read -r file; do
+  case "$file" in */pictures) mkdir -p "$file" ;; esac
+  [ -e "$file" ] || { mkdir -p "${file%/*}"; : > "$file"; }
+done < outputs.txt
+"""
+"""A program instead of aepsl: it creates the missing outputs, those of its job, as empty files."""
+
+
+def run_with_empty_outputs(folder):
+    """Let the real Snakemake run all jobs, without computing anything; it records their params."""
+    summary = run_snakemake(folder, "--configfile", "mini.yaml", "--summary").stdout
+    files = [line.split("\t")[0] for line in summary.splitlines() if line.startswith("results/")]
+    (folder / "outputs.txt").write_text("".join(f"{file}\n" for file in files))
+    program = folder / "bin" / "aepsl"
+    program.parent.mkdir()
+    program.write_text(EMPTY_OUTPUTS)
+    program.chmod(0o755)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    run_snakemake(folder, "--configfile", "mini.yaml", env=os.environ | {"PATH": path})
+
+
 @pytest.fixture(scope="module")
 def finished(finished_miniature, tmp_path_factory, worker_id):
-    """Return the two projects, finished by the real Snakemake; not to be changed."""
+    """Return the two projects after all jobs of the real Snakemake; not to be changed."""
 
     def make(folder):
         shutil.copytree(finished_miniature, folder / "scenes")
         (folder / "photographs").mkdir()
         make_photographs(folder / "photographs")
-        run_snakemake(folder / "photographs", "--configfile", "mini.yaml")
+        run_with_empty_outputs(folder / "photographs")
 
     top = shared_folder(tmp_path_factory, worker_id, "matrix", make)
     return {of: top / of for of in ABSENT}
@@ -400,7 +424,7 @@ def test_every_key_has_a_row():
 
 
 @pytest.mark.parametrize("of", list(ABSENT))
-def test_what_the_rules_read(plans, of):
+def test_dependencies_of_the_rules(plans, of):
     jobs = jobs_of(plans[of])
     made = {
         path.format(**dict(wildcards)): stage
@@ -414,7 +438,7 @@ def test_what_the_rules_read(plans, of):
 
 @pytest.mark.parametrize("of", list(ABSENT))
 @pytest.mark.parametrize("key", KEYS)
-def test_what_a_key_reruns(projects, plans, of, key):
+def test_which_rules_a_setting_reruns(projects, plans, of, key):
     expected = KEYS[key][1][of]
     if expected is REFUSED:
         with pytest.raises(AepslError, match="Hint:"):
@@ -425,7 +449,7 @@ def test_what_a_key_reruns(projects, plans, of, key):
 
 @pytest.mark.parametrize("of", list(ABSENT))
 @pytest.mark.parametrize("key", [key for key in KEYS if key.partition(".")[0] not in FIXED])
-def test_a_variant_shares_what_a_change_would_not_rerun(projects, plans, of, key):
+def test_a_variant_shares_the_results_that_a_change_would_not_rerun(projects, plans, of, key):
     """Two variants share a file if and only if Snakemake would not make it again."""
     if KEYS[key][1][of] is REFUSED:
         return
@@ -439,8 +463,12 @@ def test_a_variant_shares_what_a_change_would_not_rerun(projects, plans, of, key
         w = dict(wildcards)
         if w.get("name") != MAIN or stage in ("predict_shown", "generate_scenes"):
             continue
-        at = At(
-            **{k: int(v) if k in ("step", "round") else v for k, v in w.items() if k in At._fields}
+        at = ResultIndex(
+            **{
+                k: int(v) if k in ("step", "round") else v
+                for k, v in w.items()
+                if k in ResultIndex._fields
+            }
         )
         shared = variants.owner(stage, "changed", at) == variants.owner(stage, MAIN, at)
         if (stage, wildcards) in after:
@@ -451,7 +479,7 @@ def test_a_variant_shares_what_a_change_would_not_rerun(projects, plans, of, key
 
 @pytest.mark.parametrize("of", list(ABSENT))
 @pytest.mark.parametrize("keys", SWAPS, ids=" and ".join)
-def test_what_a_swap_of_two_values_reruns(projects, plans, of, keys):
+def test_which_rules_a_swap_of_two_values_reruns(projects, plans, of, keys):
     values = [value_of(plans[of].config, key) for key in keys]
     assert values[0] != values[1]
     swapped = dict(zip(keys, reversed(values), strict=True))
@@ -474,7 +502,7 @@ REAL = {
 
 
 @pytest.mark.parametrize(("of", "key"), [(of, key) for of, keys in REAL.items() for key in keys])
-def test_snakemake_reruns_what_the_plan_says(finished, of, key):
+def test_snakemake_reruns_the_jobs_that_the_plan_predicts(finished, of, key):
     folder = finished[of]
     values = nested({"run": {"scenes": "mini"}.get(of, of)} | changes_of(key))
     (folder / f"{key}.yaml").write_text(yaml.safe_dump(values))
@@ -539,7 +567,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_what_a_file_reruns(projects, plans, tmp_path, case):
+def test_which_rules_a_file_reruns(projects, plans, tmp_path, case):
     change, expected = FILES[case]
     shutil.copytree(projects["photographs"], tmp_path / "project")
     change(VocFolder(tmp_path / "project" / "data", make=False))
@@ -549,8 +577,11 @@ def test_what_a_file_reruns(projects, plans, tmp_path, case):
     assert len(indexed) <= 1  # of the one split or the other
 
 
-def test_names_of_classes_are_text_wherever_they_show(finished):
-    results = finished["photographs"] / "results/photographs"
+@pytest.mark.slow
+def test_names_of_classes_are_text_wherever_they_show(tmp_path):
+    make_photographs(tmp_path)
+    run_snakemake(tmp_path, "--configfile", "mini.yaml")
+    results = tmp_path / "results/photographs"
     page = (results / "report/index.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -577,7 +608,7 @@ MODULES = {
     "stores/reuse": "detect_saliency predict refine_predictions",
     "stores/checksums": "generate_scenes",
     "stores/models": NETWORKS,
-    "stores/checkpoint stores/lease": TRAININGS,
+    "stores/checkpoint stores/lock": TRAININGS,
     "data/images": "generate_scenes index_images index_truth detect_saliency extract_cams predict"
     " refine_predictions relabel copy_true_labels score report export_masks pack_voc_test"
     f" {TRAININGS}",
@@ -600,7 +631,7 @@ MODULES = {
     "config/labels": "detect_saliency assemble_labels",
     "config/segmentation": "train_segmentation relabel refine_predictions",
     "config/evaluation": "score pack_voc_test",
-    "networks/backbones networks/contexts networks/heads networks/layers networks/layouts"
+    "networks/backbones networks/heads networks/models networks/layers networks/layouts"
     " networks/pretrained networks/resnet networks/vgg": f"refine_predictions {NETWORKS}",
     "mining/cam": "extract_cams",
     "mining/erase": "train_classifier extract_cams calibrate_delta erase_regions report",
@@ -619,17 +650,17 @@ MODULES = {
     "report/escape": "summarise tabulate collect_tables",
     "report/tables": "tabulate collect_tables",
     "stages/_device stages/_networks": NETWORKS,
-    "stages/_erased": "train_classifier extract_cams report",
+    "stages/_erasing": "train_classifier extract_cams report",
     "stages/_parallel": "generate_scenes detect_saliency refine_predictions",
-    "stages/_resuming stages/_training training/distributed training/engine"
+    "stages/_checkpointing stages/_training training/distributed training/engine"
     " training/schedules": TRAININGS,
     "stages/_truth": "copy_true_labels score report",
 }
 """The stages whose code digest covers a module, by hand; a stage's own module is in its own."""
 
-NO_RESULT = "cli workflow __main__ machine console errors stopping config/ablations config/root"
-NO_RESULT += " config/files data/fetch stages/_options stages/inspect_store stages/fetch_voc"
-NO_RESULT += " stages/verify_results stores/cache stores/weights"
+NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
+NO_RESULT += " config/files data/fetch stages/_options"
+NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""
 
 

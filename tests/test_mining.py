@@ -11,19 +11,19 @@ from aepsl.mining.erase import (
     delta_for_area,
     erase,
     mine_region,
-    mined_share,
-    unite,
+    mined_fraction,
+    union_of_regions,
 )
 from aepsl.mining.grid import (
-    View,
+    ScaledCam,
     interpolation_matrix,
-    merge_views,
-    normalised,
+    merge_cams,
+    scaled_to_max,
     upsample_to_image,
 )
 from aepsl.mining.loss import label_recall, squared_label_loss
 from aepsl.mining.success import training_succeeds, uninformed_loss
-from aepsl.networks.heads import Classifier, NetworkShape
+from aepsl.networks.models import Classifier, NetworkShape
 
 
 def test_loss_literal():
@@ -102,7 +102,7 @@ def test_upsampling_is_torchs_aligned_bilinear_on_the_grid(height, width):
 
 def test_normalised_literal():
     maps = np.array([[[1.0, 4.0]], [[0.0, 0.0]]])
-    assert normalised(maps).tolist() == [[[0.25, 1.0]], [[0.0, 0.0]]]
+    assert scaled_to_max(maps).tolist() == [[[0.25, 1.0]], [[0.0, 0.0]]]
 
 
 HEATMAP = np.array([[0.0, 1.0, 2.0, 4.0], [4.0, 3.0, 0.5, 10.0]])
@@ -150,13 +150,13 @@ def test_a_map_without_activation_mines_nothing(rule):
     assert not mine_region(np.zeros((3, 3)), rule=rule, delta=0.5)[0].any()
 
 
-def test_union_keeps_what_was_mined():
+def test_union_keeps_mined_pixels():
     before = np.array([[[True, False, False]]])
     mined = np.array([[[False, False, True]]])
-    assert unite(before, mined).tolist() == [[[True, False, True]]]
+    assert union_of_regions(before, mined).tolist() == [[[True, False, True]]]
 
 
-def test_erase_paints_the_fill_and_leaves_the_photograph_alone():
+def test_erase_fills_a_copy_of_the_photograph():
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     erased = erase(image, np.array([[True, False], [False, True]]), fill=(124, 116, 104))
     assert erased.tolist() == [[[124, 116, 104], [3, 4, 5]], [[6, 7, 8], [124, 116, 104]]]
@@ -184,13 +184,13 @@ def test_cam_is_another_librarys(backbone):
     for name, layer in (
         ("normalise", model.normalise),
         ("backbone", model.backbone),
-        ("context", model.context),
+        ("head", model.head),
         ("pool", torch.nn.AdaptiveAvgPool2d(1)),
         ("flatten", torch.nn.Flatten()),
         ("classify", model.classify),
     ):
         chain.add_module(name, layer)
-    with CAM(chain, target_layer="context", fc_layer="classify") as extractor:
+    with CAM(chain, target_layer="head", fc_layer="classify") as extractor:
         scores = chain(images)
         for number in range(4):
             theirs = extractor(number, scores, normalized=False)[0][0]
@@ -239,18 +239,18 @@ def test_views_of_scales_know_their_stride():
 
 def test_one_view_is_left_as_it_is():
     maps = np.random.default_rng(0).random((2, 3, 4)).astype(np.float16)
-    merged = merge_views([View(maps, 16.0)], normalise_first=False)
+    merged = merge_cams([ScaledCam(maps, 16.0)], normalise_first=False)
     assert merged.maps is maps
     assert merged.stride == 16.0
 
 
 def test_views_are_merged_on_the_finest_grid():
-    coarse = View(np.array([[[0.0, 4.0]]]), 16.0)
-    fine = View(np.array([[[2.0, 2.0, 0.0]]]), 8.0)
+    coarse = ScaledCam(np.array([[[0.0, 4.0]]]), 16.0)
+    fine = ScaledCam(np.array([[[2.0, 2.0, 0.0]]]), 8.0)
     # the coarse one, between its cells: 0, 2, 4
-    assert merge_views([coarse, fine], normalise_first=False).maps.tolist() == [[[1, 2, 2]]]
-    assert merge_views([coarse, fine], normalise_first=True).maps.tolist() == [[[0.5, 0.75, 0.5]]]
-    assert merge_views([coarse, fine], normalise_first=True).stride == 8.0
+    assert merge_cams([coarse, fine], normalise_first=False).maps.tolist() == [[[1, 2, 2]]]
+    assert merge_cams([coarse, fine], normalise_first=True).maps.tolist() == [[[0.5, 0.75, 0.5]]]
+    assert merge_cams([coarse, fine], normalise_first=True).stride == 8.0
 
 
 @pytest.mark.parametrize("rule", sorted(ERASE_RULES))
@@ -259,7 +259,7 @@ def test_rules_are_set_to_mine_the_same_area(rule, area):
     rng = np.random.default_rng(3)
     heatmaps = [rng.gamma(1, scale, (40, 50)) for scale in (1, 2, 5)]
     delta = delta_for_area(heatmaps, rule=rule, area=area)
-    assert mined_share(heatmaps, rule=rule, delta=delta) == pytest.approx(area, abs=0.002)
+    assert mined_fraction(heatmaps, rule=rule, delta=delta) == pytest.approx(area, abs=0.002)
 
 
 def test_no_maps_have_a_delta_all_the_same():
@@ -291,12 +291,12 @@ def last_step(losses, recalls):
     return len(losses), ""
 
 
-def test_mining_stops_where_the_criterion_says():
+def test_mining_stops_at_the_criterion():
     # the paper's last-epoch losses: three steps, and the fourth is one too many
     steps, reason = last_step([0.048, 0.087, 0.10, 0.16], [0.9] * 4)
     assert steps == 3
-    assert reason == "loss 0.160 is 0.442 of an uninformed one, over 0.36"
+    assert reason == "loss 0.160 is 0.442 of an uninformed one, above 0.36"
     steps, reason = last_step([0.05, 0.06], [0.8, 0.49])
     assert steps == 1
-    assert reason == "recall 0.49 is under 0.5"
+    assert reason == "recall 0.49 is below 0.5"
     assert last_step([0.05, 0.05], [0.5, 0.5])[0] == 2

@@ -8,12 +8,12 @@ from torch import nn
 from aepsl.config.networks import Networks
 from aepsl.console import log
 from aepsl.errors import AepslError
-from aepsl.networks.contexts import LargeFov
-from aepsl.networks.heads import BACKBONES, Classifier, NetworkShape, SegmentationNetwork
+from aepsl.networks.heads import LargeFov
+from aepsl.networks.models import BACKBONES, Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.pretrained import CONVENTIONS
 from aepsl.networks.vgg import CONVOLUTIONS
 from aepsl.stages._device import pick_device
-from aepsl.stages._networks import build, restore
+from aepsl.stages._networks import build_network, load_network
 from aepsl.stores.models import read_weights_file, save_model
 
 THIN = NetworkShape(width=1 / 16, fc6_dilation=1)
@@ -67,8 +67,8 @@ def test_cell_k_lies_on_pixel_stride_times_k(backbone, stride):
 
 def test_the_layers_are_those_of_largefov():
     model = Classifier(classes=1, shape=NetworkShape())
-    assert isinstance(model.context, LargeFov)
-    features = dict([*model.backbone.layers.named_children(), *model.context.named_children()])
+    assert isinstance(model.head, LargeFov)
+    features = dict([*model.backbone.layers.named_children(), *model.head.named_children()])
     assert features["fc6"].weight.shape == (1024, 512, 3, 3)
     assert features["fc6"].dilation == (12, 12)
     assert features["fc7"].weight.shape == (1024, 1024, 1, 1)
@@ -108,7 +108,7 @@ def test_bgr_weights_give_the_activations_of_a_bgr_forward():
 def test_the_shared_weights_give_the_activations_of_a_bgr_forward(shared_data):
     path = shared_data / "weights" / "vgg16_imagenet_conv_caffe_bgr.npz"
     networks = Networks(weights=str(path), weights_input="caffe_bgr")
-    model, _ = build(Classifier, classes=2, networks=networks, head="largefov")
+    model, _ = build_network(Classifier, classes=2, networks=networks, head="largefov")
     images = torch.rand(1, 3, 64, 80) * 255
     upto = layers_until(model, "pool3")
     with torch.no_grad():
@@ -164,7 +164,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
     def classifier(**options):
         networks = Networks(weights=str(path), **options)
-        return build(Classifier, classes=2, networks=networks, head="largefov")
+        return build_network(Classifier, classes=2, networks=networks, head="largefov")
 
     np.savez(path, **{name: tensor.numpy() for name, tensor in bgr_weights().items()})
     with pytest.raises(AepslError, match="conv1_1"):
@@ -184,7 +184,7 @@ def test_frozen_blocks_do_not_learn(backbone, convolutions):
     # ResNet-50's stem has one convolution, its first stage 3 x 3 + 1
     width = 1 / 16 if backbone == "vgg16" else 1
     networks = Networks(backbone=backbone, width=width, frozen_blocks=2)
-    model, _ = build(Classifier, classes=2, networks=networks, head="largefov")
+    model, _ = build_network(Classifier, classes=2, networks=networks, head="largefov")
     layers = [m for m in model.backbone.modules() if isinstance(m, nn.Conv2d)]
     frozen = [layer for layer in layers if not layer.weight.requires_grad]
     assert frozen == layers[:convolutions]
@@ -206,7 +206,7 @@ def test_frozen_blocks_do_not_learn(backbone, convolutions):
 def test_segmentation_networks_share_one_interface(tmp_path, backbone, head):
     width = 1 / 16 if backbone == "vgg16" else 1
     networks = Networks(backbone=backbone, width=width)
-    model, facts = build(SegmentationNetwork, classes=3, networks=networks, head=head)
+    model, facts = build_network(SegmentationNetwork, classes=3, networks=networks, head=head)
     images = torch.rand(2, 3, 33, 41) * 255
     out = model(images)
     assert out.pixels.shape == (2, 4, 5, 6)
@@ -215,7 +215,7 @@ def test_segmentation_networks_share_one_interface(tmp_path, backbone, head):
     assert all(p.grad is not None for p in model.parameters())
     path = tmp_path / "model.safetensors"
     save_model(path, model.state_dict(), facts | {"class_names": ["a", "b", "c"]})
-    again, _ = restore(SegmentationNetwork, path, device=CPU)
+    again, _ = load_network(SegmentationNetwork, path, device=CPU)
     with torch.no_grad():
         torch.testing.assert_close(again(images).pixels, model.eval()(images).pixels)
 
@@ -229,13 +229,13 @@ def test_deeplabv3_is_torchvisions():
     shape = NetworkShape(backbone="resnet50", head="aspp", stride=16)
     ours = SegmentationNetwork(classes=3, shape=shape).eval()
     context = {n: t for n, t in theirs.state_dict().items() if not n.startswith("4.")}
-    ours.context.load_state_dict(context)
+    ours.head.load_state_dict(context)
     ours.segment.load_state_dict(
         {n[2:]: t for n, t in theirs.state_dict().items() if n[:2] == "4."}
     )
     features = torch.rand(1, 2048, 5, 4)
     with torch.no_grad():
-        torch.testing.assert_close(ours.segment(ours.context(features)), theirs(features))
+        torch.testing.assert_close(ours.segment(ours.head(features)), theirs(features))
 
 
 @pytest.mark.parametrize("names", [("classifier.0", "classifier.3"), ("fc6", "fc7")])
@@ -249,7 +249,7 @@ def test_imagenets_fc6_and_fc7_are_subsampled(names):
     tensors |= {f"{names[0]}.weight": sixth.reshape(shape), f"{names[0]}.bias": channel}
     tensors |= {f"{names[1]}.weight": seventh, f"{names[1]}.bias": channel + 1}
     model.load(tensors, bgr=False)
-    fc6, fc7 = model.context.fc6, model.context.fc7
+    fc6, fc7 = model.head.fc6, model.head.fc7
     # channel 3 of ours is 12 of VGG's; places 0, 3, 6 of each row of seven
     expected = [[1200, 1203, 1206], [1221, 1224, 1227], [1242, 1245, 1248]]
     assert fc6.weight[3, 77].tolist() == expected
@@ -259,15 +259,15 @@ def test_imagenets_fc6_and_fc7_are_subsampled(names):
     assert model.new_layers() == [model.segment, model.classify]
 
 
-def test_without_fc6_the_context_is_new():
+def test_without_fc6_the_head_is_new():
     model = SegmentationNetwork(classes=2, shape=THIN)
     model.load(bgr_weights(), bgr=True)
-    assert model.new_layers() == [model.context, model.segment, model.classify]
+    assert model.new_layers() == [model.head, model.segment, model.classify]
 
 
 def test_fully_connected_layers_without_numbers_are_not_loaded():
     model = Classifier(classes=1, shape=NetworkShape())
-    before = model.context.fc6.weight.detach().clone()
+    before = model.head.fc6.weight.detach().clone()
     tensors = dict(model.backbone.layers.state_dict())
     for name, shape in (("classifier.0", (4096, 25088)), ("classifier.3", (4096, 4096))):
         tensors |= {
@@ -275,19 +275,19 @@ def test_fully_connected_layers_without_numbers_are_not_loaded():
             f"{name}.bias": torch.zeros(4096),
         }
     model.load(tensors, bgr=False)
-    assert model.context.fc6.weight.equal(before)
-    assert model.new_layers() == [model.context, model.classify]
+    assert model.head.fc6.weight.equal(before)
+    assert model.new_layers() == [model.head, model.classify]
 
 
 @pytest.mark.parametrize("given", [None, "", "-1", "3", "GPU-8f1"])
-def test_a_gpu_that_torch_does_not_see_is_said(monkeypatch, caplog, given):
+def test_a_gpu_that_torch_does_not_find_is_reported(monkeypatch, caplog, given):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(log, "propagate", True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     assert pick_device("auto") == CPU
-    said = given in ("3", "GPU-8f1")
-    assert (f"GPU {given} was given" in caplog.text) == said
+    warned = given in ("3", "GPU-8f1")
+    assert (f"GPU {given} was given" in caplog.text) == warned
     assert pick_device("cpu") == CPU
-    assert caplog.text.count("was given") == said
+    assert caplog.text.count("was given") == warned

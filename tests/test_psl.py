@@ -4,11 +4,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aepsl.networks.heads import NetworkShape, SegmentationNetwork
+from aepsl.networks.models import NetworkShape, SegmentationNetwork
 from aepsl.segmentation.inference import (
-    decide,
-    full_probabilities,
     grid_scores,
+    predict_mask,
+    upsample_probabilities,
     weighted_probabilities,
 )
 from aepsl.segmentation.psl import (
@@ -87,9 +87,9 @@ def test_no_gradient_through_the_auxiliary_mask():
 def test_threshold_p_literal():
     probabilities = np.array([[0.05, 0.40, 0.09], [0.08, 0.35, 0.06], [0.87, 0.25, 0.08]])
     # column 3: every score is below p, which leaves the background
-    assert decide(probabilities[:, None], threshold=0.1).tolist() == [[2, 0, 0]]
-    assert decide(np.array([[[0.04]], [[0.09]]]), threshold=0.1).tolist() == [[0]]
-    assert decide(np.array([[[0.04]], [[0.11]]]), threshold=0.1).tolist() == [[1]]
+    assert predict_mask(probabilities[:, None], threshold=0.1).tolist() == [[2, 0, 0]]
+    assert predict_mask(np.array([[[0.04]], [[0.09]]]), threshold=0.1).tolist() == [[0]]
+    assert predict_mask(np.array([[[0.04]], [[0.11]]]), threshold=0.1).tolist() == [[1]]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_kept_scores_give_the_mask_of_the_full_scores(network, size):
     with torch.inference_mode():
         scores = network(image).pixels
     full = resize_scores(scores, height=size[0], width=size[1], stride=8).softmax(dim=1)[0].numpy()
-    ours = full_probabilities(kept, height=size[0], width=size[1], stride=8)
+    ours = upsample_probabilities(kept, height=size[0], width=size[1], stride=8)
     np.testing.assert_allclose(ours, full, atol=1e-5)
 
 
@@ -141,7 +141,7 @@ class Identity(torch.nn.Module):
         return Scores
 
 
-def test_scales_average_what_each_size_says_literally():
+def test_scores_of_scales_are_averaged_literally():
     rows = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3], [0.3, 0.3, 0.4]])  # row, class
     image = rows.T.reshape(1, 3, 3, 1).expand(1, 3, 3, 4)
     scores = grid_scores(Identity(), image, scales=[1, 2], flip=False)

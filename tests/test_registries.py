@@ -1,4 +1,4 @@
-"""Registries against the choices of the configuration, and each entry against what it says."""
+"""Registries against the choices of the configuration, and each entry against its description."""
 
 import inspect
 import subprocess
@@ -18,15 +18,15 @@ from aepsl.config.labels import Saliency, SaliencyNetworkConfig
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks
 from aepsl.config.root import Config
-from aepsl.config.sections import Slice, parse
+from aepsl.config.sections import StageSettings, parse
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.adapters import ADAPTERS
 from aepsl.errors import AepslError
-from aepsl.mining.erase import ERASE_RULES, mined_share
-from aepsl.networks.contexts import ASPP_RATES
-from aepsl.networks.heads import BACKBONES, HEADS
+from aepsl.mining.erase import ERASE_RULES, mined_fraction
+from aepsl.networks.heads import ASPP_RATES
+from aepsl.networks.models import BACKBONES, HEADS
 from aepsl.networks.pretrained import CONVENTIONS
-from aepsl.report.scores import describe
+from aepsl.report.scores import target_title
 from aepsl.report.tables import column_title
 from aepsl.saliency.methods import METHODS
 from aepsl.saliency.network import ANSWERS
@@ -76,15 +76,15 @@ def test_the_choices_of_a_key_are_the_entries_of_its_registry(chosen, registry):
 
 
 @pytest.mark.parametrize("name", ERASE_RULES)
-def test_an_erase_rule_has_the_direction_and_the_limit_that_it_says(name):
+def test_an_erase_rule_has_its_stated_direction_and_limit(name):
     rule = ERASE_RULES[name]
     rng = np.random.default_rng(0)
     heatmaps = [rng.random((20, 30)) for _ in range(3)]
-    shares = [mined_share(heatmaps, rule=name, delta=delta) for delta in (0.2, 0.4, 0.6, 0.8)]
+    shares = [mined_fraction(heatmaps, rule=name, delta=delta) for delta in (0.2, 0.4, 0.6, 0.8)]
     assert shares == sorted(shares, reverse=not rule.larger_mines_more)
     assert len(set(shares)) == 4
     if rule.limit is not None:
-        last = mined_share(heatmaps, rule=name, delta=rule.limit)
+        last = mined_fraction(heatmaps, rule=name, delta=rule.limit)
         assert last == pytest.approx(float(rule.larger_mines_more), abs=0.01)
 
 
@@ -101,8 +101,9 @@ def test_an_erase_rule_has_the_direction_and_the_limit_that_it_says(name):
 def test_delta_is_in_the_range_of_its_rule(mining, refused):
     problems = [str(problem) for problem in problems_of(Config(mining=mining))]
     assert problems == [
-        f"mining.delta: is {mining['delta']:g}, but {mining['erase_rule']} takes a share\n"
-        "    Hint: set it below 1; only absolute takes a class score"
+        f"mining.delta: is {mining['delta']:g}, but {mining['erase_rule']} needs a fraction below"
+        " 1\n"
+        "    Hint: set it below 1; only absolute takes larger values"
     ] * int(refused)
 
 
@@ -143,7 +144,7 @@ def test_every_option_of_saliency_is_some_methods():
 
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.make])
-def test_a_saliency_method_is_made_from_what_it_states(name):
+def test_a_saliency_method_uses_only_its_stated_input(name):
     method = METHODS[name]
     stated = set(method.options)
     stated |= {"source"} if method.source_key else set()
@@ -182,8 +183,8 @@ def detect(tmp_path, voc_folder, source, **config):
     where |= {"shard": 0, "shards": 1, "threads": 1, "device": "cpu"}
     names = {"saliency.method", *(f"saliency.{name}" for name in METHODS[config["method"]].options)}
     section = parse(Saliency, config, where="").model_dump(exclude={"network": {"file"}})
-    settings = Slice({f"saliency.{key}": value for key, value in section.items()})
-    settings = Slice({key: value for key, value in settings.items() if key in names})
+    settings = StageSettings({f"saliency.{key}": value for key, value in section.items()})
+    settings = StageSettings({key: value for key, value in settings.items() if key in names})
     detect_saliency.detect_saliency(settings, **where, output=tmp_path / "0.h5")
     return Store([tmp_path / "0.json"], kind="saliency")
 
@@ -199,7 +200,7 @@ def test_every_saliency_method_is_run_or_refused(tmp_path, voc_folder, method):
         "none": ({}, None),
     }[method]
     if method == "none":
-        with pytest.raises(AepslError, match=r"saliency\.method: none makes no maps"):
+        with pytest.raises(AepslError, match=r"saliency\.method: none computes no maps"):
             detect(tmp_path, voc_folder, source, method=method, **options)
         return
     store = detect(tmp_path, voc_folder, source, method=method, **options)
@@ -275,11 +276,11 @@ def test_a_training_curve_holds_the_measures_of_the_classifier():
     assert set(losses) == set(TARGETS["classifier"].measures)
 
 
-def test_a_target_that_is_none_is_refused(tmp_path):
+def test_an_unknown_target_is_refused(tmp_path):
     for name in ("lables", "classifier"):
         with pytest.raises(AepslError, match=f"--target: {name} cannot be scored") as refused:
             score.score(
-                Slice({}),
+                StageSettings({}),
                 truth=tmp_path,
                 root=tmp_path,
                 store=[],
@@ -289,14 +290,14 @@ def test_a_target_that_is_none_is_refused(tmp_path):
 
 
 def test_scores_are_described_in_words():
-    assert {name: describe({"target": name, "step": 2}) for name in TARGETS} == {
-        "classifier": "last step",
+    assert {name: target_title({"target": name, "step": 2}) for name in TARGETS} == {
+        "classifier": "classifier",
         "saliency": "saliency",
         "regions": "mined regions, step 2",
         "labels": "pseudo-labels",
         "relabelled": "pseudo-labels, relabelled",
         "predictions": "predictions",
-        "predictions_crf": "predictions, CRF",
+        "predictions_crf": "predictions after the CRF",
     }
 
 

@@ -1,4 +1,4 @@
-"""A training that is stopped, killed or crowded ends in the same bytes, or says why it cannot."""
+"""A stopped or killed training resumes to bit-identical results, or reports why not."""
 
 import json
 import os
@@ -13,10 +13,10 @@ import pytest
 import torch
 from conftest import VocFolder, settings_of
 
-from aepsl.config.sections import Slice
+from aepsl.config.sections import StageSettings
 from aepsl.errors import AepslError
-from aepsl.stages import _resuming, start_mining, train_classifier
-from aepsl.stopping import Stopped, StopRequest, stop_requests
+from aepsl.signals import Stopped, StopRequest, stop_request
+from aepsl.stages import _checkpointing, start_mining, train_classifier
 from aepsl.stores.checkpoint import locked
 from aepsl.stores.manifests import read_images, write_manifest
 
@@ -29,7 +29,7 @@ STEPS = 9  # three epochs of six images, two at a time
 
 
 class Project:
-    """Six photographs, indexed, and a place to train on them."""
+    """A project with six indexed photographs."""
 
     def __init__(self, folder):
         data = VocFolder(folder / "photographs", ids="abcdefg")
@@ -48,7 +48,7 @@ class Project:
         """Train; return the bytes of the model and of the curve."""
         output, curve = self.folder / name / "model.safetensors", self.folder / name / "curve.csv"
         train_classifier.train_classifier(
-            Slice(config),
+            StageSettings(config),
             dataset=self.dataset,
             root=self.data.root,
             regions=[self.regions],
@@ -95,12 +95,12 @@ def project(tmp_path):
 def stop_after(monkeypatch, *steps):
     """Ask for a stop after these steps, counted over all attempts."""
     count = iter(range(1, 1000))
-    after_step = _resuming.Checkpoints.after_step
+    save_if_due = _checkpointing.Checkpoints.save_if_due
 
     def asking(self, progress, *, stop):
-        after_step(self, progress, stop=signal.SIGTERM if next(count) in steps else stop)
+        save_if_due(self, progress, stop=signal.SIGTERM if next(count) in steps else stop)
 
-    monkeypatch.setattr(_resuming.Checkpoints, "after_step", asking)
+    monkeypatch.setattr(_checkpointing.Checkpoints, "save_if_due", asking)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def stop_after(monkeypatch, *steps):
         ),
     ],
 )
-def test_a_stopped_training_goes_on_to_the_same_bytes(project, monkeypatch, stops, workers):
+def test_a_stopped_training_resumes_to_the_same_bytes(project, monkeypatch, stops, workers):
     whole = project.train("whole")
     stop_after(monkeypatch, *stops)
     for _ in stops:
@@ -128,13 +128,13 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(project, monkeypatch, stop
 def test_every_step_is_taken_once(project, monkeypatch):
     stop_after(monkeypatch, 4)
     seen = []
-    after_step = _resuming.Checkpoints.after_step
+    save_if_due = _checkpointing.Checkpoints.save_if_due
 
     def noting(self, progress, *, stop):
         seen.append((progress.epoch, progress.step))
-        after_step(self, progress, stop=stop)
+        save_if_due(self, progress, stop=stop)
 
-    monkeypatch.setattr(_resuming.Checkpoints, "after_step", noting)
+    monkeypatch.setattr(_checkpointing.Checkpoints, "save_if_due", noting)
     with pytest.raises(Stopped):
         project.train("parts")
     project.train("parts")
@@ -150,7 +150,7 @@ def test_every_step_is_taken_once(project, monkeypatch):
         {"networks": CONFIG["networks"] | {"dropout": 0.1}},
     ],
 )
-def test_a_checkpoint_of_other_settings_is_not_taken_up(project, monkeypatch, change):
+def test_a_checkpoint_with_other_settings_is_not_resumed(project, monkeypatch, change):
     other = project.train("other", config=CONFIG | change)
     stop_after(monkeypatch, 4)
     with pytest.raises(Stopped):
@@ -158,7 +158,7 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(project, monkeypatch, ch
     assert project.train("again", config=CONFIG | change) == other
 
 
-def test_a_checkpoint_of_other_photographs_is_not_taken_up(project, monkeypatch):
+def test_a_checkpoint_of_other_photographs_is_not_resumed(project, monkeypatch):
     stop_after(monkeypatch, 4)
     with pytest.raises(Stopped):
         project.train("left")
@@ -171,7 +171,7 @@ def test_a_checkpoint_of_other_photographs_is_not_taken_up(project, monkeypatch)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
-def test_a_broken_checkpoint_is_not_taken_up(project, monkeypatch, content):
+def test_a_broken_checkpoint_is_not_resumed(project, monkeypatch, content):
     whole = project.train("whole")
     stop_after(monkeypatch, 4)
     with pytest.raises(Stopped):
@@ -181,8 +181,15 @@ def test_a_broken_checkpoint_is_not_taken_up(project, monkeypatch, content):
     assert project.train("left") == whole
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_killed_process_leaves_what_the_next_needs(project, number):
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_training_resumes_from_its_checkpoint(project, number):
     whole = project.train("whole")
     slow = subprocess.Popen(
         project.command("killed", "--workers", "1"),
@@ -198,21 +205,21 @@ def test_a_killed_process_leaves_what_the_next_needs(project, number):
     message = slow.communicate()[1]
     if number != signal.SIGKILL:
         assert slow.returncode == 128 + number
-        assert f"by {signal.Signals(number).name}; the same command goes on" in message
+        assert f"by {signal.Signals(number).name}; run the same command to resume" in message
         assert "Traceback" not in message
     assert not (project.folder / "killed" / "model.safetensors").exists()
     subprocess.run(project.command("killed"), check=True)
-    assert "goes on in epoch" in Path(project.folder / "killed.log").read_text()
+    assert "resumes in epoch" in Path(project.folder / "killed.log").read_text()
     assert project.result("killed") == whole
 
 
-def test_a_second_trainer_is_told_who_holds_the_folder(project):
+def test_a_second_training_reports_the_holder_of_the_lock(project):
     with locked(project.work, key="x"):
         result = subprocess.run(
             project.command("second"), capture_output=True, text=True, check=False
         )
         assert result.returncode == 1
-        assert f"{project.work}: is held by process {os.getpid()} on " in result.stderr
+        assert f"{project.work}: is in use by process {os.getpid()} on " in result.stderr
         assert "wait for it, or stop it with kill" in result.stderr
         assert "Traceback" not in result.stderr
 
@@ -241,14 +248,14 @@ def test_an_error_keeps_the_checkpoint(tmp_path):
 
 
 def test_torchrun_may_pass_on_a_signal_that_has_already_come():
-    with stop_requests(obeys_second=False) as request:
+    with stop_request(obeys_second=False) as request:
         for number in (signal.SIGTERM, signal.SIGTERM):
             os.kill(os.getpid(), number)
         assert request.number == signal.SIGTERM
 
 
 def test_signals_are_noted_and_the_second_is_obeyed():
-    with stop_requests() as request:
+    with stop_request() as request:
         assert request.number is None
         os.kill(os.getpid(), signal.SIGTERM)
         assert request.number == signal.SIGTERM

@@ -1,4 +1,4 @@
-"""Saliency by a network: a tiny one made here, and the real one where it is."""
+"""Saliency by a network: a tiny one, and a real one if it is available."""
 
 import numpy as np
 import onnx
@@ -68,9 +68,9 @@ def test_the_photograph_arrives_as_rgb_and_the_map_comes_back_at_its_size(networ
 def test_names_are_settings(network):
     assert network(output="twice", mean=(0.0,) * 3, scale=(510.0,) * 3)(RED).max() == 1
     assert network(input="photo", scale=(510.0,) * 3)(RED).max() == 0.5
-    with pytest.raises(ValueError, match="no output third; it has first, twice"):
+    with pytest.raises(ValueError, match="there is no output third, only first, twice"):
         network(output="third")
-    with pytest.raises(ValueError, match="no input image; it has photo"):
+    with pytest.raises(ValueError, match="there is no input image, only photo"):
         network(input="image")
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
         SaliencyNetwork(path, PLAIN, threads=1, device="cpu")
 
 
-def test_a_gpu_that_is_not_there_is_said_plainly(tmp_path, monkeypatch):
+def test_a_missing_gpu_is_reported(tmp_path, monkeypatch):
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
@@ -132,7 +132,7 @@ def test_the_stage_names_the_file(tmp_path, voc_folder):
     run()
     store = Store([Path(tmp_path / "0.json")], kind="saliency")
     assert store["a"].arrays["saliency"].shape == (40, 48)
-    with pytest.raises(AepslError, match=r"tiny\.onnx: it has no output third"):
+    with pytest.raises(AepslError, match=r"tiny\.onnx: there is no output third"):
         run(output="third")
     with pytest.raises(AepslError, match=r"tiny\.onnx: it cannot take 16 x 16 pixels"):
         run(size=16)

@@ -1,4 +1,4 @@
-"""The number of shards changes how work is divided, and nothing of what comes out."""
+"""The number of shards does not change results."""
 
 import shutil
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_job_reads_its_part_of_each_store():
 
 
 def test_where_results_are_fetched_their_data_are_named_too():
-    plan = Plan({"runtime": {"shards": 2}}, fetched=True)
+    plan = Plan({"runtime": {"shards": 2}}, on_object_storage=True)
     part = plan.inputs("erase_regions")["cams"](job(shard="1", step="2"))
     assert part == [f"results/scenes/cams/main/step2/1.{kind}" for kind in ("json", "h5")]
     assert parse_paths(" ".join(part)) == [Path(part[0])]

@@ -1,11 +1,10 @@
-"""The real Snakemake on a miniature of the scenes: from clean to scores, then what reruns."""
+"""The real Snakemake on a miniature of the scenes: a full run, then reruns after changes."""
 
 import csv
 import hashlib
 import json
 import re
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def finished(finished_miniature, tmp_path):
 
 
 def test_from_clean_to_scores(finished):
-    folder, said = finished, (finished / "said.txt").read_text()
+    folder, output = finished, (finished / "output.txt").read_text()
     scores = json.loads((folder / "results/mini/scores.json").read_text())
     rows = [(row["target"], row["variant"], row["step"], row["split"]) for row in scores]
     refined = [("predictions_crf", name, None, "val") for name in ("main", "no-psl", "truth")]
@@ -61,8 +60,8 @@ def test_from_clean_to_scores(finished):
         assert list(row["iou"]) == ["background", "red", "green", "yellow", "blue", "violet"]
     with (folder / "results/mini/scores.csv").open(newline="") as file:
         assert [row["target"] for row in csv.DictReader(file)] == [r["target"] for r in scores]
-    assert "mined regions, step 2" in said
-    assert "report/index.html" in said.replace("\n", "")
+    assert "mined regions, step 2" in output
+    assert "report/index.html" in output.replace("\n", "")
 
 
 def test_the_report_opens_from_disk(finished):
@@ -98,17 +97,6 @@ def test_moved_and_touched_results_are_results(finished, tmp_path):
     assert planned(moved, "--cores", "1") == {}
 
 
-def test_what_would_run_is_said_in_words(finished):
-    command = ["aepsl", "explain", "--configfile", "mini.yaml"]
-    said = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=True).stdout
-    assert said == "Nothing would run: everything is up to date.\n"
-    command += ["--config", 'mining={"delta": 0.4}']
-    said = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=True).stdout
-    assert said.startswith("21 jobs would run.\n\nmining.delta: 0.7 -> 0.4:\n  erase_regions (main")
-    assert "and what follows from these:\n" in said
-    assert "  train_classifier (main, step 2)\n" in said
-
-
 RERUNS = {
     'mining={"delta": 0.4}': {
         "erase_regions": 2,
@@ -136,7 +124,7 @@ RERUNS = {
 
 
 @pytest.mark.parametrize("change", RERUNS)
-def test_a_changed_knob_reruns_what_it_touches(finished, change):
+def test_a_changed_setting_reruns_the_stages_that_read_it(finished, change):
     assert planned(finished, "--config", change) == RERUNS[change]
 
 
@@ -150,20 +138,20 @@ def test_the_same_command_gives_the_same_bytes(finished, snakemake):
     assert digests(results) == before
 
 
-def test_results_whose_settings_nobody_remembers_are_said(finished, snakemake):
+def test_results_without_snakemakes_metadata_are_reported(finished, snakemake):
     shutil.rmtree(finished / ".snakemake")
-    said = dry_run.plan(finished, "--configfile", "mini.yaml").text
-    assert "results/mini exists, but .snakemake/ does not" in said
+    output = dry_run.plan(finished, "--configfile", "mini.yaml").text
+    assert "results/mini exists, but .snakemake/ does not" in output
     snakemake(finished, "--configfile", "mini.yaml", "--touch", "--forceall")
-    said = dry_run.plan(finished, "--configfile", "mini.yaml").text
-    assert "but .snakemake/ is not" not in said
-    assert "Nothing to be done" in said
+    output = dry_run.plan(finished, "--configfile", "mini.yaml").text
+    assert "but .snakemake/ does not" not in output
+    assert "Nothing to be done" in output
 
 
 def test_threads_are_those_of_the_configuration_whatever_the_cores(finished, snakemake):
     options = ("--configfile", "mini.yaml", "--config", 'runtime={"threads": 2}', "--cores", "1")
-    said = snakemake(finished, *options, "-n", "-p", "--forcerun", "train_classifier").stdout
-    commands = [line for line in said.splitlines() if "aepsl train-classifier" in line]
+    output = snakemake(finished, *options, "-n", "-p", "--forcerun", "train_classifier").stdout
+    commands = [line for line in output.splitlines() if "aepsl train-classifier" in line]
     assert len(commands) == 2
     assert all("--threads 2 " in command for command in commands)
 
@@ -202,14 +190,15 @@ def test_ablations_run_each_shared_stage_once(finished):
     assert planned(finished, "ablations") == ALL_TABLES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seeds", "said"),
+    ("seeds", "note"),
     [
         pytest.param(["0"], "Seed 0.", id="one seed"),
-        pytest.param(["0", "1"], "seeds 0, 1", id="two seeds", marks=pytest.mark.slow),
+        pytest.param(["0", "1"], "seeds 0, 1", id="two seeds"),
     ],
 )
-def test_two_tables_from_a_finished_run(finished, snakemake, seeds, said):
+def test_two_tables_from_a_finished_run(finished, snakemake, seeds, note):
     settings = yaml.safe_load(MINI.with_name("two_tables.yaml").read_text())
     settings["ablations"]["seeds"] = [int(seed) for seed in seeds]
     (finished / "two_tables.yaml").write_text(yaml.safe_dump(settings))
@@ -219,7 +208,7 @@ def test_two_tables_from_a_finished_run(finished, snakemake, seeds, said):
     assert "`snakemake --cores N ablations --configfile mini.yaml two_tables.yaml`" in page
     assert "| PSL++" in page
     assert "predictions: val, 6 images" in page
-    assert said in page
+    assert note in page
     with (made / "psl.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert sorted({row["seed"] for row in rows}) == seeds
@@ -235,7 +224,7 @@ def test_two_tables_from_a_finished_run(finished, snakemake, seeds, said):
 CURVE = "epoch,loss,recall,learning_rate\n1,0.4,0.2,0.1\n2,{loss},{recall},0.1\n"
 
 
-def test_auto_stops_where_a_made_up_curve_says(finished, snakemake):
+def test_auto_stops_at_a_made_up_curve(finished, snakemake):
     folder = finished
     alone = MINI.read_text().partition("variants:")[0]
     (folder / "mini.yaml").write_text(alone)
@@ -249,9 +238,9 @@ def test_auto_stops_where_a_made_up_curve_says(finished, snakemake):
         for step in (1, 2)
     ]
     assert [verdict["success"] for verdict in verdicts] == [True, False]
-    assert verdicts[1]["reason"] == "recall 0.30 is under 0.5"
+    assert verdicts[1]["reason"] == "recall 0.30 is below 0.5"
     page = (folder / "results/mini/report/index.html").read_text()
-    assert "recall 0.30 is under 0.5" in page
+    assert "recall 0.30 is below 0.5" in page
     assert "CAM 1" in page
     assert "CAM 2" not in page
     assert "mined regions, step 1" in result.stdout
@@ -278,4 +267,4 @@ def test_resnet_and_deeplabv3_go_the_same_way(finished, snakemake, tmp_path):
     )
     result = snakemake(folder, "--configfile", "mini.yaml", "resnet.yaml")
     assert "pseudo-labels, relabelled" in result.stdout
-    assert "predictions, CRF" in result.stdout
+    assert "predictions after the CRF" in result.stdout

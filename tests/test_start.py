@@ -1,4 +1,4 @@
-"""Setting up, with pip replaced by a script that says what it was asked for."""
+"""start.py, with pip replaced by a script that records its arguments."""
 
 import runpy
 import stat
@@ -29,7 +29,7 @@ def start(tmp_path):
     return with_broken
 
 
-def test_without_a_compiler_the_rest_is_installed_and_it_is_said(start, capsys):
+def test_without_a_compiler_the_rest_is_installed_with_a_message(start, capsys):
     set_up, calls = start("requirements-crf.lock")
     set_up(slurm=False, tests=True)
     assert "requirements.lock" in calls()
@@ -37,7 +37,7 @@ def test_without_a_compiler_the_rest_is_installed_and_it_is_said(start, capsys):
     assert "install a C++ compiler" in capsys.readouterr().out
 
 
-def test_what_failed_is_tried_again_and_what_is_there_is_not(start, tmp_path):
+def test_failed_packages_are_tried_again_and_installed_ones_are_not(start, tmp_path):
     set_up, calls = start("requirements-crf.lock")
     set_up(slurm=False, tests=False)
     (tmp_path / "calls.txt").unlink()
@@ -46,7 +46,7 @@ def test_what_failed_is_tried_again_and_what_is_there_is_not(start, tmp_path):
     assert "requirements.lock" not in calls()
 
 
-def test_the_plugin_for_clusters_is_installed_where_it_is_asked_for(start):
+def test_the_cluster_plugin_is_installed_on_request(start):
     set_up, calls = start("nothing")
     set_up(slurm=False, tests=False)
     assert "requirements-slurm.lock" not in calls()
@@ -54,7 +54,7 @@ def test_the_plugin_for_clusters_is_installed_where_it_is_asked_for(start):
     assert "requirements-slurm.lock" in calls()
 
 
-def test_without_torch_nothing_goes_on(start):
+def test_without_torch_setup_stops(start):
     set_up, calls = start("requirements.lock")
     with pytest.raises(SystemExit, match="could not be installed"):
         set_up(slurm=False, tests=True)

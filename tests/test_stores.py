@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import HOST, replacing, write_manifest_json, write_text
+from aepsl.stores.atomic import HOST, atomic_write, write_manifest_json, write_text
 from aepsl.stores.manifests import (
     ImageEntry,
     ImageManifest,
@@ -147,13 +147,13 @@ def test_a_failed_write_leaves_the_former_file(tmp_path):
 
 
 def test_replacing_is_all_or_nothing(tmp_path):
-    with replacing(tmp_path / "a" / "b.txt") as temporary:
+    with atomic_write(tmp_path / "a" / "b.txt") as temporary:
         temporary.write_text("x")
         assert not (tmp_path / "a" / "b.txt").exists()
     assert (tmp_path / "a" / "b.txt").read_text() == "x"
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
+def test_temporary_files_of_killed_processes_are_removed(tmp_path):
     dead = subprocess.Popen(["true"])
     dead.wait()
     orphan = tmp_path / f"b[1].txt.tmp.{HOST}.{dead.pid}"
@@ -226,15 +226,15 @@ def test_refusals_name_the_file_and_a_hint(tmp_path):
     manifest = write_store(tmp_path, {"a": Record({"x": np.array([1])})}, shards=1)
     with pytest.raises(AepslError, match="not a store of labels"):
         Store(manifest, kind="labels")
-    with pytest.raises(AepslError, match="nothing of image b"):
+    with pytest.raises(AepslError, match="has no record of image b"):
         Store(manifest, kind="cams")["b"]
-    with pytest.raises(AepslError, match="not there"):
+    with pytest.raises(AepslError, match="does not exist"):
         Store([tmp_path / "none.json"], kind="cams")
     (tmp_path / "0.h5").write_bytes(b"not HDF5")
-    with pytest.raises(AepslError, match=r"0\.h5: was changed"):
+    with pytest.raises(AepslError, match=r"0\.h5: was modified"):
         Store(manifest, kind="cams")
     (tmp_path / "0.h5").unlink()
-    with pytest.raises(AepslError, match="the shard is not there"):
+    with pytest.raises(AepslError, match="the shard does not exist"):
         Store(manifest, kind="cams")
     manifest[0].write_text("{")
     with pytest.raises(AepslError, match="not JSON"):
@@ -246,7 +246,7 @@ def test_refusals_name_the_file_and_a_hint(tmp_path):
 
 def test_another_layout_is_refused_with_a_hint(tmp_path):
     write_manifest_json(tmp_path / "0.json", {"schema": 1, "kind": "cams", "ids": []})
-    with pytest.raises(AepslError, match="layout 1, this version reads 2") as refused:
+    with pytest.raises(AepslError, match="layout 1, but this version reads 2") as refused:
         Store([tmp_path / "0.json"], kind="cams")
     assert "run its stage again" in str(refused.value)
 
@@ -257,13 +257,13 @@ def test_a_missing_foreign_or_repeated_shard_is_refused(tmp_path):
     (other,) = write_store(tmp_path / "one", {"d": Record({"x": np.array([1])})}, shards=1)
     assert len(Store(three, kind="cams")) == 3
     for shards, what in [
-        (three[:2], r"three: has parts \[0, 1\] of 3"),
-        ([*three, other], r"has parts \[0, 0, 1, 2\] of 1 and 3"),
-        ([three[0], *three], r"has parts \[0, 0, 1, 2\] of 3"),
+        (three[:2], r"three: has shards \[0, 1\] of 3"),
+        ([*three, other], r"has shards \[0, 0, 1, 2\] of 1 and 3"),
+        ([three[0], *three], r"has shards \[0, 0, 1, 2\] of 3"),
     ]:
         with pytest.raises(AepslError, match=what):
             Store(shards, kind="cams")
-    assert len(Store(three[:1], kind="cams", whole=False)) == 1
+    assert len(Store(three[:1], kind="cams", all_shards=False)) == 1
 
 
 def test_shards_that_share_an_image_are_refused(tmp_path):
@@ -343,8 +343,8 @@ def test_weights_files(tmp_path):
     for name in ("w.pth", "w.npz"):
         found = read_weights_file(tmp_path / name)["w"]
         assert (found.dtype, found.tolist()) == (torch.float32, [1, 1])
-    with pytest.raises(AepslError, match="not there"):
+    with pytest.raises(AepslError, match="does not exist"):
         read_weights_file(tmp_path / "none.pth")
     (tmp_path / "w.bin").write_text(json.dumps({}))
-    with pytest.raises(AepslError, match="ends with none of"):
+    with pytest.raises(AepslError, match="does not end with"):
         read_weights_file(tmp_path / "w.bin")

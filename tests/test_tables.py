@@ -81,10 +81,10 @@ def test_a_table_literally(tmp_path, specification):
     assert lines[0] == "### Bounds"
     assert cells(lines[2]) == [
         "",
-        "last step: loss",
+        "classifier: loss",
         "labels: mIoU, %",
         "predictions: mIoU, %",
-        "share of “full”",
+        "relative to “full”",
         "paper, mIoU %",
     ]
     assert cells(lines[4]) == [

@@ -2,14 +2,14 @@ import pytest
 import torch
 from torch import nn
 
-from aepsl import machine, precision
-from aepsl.machine import cpu
-from aepsl.networks.heads import Classifier, NetworkShape, SegmentationNetwork
+from aepsl import host, precision
+from aepsl.host import cpu
+from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.stages import _training
 from aepsl.training.engine import (
     Progress,
     SgdOptions,
-    sgd,
+    make_sgd,
     train_one_epoch,
 )
 from aepsl.training.schedules import poly_decay, step_decay
@@ -23,10 +23,10 @@ OPTIONS = SgdOptions(learning_rate=0.1, new_layers_factor=10, momentum=0.9, weig
     ("network", "heads"),
     [(Classifier, {"classify"}), (SegmentationNetwork, {"classify", "segment"})],
 )
-def test_what_no_weights_are_loaded_for_learns_faster(network, heads):
+def test_new_layers_learn_faster(network, heads):
     model = network(classes=2, shape=THIN)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    slow, fast = sgd(model, model.new_layers(), OPTIONS).param_groups
+    slow, fast = make_sgd(model, model.new_layers(), OPTIONS).param_groups
     assert (slow["lr"], fast["lr"]) == (0.1, 1.0)
     assert all(names[id(p)].startswith("backbone.layers.conv") for p in slow["params"])
     assert {names[id(p)].split(".")[-2] for p in fast["params"]} == {"fc6", "fc7"} | heads
@@ -46,7 +46,7 @@ def test_poly_decay():
 
 def plain_sgd(model):
     """Return gradient descent at rate 1."""
-    return sgd(model, [], SgdOptions(1.0, 1.0, momentum=0, weight_decay=0))
+    return make_sgd(model, [], SgdOptions(1.0, 1.0, momentum=0, weight_decay=0))
 
 
 def one_step(precision):
@@ -105,8 +105,8 @@ def test_processors_that_round_otherwise_have_other_keys(tmp_path, monkeypatch):
     ]:
         (tmp_path / "cpuinfo").write_text(f"vendor_id : {maker}\nflags : {flags}\n")
         found = cpu(tmp_path / "cpuinfo")
-        monkeypatch.setattr(machine, "cpu", lambda found=found: found)
-        keys.add(" ".join(machine.numerics("cpu")))
+        monkeypatch.setattr(host, "cpu", lambda found=found: found)
+        keys.add(" ".join(host.numerical_environment("cpu")))
     assert len(keys) == 4
 
 

@@ -1,4 +1,4 @@
-"""Pretrained weights that do not fit are refused from their header, before anything is trained."""
+"""Pretrained weights that do not fit are refused before training, from the header of their file."""
 
 import json
 import struct
@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 
 from aepsl.config.networks import Networks
 from aepsl.errors import AepslError
-from aepsl.networks.heads import BACKBONES, NetworkShape
 from aepsl.networks.layouts import LAYOUTS
+from aepsl.networks.models import BACKBONES, NetworkShape
 from aepsl.stores.weights import shapes_in
 from aepsl.workflow.plan import Plan
 from aepsl.workflow.weights import weights_problem
@@ -53,11 +53,11 @@ def test_shapes_are_read_from_the_header(tmp_path, suffix, write):
 
 
 def weights(tmp_path, tensors, **networks):
-    """Return what is said of weights of such tensors."""
+    """Return message and hint for weights with these tensors."""
     path = tmp_path / "w.npz"
     np.savez(path, **tensors)
     problem = weights_problem(Networks(weights=str(path), **networks))
-    return problem and (problem.what.removeprefix("weights that do not fit: "), problem.hint)
+    return problem and (problem.what.removeprefix("the weights do not fit: "), problem.hint)
 
 
 def as_torchvision(tensors):
@@ -88,10 +88,10 @@ def test_weights_that_fit_pass(tmp_path, renamed, batch_norm):
         (
             zeros(),
             {"width": 1 / 16, "batch_norm": True},
-            "there is no conv1_1_norm.weight, the network has it",
+            "conv1_1_norm.weight is missing, but the network has it",
         ),
-        (zeros(), {"backbone": "resnet50"}, "there is no conv1.weight, the network has it"),
-        ({"x": np.zeros(3)}, {}, "there is no conv1_1.weight, the network has it"),
+        (zeros(), {"backbone": "resnet50"}, "conv1.weight is missing, but the network has it"),
+        ({"x": np.zeros(3)}, {}, "conv1_1.weight is missing, but the network has it"),
         (
             {f"features.{n}.weight": np.zeros((1, 1, 1, 1)) for n in range(16)},
             {},
@@ -106,10 +106,10 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, tensors, networks, what):
 
 def test_normalisation_that_the_network_would_leave_out_is_refused(tmp_path):
     what, _ = weights(tmp_path, zeros(batch_norm=True), width=1 / 16)
-    assert what == "there is conv1_1_norm.weight, the network does not have it"
+    assert what == "conv1_1_norm.weight is there, but the network does not have it"
 
 
-def test_the_hint_says_which_settings_would_fit():
+def test_the_hint_names_the_settings_that_would_fit():
     def hint(**networks):
         return weights_problem(Networks(**networks)).hint
 
@@ -137,17 +137,17 @@ def test_weights_of_the_other_backbone_are_recognised(tmp_path):
     assert weights_problem(Networks(weights=str(path))).hint == "set networks.backbone: resnet50"
 
 
-def test_what_cannot_be_read_is_refused(tmp_path):
+def test_unreadable_weights_are_refused(tmp_path):
     def refused(name, content):
         (tmp_path / name).write_bytes(content)
         return weights_problem(Networks(weights=str(tmp_path / name))).what
 
-    assert "no weights could be read" in refused("a.npz", b"")
-    assert "no weights could be read" in refused("b.npz", b"<html>")
-    assert "no weights could be read" in refused("a.safetensors", b"x" * 9)
+    assert "cannot be read as weights" in refused("a.npz", b"")
+    assert "cannot be read as weights" in refused("b.npz", b"<html>")
+    assert "cannot be read as weights" in refused("a.safetensors", b"x" * 9)
     with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
         archive.writestr("x.npy", b"no array")
-    assert "no weights could be read" in refused("c.npz", (tmp_path / "c.npz").read_bytes())
+    assert "cannot be read as weights" in refused("c.npz", (tmp_path / "c.npz").read_bytes())
     np.savez(tmp_path / "d.npz", x=np.array([{}], dtype=object))
     assert "x.npy holds pickled objects" in refused("d.npz", (tmp_path / "d.npz").read_bytes())
     (tmp_path / "e.pth").write_bytes(b"?")

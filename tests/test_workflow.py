@@ -11,7 +11,7 @@ from aepsl.errors import AepslError
 from aepsl.workflow import codedigest
 from aepsl.workflow.codedigest import code_digest, import_closure
 from aepsl.workflow.plan import Plan
-from aepsl.workflow.stages import ONLY, STAGES, At, value_of
+from aepsl.workflow.stages import SINGLE_RESULT, STAGES, ResultIndex, value_of
 
 VARIANTS = {
     "no-psl": {"segmentation": {"psl": "none"}},
@@ -29,21 +29,21 @@ def plan():
 
 def test_equal_stages_are_shared(plan):
     owner = plan.variants.owner
-    owners = {name: owner("train_classifier", name, At(step=1)) for name in VARIANTS}
+    owners = {name: owner("train_classifier", name, ResultIndex(step=1)) for name in VARIANTS}
     assert owners == {name: "again" if name == "again" else "main" for name in VARIANTS}
     # Another delta erases other regions after the same first classifier.
-    assert owner("extract_cams", "wide", At(step=1)) == "main"
-    assert owner("erase_regions", "wide", At(step=1)) == "wide"
-    assert owner("train_classifier", "wide", At(step=2)) == "wide"
+    assert owner("extract_cams", "wide", ResultIndex(step=1)) == "main"
+    assert owner("erase_regions", "wide", ResultIndex(step=1)) == "wide"
+    assert owner("train_classifier", "wide", ResultIndex(step=2)) == "wide"
     # Five steps go through the same first three.
-    assert owner("erase_regions", "deep", At(step=3)) == "main"
+    assert owner("erase_regions", "deep", ResultIndex(step=3)) == "main"
     assert owner("assemble_labels", "deep") == "deep"
     assert owner("assemble_labels", "no-psl") == "main"
-    assert owner("train_segmentation", "no-psl", At(round=0)) == "no-psl"
+    assert owner("train_segmentation", "no-psl", ResultIndex(round=0)) == "no-psl"
     assert owner("detect_saliency", "again") == owner("index_images", "again") == "main"
 
 
-def test_the_number_of_scores_is_what_sharing_demands(plan):
+def test_the_number_of_scores_follows_from_sharing(plan):
     files = [Path(name).parts[-2:] for name in plan.tables.score_files()]
     regions = [file for file in files if file[1].startswith("regions")]
     assert len(regions) == 3 + 2 + 3 + 3  # main, deep's 4 and 5, wide, again
@@ -67,7 +67,7 @@ def photographs(tmp_path, **data):
     return {"data": settings, "variants": {"other": {"data": data}}}
 
 
-def test_what_is_scored_includes_the_true_masks(tmp_path, monkeypatch):
+def test_scored_content_includes_the_true_masks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = Plan(photographs(tmp_path, mask_folder="OtherMasks"))
     # Nothing that is learnt or predicted differs, and every score does.
@@ -107,7 +107,7 @@ def every_setting(plan, name="main"):
     return {stage: plan.variants.settings(stage, name, EXAMPLE) for stage in STAGES}
 
 
-EXAMPLE = At(step=1, round=1, target="labels")
+EXAMPLE = ResultIndex(step=1, round=1, target="labels")
 
 
 def test_params_are_canonical_and_narrow(plan):
@@ -174,23 +174,25 @@ def test_only_code_changes_a_digest(monkeypatch, tmp_path):
 
 
 def test_without_pydensecrf_the_rest_is_planned(monkeypatch):
-    monkeypatch.setattr("aepsl.machine.find_spec", lambda name: None)
+    monkeypatch.setattr("aepsl.host.find_spec", lambda name: None)
     plan = Plan({})
     assert "C++ compiler" in plan.warnings[0]
     assert not any("crf" in name for name in plan.tables.score_files())
     assert json.loads(plan.variants.settings("predict", "main"))["crf.enabled"] is True
 
 
-def owners(stage, overrides, at=ONLY):
+def owners(stage, overrides, at=SINGLE_RESULT):
     plan = Plan({"variants": overrides})
     return [plan.variants.owner(stage, name, at) for name in plan.names[1:]]
 
 
-def test_rounds_share_what_comes_before_them():
+def test_rounds_share_earlier_results():
     rounds = {f"r{n}": {"segmentation": {"relabel_rounds": n}} for n in (0, 1, 2)}
-    assert owners("train_segmentation", rounds, At(round=0)) == ["main"] * 3
-    assert owners("relabel", rounds, At(round=1)) == ["main"] * 3  # main's network labels them
-    assert owners("train_segmentation", rounds, At(round=1)) == ["main"] * 3
+    assert owners("train_segmentation", rounds, ResultIndex(round=0)) == ["main"] * 3
+    assert (
+        owners("relabel", rounds, ResultIndex(round=1)) == ["main"] * 3
+    )  # main's network labels them
+    assert owners("train_segmentation", rounds, ResultIndex(round=1)) == ["main"] * 3
     assert owners("predict", rounds) == ["main", "r1", "r2"]
 
 
@@ -212,7 +214,7 @@ def test_rounds_share_what_comes_before_them():
         ("extract_cams", [{"mining": {"cam_merge": n}} for n in ("mean", "normalised_mean")]),
     ],
 )
-def test_a_knob_that_another_choice_makes_idle_splits_nothing(stage, overrides):
+def test_settings_without_effect_do_not_split_variants(stage, overrides):
     names = owners(stage, dict(zip("ab", overrides, strict=True)), EXAMPLE)
     assert len(set(names)) == 1
 
@@ -258,11 +260,11 @@ class Judged:
     """Snakemake's checkpoints, as far as a run asks them."""
 
     def __init__(self, folder, verdicts):
-        self.folder, self.verdicts, self.asked = folder, verdicts, []
+        self.folder, self.verdicts, self.requested = folder, verdicts, []
         self.judge_training = self
 
     def get(self, name, step):
-        self.asked.append((name, step))
+        self.requested.append((name, step))
         path = self.folder / f"{name}-{step}.json"
         path.write_text(json.dumps({"success": self.verdicts[step - 1]}))
         return SimpleNamespace(output=[str(path)])
@@ -275,7 +277,7 @@ def test_auto_counts_the_steps_that_succeeded(tmp_path, verdicts, steps):
     judged = Judged(tmp_path, verdicts)
     plan = Plan({"mining": {"steps": "auto", "max_steps": 8}}, judged)
     assert plan.inputs.steps("main") == steps
-    assert judged.asked == [("main", step) for step in range(1, min(steps + 1, 8) + 1)]
+    assert judged.requested == [("main", step) for step in range(1, min(steps + 1, 8) + 1)]
     last = plan.inputs("assemble_labels")["regions"](SimpleNamespace(name="main", shard="0"))
     assert last == [f"results/scenes/regions/main/step{steps}/0.json"]
     assert len(plan.inputs("report")["verdicts"](SimpleNamespace())) == min(steps + 1, 8)
@@ -301,7 +303,7 @@ def test_auto_in_a_row_of_a_table(tmp_path):
     ]
 
 
-def test_a_fixed_number_of_steps_asks_no_checkpoint():
+def test_a_fixed_number_of_steps_needs_no_snakemake_checkpoint():
     plan = Plan({"mining": {"steps": 2}}, None)
     assert plan.inputs.steps("main") == 2
     assert plan.inputs("report")["verdicts"](SimpleNamespace()) == []
@@ -355,7 +357,7 @@ def test_tables_are_made_of_shared_files():
     ]
 
 
-def test_a_specification_says_what_its_rows_are():
+def test_a_specification_describes_its_rows():
     plan = Plan({"ablations": TABLES})
     spec = json.loads(plan.tables.specification(SimpleNamespace(table="steps")))
     assert [row["label"] for row in spec["rows"]] == ["1", "3"]
@@ -363,7 +365,7 @@ def test_a_specification_says_what_its_rows_are():
     assert spec["rows"][1]["scores"]["0"]["labels"] == "results/scenes/scores/main/labels.json"
 
 
-def test_the_runs_own_target_knows_nothing_of_tables():
+def test_the_default_target_contains_no_tables():
     plain, with_tables = Plan({}), Plan({"ablations": TABLES})
     assert plain.tables.score_files() == with_tables.tables.score_files()
 
@@ -392,8 +394,8 @@ def test_the_runs_own_target_knows_nothing_of_tables():
             },
             "variant x-y-seed0: overrides variants",
         ),
-        ({"loss_curves": "steps.five"}, "loss_curves names steps.five, which is no row"),
-        ({"tables": {"x": {"title": "X", "rows": {}, "reference": "y"}}}, "which is no row"),
+        ({"loss_curves": "steps.five"}, "loss_curves names steps.five, which is not a row"),
+        ({"tables": {"x": {"title": "X", "rows": {}, "reference": "y"}}}, "which is not a row"),
         (
             {
                 "tables": {
@@ -436,7 +438,7 @@ def test_the_embedded_tables_train_each_network_once():
     assert len({f for f in files if "/regions-step" in f}) == 3 * (4 + 5)
 
 
-def test_a_new_table_in_front_moves_nothing_that_is_shared():
+def test_a_new_table_does_not_move_shared_results():
     config = embedded()
     before = Plan(config)
     first = {"first": {"title": "F", "rows": {"y": {"label": "Y"}}}}
@@ -448,7 +450,7 @@ def test_a_new_table_in_front_moves_nothing_that_is_shared():
 
 
 def test_masks_that_need_the_crf_are_refused_without_it(monkeypatch):
-    monkeypatch.setattr("aepsl.machine.find_spec", lambda name: None)
+    monkeypatch.setattr("aepsl.host.find_spec", lambda name: None)
     again = {"segmentation": {"relabel_rounds": 1, "relabel_crf": True}}
     with pytest.raises(AepslError, match="relabel_crf: is set, but pydensecrf is not"):
         Plan({"variants": {"again": again}})

@@ -1,4 +1,4 @@
-"""Write the lock files from what is installed: names and versions only, no addresses.
+"""Write lock files with the installed versions, without URLs.
 
 The environment for conda gets the same versions: Snakemake copies its file elsewhere before conda
 reads it, so it can name no other file.

@@ -1,4 +1,4 @@
-"""Put the tables that a run has written into docs/results.md, and its pictures beside it."""
+"""Copy a run's tables into docs/results.md, and its plots next to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def publish(run: str) -> None:
-    """Replace what stands between ``<!-- tables: run -->`` and ``<!-- end -->``."""
+    """Replace the text between ``<!-- tables: run -->`` and ``<!-- end -->``."""
     made = ROOT / "results" / run / "ablations"
     page = ROOT / "docs" / "results.md"
     begin, end = f"<!-- tables: {run} -->", "<!-- end -->"

@@ -12,20 +12,20 @@ from typing import NoReturn
 import typer
 
 from aepsl import __version__
-from aepsl.cli import people
-from aepsl.cli.commands import Commands
+from aepsl.cli import tools
+from aepsl.cli.commands import LazyCommands
 from aepsl.console import log
-from aepsl.errors import AepslError, fault_of_the_machine
-from aepsl.stopping import Stopped, ignore_signals, stop_on_signals
+from aepsl.errors import AepslError, system_error
+from aepsl.signals import Stopped, ignore_signals, stop_on_signals
 
 app = typer.Typer(
-    cls=Commands,
+    cls=LazyCommands,
     help="AE-PSL: from image labels to segmentation.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.registered_commands += people.commands.registered_commands
+app.registered_commands += tools.commands.registered_commands
 
 
 def _version(wanted: bool) -> None:
@@ -51,13 +51,13 @@ def main() -> None:
     except Stopped as stopped:
         _end(stopped)
     except AepslError as error:
-        _refuse(error)
+        _exit_with_error(error)
     except Exception as error:
-        if fault := fault_of_the_machine(error):
-            _refuse(fault)
+        if fault := system_error(error):
+            _exit_with_error(fault)
         if not _logs_to_a_file():
             raise
-        log.exception("a fault of the program, please report it with this log")
+        log.exception("internal error: please report it with this log")
         print(f"aepsl: {type(error).__name__}: {error} (see the log)", file=sys.stderr)
         sys.exit(70)
 
@@ -69,8 +69,8 @@ def _end(stopped: Stopped) -> NoReturn:
     """
     ignore_signals()  # another one would break into this
     if _logs_to_a_file():
-        log.info("%s; the same command goes on", stopped)
-    print(f"aepsl: {stopped}; the same command goes on", file=sys.stderr, flush=True)
+        log.info("%s; run the same command to resume", stopped)
+    print(f"aepsl: {stopped}; run the same command to resume", file=sys.stderr, flush=True)
     for process in multiprocessing.active_children():
         process.kill()
     os._exit(128 + stopped.number)
@@ -80,7 +80,7 @@ def _logs_to_a_file() -> bool:
     return any(isinstance(handler, logging.FileHandler) for handler in log.handlers)
 
 
-def _refuse(error: AepslError) -> NoReturn:
+def _exit_with_error(error: AepslError) -> NoReturn:
     """Print the error and exit with status 1."""
     if _logs_to_a_file():
         with suppress(OSError):  # the log's own disk may be the full one

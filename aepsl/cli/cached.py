@@ -18,9 +18,9 @@ import typer
 
 from aepsl.cli.signature import marked, with_options, written
 from aepsl.console import log
-from aepsl.machine import numerics, usable_gpus
+from aepsl.host import numerical_environment, usable_gpus
+from aepsl.signals import signals_blocked
 from aepsl.stages._options import NotInKey, Reads, SelectsRecords, Writes
-from aepsl.stopping import finishing
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.cache import Cache, Key, json_digest, reusing
 from aepsl.workflow.codedigest import code_digest
@@ -52,7 +52,7 @@ def _torch_disagrees(options: Mapping[str, Any]) -> bool:
     return bool(torch.cuda.is_available()) != (_device_kind(options) == "cuda")
 
 
-def _code_of(command: Callable[..., None]) -> str:
+def _current_code_digest(command: Callable[..., None]) -> str:
     """Return the current digest of the code of a command's stage."""
     return code_digest(f"aepsl.stages.{command.__name__}")
 
@@ -77,9 +77,9 @@ def _key(
     of_each_record = {
         "command": command.__name__,
         "code": code,
-        "machine": numerics(_device_kind(options)),
+        "machine": numerical_environment(_device_kind(options)),
         "settings": {n: value for n, value in settings.items() if n not in selects},
-        "reads": {n: found for n, found in digests.items() if not reads[n].by_image},
+        "reads": {n: found for n, found in digests.items() if not reads[n].per_image},
     }
     names = [path.name for path in written(command, options)]
     about = of_each_record | {"settings": settings, "reads": digests, "writes": names}
@@ -98,11 +98,11 @@ def cached(command: Callable[..., None]) -> Callable[..., None]:
     def run(
         *, code: str | None, cache: Path | None, cache_gb: float | None, **options: Any
     ) -> None:
-        running = _code_of(command) if code else ""
+        running = _current_code_digest(command) if code else ""
         if takes_code:
             options["code"] = running
         if running != (code or ""):
-            log.warning("not cached: the code was changed since Snakemake planned this job")
+            log.warning("not cached: the code changed after Snakemake planned this job")
         found = _key(command, options, running) if cache and code == running else None
         if cache is None or found is None:
             command(**options)
@@ -111,18 +111,18 @@ def cached(command: Callable[..., None]) -> Callable[..., None]:
         store, paths = Cache(cache, limit=cache_gb), written(command, options)
         if entry := store.get(key, paths):
             made = (entry.on, entry.host, entry.seconds)
-            log.info("taken from the cache: made %s on %s in %.0f s", *made)
+            log.info("reused from the cache: computed %s on %s in %.0f s", *made)
             return
         started = time.monotonic()
         with reusing(store.files(key.group, "*.json*")):
             command(**options)
         seconds = time.monotonic() - started
         if _torch_disagrees(options):
-            log.warning("not cached: torch took another device than the system shows")
-        elif _code_of(command) != running:
-            log.warning("not cached: the code was changed while this job ran")
+            log.warning("not cached: torch uses another device type than the system reports")
+        elif _current_code_digest(command) != running:
+            log.warning("not cached: the code changed while this job ran")
         else:
-            with finishing():
+            with signals_blocked():
                 store.put(key, paths, about=about, seconds=seconds)
 
     with_options(run, command, {"code": Code, "cache": CacheFolder, "cache_gb": CacheGb})

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from aepsl import stages
 from aepsl.cli.cached import cached
-from aepsl.cli.gpus import on_gpu
+from aepsl.cli.gpus import with_gpus
 from aepsl.cli.job import job
 from aepsl.cli.launch import in_processes
 from aepsl.workflow.stages import STAGES
@@ -47,13 +47,13 @@ def stage_command(name: str) -> Any:
     """Return the command of a stage: its function, wrapped with log, lock and cache."""
     stage: Callable[..., None] = getattr(import_module(f"aepsl.stages.{name}"), name)
     parameters = inspect.signature(stage).parameters
-    command = job(cached(on_gpu(stage) if "device" in parameters else stage))
+    command = job(cached(with_gpus(stage) if "device" in parameters else stage))
     if "training_gpus" in parameters:
         command = in_processes(command)
     return _as_command(name, command, _help(stage.__doc__))
 
 
-class Commands(TyperGroup):
+class LazyCommands(TyperGroup):
     """The tools for users and the stage commands, as one group."""
 
     def list_commands(self, ctx: Any) -> list[str]:

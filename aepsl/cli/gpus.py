@@ -12,36 +12,36 @@ from pathlib import Path
 from typing import Any
 
 from aepsl.console import log
-from aepsl.machine import usable_gpus
-from aepsl.stores.lease import Lease
+from aepsl.host import usable_gpus
+from aepsl.stores.lock import FileLock
 
-LEASES = Path(tempfile.gettempdir(), f"aepsl-gpus-{os.getuid()}")
+LOCK_FOLDER = Path(tempfile.gettempdir(), f"aepsl-gpus-{os.getuid()}")
 """Folder with one lock file for each GPU of this machine."""
 
-PAUSE = 0.5
+POLL_SECONDS = 0.5
 """Seconds between attempts to lock a GPU."""
 
 
-def _lease(folder: Path, gpu: str) -> Lease:
+def _lock_of(folder: Path, gpu: str) -> FileLock:
     # SLURM numbers the GPUs of each job from 0, so the job id is part of the name.
-    return Lease(folder / f"{os.environ.get('SLURM_JOB_ID', 'machine')}-{gpu}.lock")
+    return FileLock(folder / f"{os.environ.get('SLURM_JOB_ID', 'machine')}-{gpu}.lock")
 
 
-def _take(leases: dict[str, Lease], count: int) -> list[str]:
+def _lock_all_or_none(locks: dict[str, FileLock], count: int) -> list[str]:
     """Lock ``count`` of the GPUs, all or none; return their ids."""
     taken: list[str] = []
-    for gpu, lease in leases.items():
-        if len(taken) < count and lease.take():
+    for gpu, lock in locks.items():
+        if len(taken) < count and lock.take():
             taken.append(gpu)
     if len(taken) < count:
         for gpu in taken:
-            leases[gpu].release()
+            locks[gpu].release()
         return []
     return taken
 
 
 @contextmanager
-def leased_gpus(device: str, count: int, *, folder: Path = LEASES) -> Iterator[list[str]]:
+def reserve_gpus(device: str, count: int, *, folder: Path = LOCK_FOLDER) -> Iterator[list[str]]:
     """Reserve ``count`` GPUs for the block, waiting for free ones; yield their ids.
 
     Sets CUDA_VISIBLE_DEVICES, so it must run before torch initialises CUDA. Reserves nothing
@@ -56,15 +56,15 @@ def leased_gpus(device: str, count: int, *, folder: Path = LEASES) -> Iterator[l
     if not usable:
         yield []
         return
-    leases = {gpu: _lease(folder, gpu) for gpu in usable}
+    locks = {gpu: _lock_of(folder, gpu) for gpu in usable}
     count = min(count, len(usable))
     waited = False
-    while not (taken := _take(leases, count)):
+    while not (taken := _lock_all_or_none(locks, count)):
         if not waited:
-            holders = "; ".join(f"{gpu}: {lease.holder}" for gpu, lease in leases.items())
-            log.info("waits for %d of %d GPUs (%s)", count, len(usable), holders)
+            holders = "; ".join(f"{gpu}: {lock.holder}" for gpu, lock in locks.items())
+            log.info("waiting for %d of %d GPUs (%s)", count, len(usable), holders)
             waited = True
-        time.sleep(PAUSE * (1 + os.getpid() % 7 / 7))  # differs by job: no endless collision
+        time.sleep(POLL_SECONDS * (1 + os.getpid() % 7 / 7))  # differs by job: no endless collision
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     log.info("GPU %s", ", ".join(taken))
@@ -72,14 +72,14 @@ def leased_gpus(device: str, count: int, *, folder: Path = LEASES) -> Iterator[l
         yield taken
     finally:
         for gpu in taken:
-            leases[gpu].release()
+            locks[gpu].release()
         if before is None:
             del os.environ["CUDA_VISIBLE_DEVICES"]
         else:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def on_gpu(command: Callable[..., None]) -> Callable[..., None]:
+def with_gpus(command: Callable[..., None]) -> Callable[..., None]:
     """Wrap ``command`` so that it reserves a GPU, depending on its option ``device``."""
 
     @functools.wraps(command)
@@ -87,7 +87,7 @@ def on_gpu(command: Callable[..., None]) -> Callable[..., None]:
         if "RANK" in os.environ:  # the process that started torchrun reserved the GPUs
             command(**options)
             return
-        with leased_gpus(options["device"], 1):
+        with reserve_gpus(options["device"], 1):
             command(**options)
 
     return run

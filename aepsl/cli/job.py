@@ -12,9 +12,9 @@ import typer
 from aepsl.cli.signature import with_options, written
 from aepsl.console import configure
 from aepsl.errors import AepslError
-from aepsl.stopping import finishing
+from aepsl.signals import signals_blocked
 from aepsl.stores.checksums import write_checksums
-from aepsl.stores.lease import leased
+from aepsl.stores.lock import locked
 
 Log = Annotated[
     Path | None,
@@ -50,17 +50,17 @@ def job(command: Callable[..., None]) -> Callable[..., None]:
     def run(*, log: Path | None, **options: Any) -> None:
         configure(log)
         if options.get("shard", 0) >= options.get("shards", 1):
-            what = f"is {options['shard']}, of {options['shards']}"
-            raise AepslError.of("--shard", what, "count from 0")
+            what = f"is {options['shard']}, but there are {options['shards']} shards"
+            raise AepslError.of("--shard", what, "shards are numbered from 0")
         files = job_files(log) if log else None
         if files is None:
             command(**options)
             return
         listing, lock = files
         paths = written(command, options)
-        with leased(lock, what=str(paths[0])):
+        with locked(lock, what=str(paths[0])):
             command(**options)
-            with finishing():
+            with signals_blocked():
                 write_checksums(listing, paths)
 
     with_options(run, command, {"log": Log})

@@ -17,11 +17,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from aepsl.cli.gpus import leased_gpus
+from aepsl.cli.gpus import reserve_gpus
 from aepsl.console import log
 from aepsl.errors import AepslError
-from aepsl.machine import usable_gpus
-from aepsl.stopping import Stopped, ignore_signals
+from aepsl.host import usable_gpus
+from aepsl.signals import Stopped, ignore_signals
 
 
 def torchrun(processes: int, *, threads: int) -> None:
@@ -52,7 +52,7 @@ def torchrun(processes: int, *, threads: int) -> None:
         if first.exitcode > 0:
             sys.exit(first.exitcode)
         what = f"process {rank} was ended by {signal.Signals(-first.exitcode).name}"
-        hint = "SIGKILL is most likely for its memory; the same command goes on"
+        hint = "after SIGKILL it probably ran out of memory; run the same command to resume"
         raise AepslError.of("training", what, hint) from None
 
 
@@ -86,8 +86,8 @@ def take_part(command: Callable[[], None], train: Callable[[], None]) -> None:
     except RuntimeError as error:
         if not isinstance(error, DistError) and "gloo" not in str(error):
             raise
-        what = f"another process was lost ({str(error).partition('. This is')[0]})"
-        hint = "its message is above, if it had one; the same command goes on"
+        what = f"another process ended ({str(error).partition('. This is')[0]})"
+        hint = "its message is above, if it printed one; run the same command to resume"
         raise AepslError.of("training", what, hint) from None
     finally:
         ignore_signals()  # torchrun signals all processes when the first has ended
@@ -109,18 +109,20 @@ def in_processes(command: Callable[..., None]) -> Callable[..., None]:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
         gpus = len(usable_gpus()) if device in ("auto", "cuda") else 0
         if gpus and here > gpus:
-            what = f"{here} GPUs asked for, {gpus} seen"
-            raise AepslError.of("runtime.training_gpus", what, "set it to what a node has")
+            what = f"{here} GPUs requested, {gpus} found"
+            raise AepslError.of(
+                "runtime.training_gpus", what, "set it to the number of GPUs of a node"
+            )
         if "RANK" in os.environ and started != processes:
             what = f"is {processes}, but torchrun started {started} processes"
-            raise AepslError.of("--training-gpus", what, "give the number of all processes")
+            raise AepslError.of("--training-gpus", what, "set it to the number of all processes")
         if processes == 1:
             command(**options)
         elif "RANK" in os.environ:
             own = {name: options[name] for name in names}
             take_part(functools.partial(command, **options), functools.partial(stage, **own))
         else:
-            with leased_gpus(device, processes):
+            with reserve_gpus(device, processes):
                 torchrun(processes, threads=options["threads"])
 
     return run

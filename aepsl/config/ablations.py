@@ -7,20 +7,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from aepsl.config.sections import WORD_NULL, Section, knob
+from aepsl.config.sections import WORD_NULL, Section, setting
 from aepsl.targets import TARGETS
 
-Name = Annotated[str, Field(pattern=r"^\w+$")]
+TableName = Annotated[str, Field(pattern=r"^\w+$")]
 """Name of a table or row. No dash: it separates table, row and seed in variant names."""
 
 
 class Row(Section):
     """One row: its overrides and the paper's value."""
 
-    label: str = knob(..., "Label of the row.", unit="-", source="-")
-    override: dict[str, Any] = knob({}, "Settings that the row changes.", unit="-", source="-")
-    paper: float | None = knob(None, "mIoU in the paper.", unit="percent", source="paper")
-    paper_source: Literal["quoted", "read off a figure", "recalled"] = knob(
+    label: str = setting(..., "Label of the row.", unit="-", source="-")
+    override: dict[str, Any] = setting({}, "Settings that the row changes.", unit="-", source="-")
+    paper: float | None = setting(None, "mIoU in the paper.", unit="percent", source="paper")
+    paper_source: Literal["quoted", "read off a figure", "recalled"] = setting(
         "recalled", "How the paper's value was obtained.", unit="-", source="-"
     )
 
@@ -28,28 +28,28 @@ class Row(Section):
     @classmethod
     def _leaves_the_seed_alone(cls, override: dict[str, Any]) -> dict[str, Any]:
         if "seed" in override:
-            raise ValueError("overrides the seed; every row has all of ablations.seeds")
+            raise ValueError("overrides the seed, but every row runs with all of ablations.seeds")
         return override
 
 
 class Table(Section):
     """Rows and columns of one table."""
 
-    title: str = knob(..., "Title.", unit="-", source="-")
-    note: str = knob("", "Note below the table.", unit="-", source="-")
-    columns: tuple[str, ...] = knob(
+    title: str = setting(..., "Title.", unit="-", source="-")
+    note: str = setting("", "Note below the table.", unit="-", source="-")
+    columns: tuple[str, ...] = setting(
         ("labels.miou", "predictions.miou"),
         "Columns, as target.measure.",
         unit="-",
         source="-",
     )
-    reference: str | None = knob(
+    reference: str | None = setting(
         None,
         "Reference row; an extra column shows each row relative to it.",
         unit="-",
         source="-",
     )
-    rows: dict[Name, Annotated[Row | None, WORD_NULL]] = knob(
+    rows: dict[TableName, Annotated[Row | None, WORD_NULL]] = setting(
         ..., "Rows by name; null removes a row.", unit="-", source="-"
     )
 
@@ -66,20 +66,20 @@ class Table(Section):
     @model_validator(mode="after")
     def _reference_is_a_row(self) -> Table:
         if self.reference is not None and self.rows.get(self.reference) is None:
-            raise ValueError(f"reference names {self.reference}, which is no row")
+            raise ValueError(f"reference names {self.reference}, which is not a row")
         return self
 
 
 class Ablations(Section):
     """Tables of ``snakemake ablations``: every row of every table runs once per seed."""
 
-    seeds: tuple[int, ...] = knob(
+    seeds: tuple[int, ...] = setting(
         (0, 1, 2), "Seeds of each row.", unit="-", source="chosen", min_length=1
     )
-    tables: dict[Name, Annotated[Table | None, WORD_NULL]] = knob(
+    tables: dict[TableName, Annotated[Table | None, WORD_NULL]] = setting(
         {}, "Tables by name; null removes a table.", unit="-", source="-"
     )
-    loss_curves: str | None = knob(
+    loss_curves: str | None = setting(
         None,
         "Row, as table.row, whose classifier losses are plotted (as in Fig. 5a).",
         unit="-",
@@ -92,5 +92,5 @@ class Ablations(Section):
             name, _, row = self.loss_curves.partition(".")
             table = self.tables.get(name)
             if table is None or table.rows.get(row) is None:
-                raise ValueError(f"loss_curves names {self.loss_curves}, which is no row")
+                raise ValueError(f"loss_curves names {self.loss_curves}, which is not a row")
         return self

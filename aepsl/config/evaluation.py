@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aepsl.config.sections import Section, knob
+from aepsl.config.sections import Section, setting
 
 
 class Evaluation(Section):
     """How predictions are scored."""
 
-    boundary_tolerance: float = knob(
+    boundary_tolerance: float = setting(
         0.0075,
         "Boundary F: largest distance between matching boundary pixels.",
         unit="fraction of the image diagonal",
         source="Csurka et al. 2013",
         gt=0,
     )
-    resamples: int = knob(
+    resamples: int = setting(
         1000,
         "Number of bootstrap resamples for confidence intervals.",
         unit="resamples",
         source="usual",
         ge=10,
     )
-    confidence: float = knob(
+    confidence: float = setting(
         0.95,
         "Confidence level of the bootstrap intervals.",
         unit="fraction",
@@ -32,7 +32,7 @@ class Evaluation(Section):
         gt=0,
         lt=1,
     )
-    voc_competition: Literal["comp5", "comp6"] = knob(
+    voc_competition: Literal["comp5", "comp6"] = setting(
         "comp6",
         "VOC competition of the test archive: comp5 if only VOC was trained on, else comp6.",
         unit="-",

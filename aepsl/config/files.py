@@ -21,7 +21,7 @@ def refuse_duplicate_keys(files: Iterable[str | Path]) -> None:
     """
     problems = [problem for file in files for problem in _duplicate_keys(Path(file))]
     if problems:
-        raise AepslError(problems, "The configuration cannot be used:")
+        raise AepslError(problems, "Invalid configuration:")
 
 
 def _duplicate_keys(file: Path) -> Iterator[Problem]:
@@ -39,7 +39,7 @@ def _duplicate_keys(file: Path) -> Iterator[Problem]:
             for key, _ in node.value:
                 line = key.start_mark.line + 1
                 if key.value in lines:
-                    what = f"the key {key.value} is there twice, first in line {lines[key.value]}"
-                    yield Problem(f"{file}:{line}", what, "keep one: the later one would win")
+                    what = f"the key {key.value} occurs twice, first in line {lines[key.value]}"
+                    yield Problem(f"{file}:{line}", what, "keep one: YAML would use the later one")
                 lines.setdefault(key.value, line)
             waiting += [value for _, value in reversed(node.value)]

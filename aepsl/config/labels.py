@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aepsl.config.sections import Section, knob
+from aepsl.config.sections import Section, setting
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
 
@@ -14,47 +14,47 @@ Threshold = Annotated[float, Field(ge=0, le=1)]
 class SaliencyNetworkConfig(Section):
     """A saliency network in ONNX (``saliency.method: network``)."""
 
-    file: str | None = knob(
+    file: str | None = setting(
         None, "ONNX file of the network.", unit="path", source="the network's documentation"
     )
-    size: int = knob(
+    size: int = setting(
         320,
         "Input side: photographs are resized to it.",
         unit="px",
         source="the network's documentation",
         ge=8,
     )
-    mean: tuple[float, float, float] = knob(
+    mean: tuple[float, float, float] = setting(
         (123.675, 116.28, 103.53),
         "Mean that is subtracted from RGB.",
         unit="0..255",
         source="the network's documentation",
     )
-    scale: tuple[float, float, float] = knob(
+    scale: tuple[float, float, float] = setting(
         (58.395, 57.12, 57.375),
         "Scale that RGB is divided by after the mean is subtracted.",
         unit="0..255",
         source="the network's documentation",
     )
-    bgr: bool = knob(
+    bgr: bool = setting(
         False,
         "Whether the network expects BGR.",
         unit="-",
         source="the network's documentation",
     )
-    input: str | None = knob(
+    input: str | None = setting(
         None,
         "Name of the input; null: the first one.",
         unit="-",
         source="the network's documentation",
     )
-    output: str | None = knob(
+    output: str | None = setting(
         None,
         "Name of the output with the saliency map; null: the first one.",
         unit="-",
         source="the network's documentation",
     )
-    answer: Literal["probability", "logit", "relative"] = knob(
+    answer: Literal["probability", "logit", "relative"] = setting(
         "probability",
         "Range of the output: probability (0..1), logit, or relative (rescaled per image to 0..1).",
         unit="-",
@@ -69,20 +69,20 @@ class SaliencyNetworkConfig(Section):
 class Saliency(Section):
     """Saliency maps, which determine the background."""
 
-    method: Literal["robust_background", "network", "precomputed", "none"] = knob(
+    method: Literal["robust_background", "network", "precomputed", "none"] = setting(
         "robust_background",
         "robust_background: computed without training; network: by an ONNX network; precomputed:"
         " read from a folder; none: every pixel that is not mined is background.",
         unit="-",
         source="paper: DRFI",
     )
-    folder: str | None = knob(
+    folder: str | None = setting(
         None,
         "Folder of 8-bit maps <id>.png, for method precomputed.",
         unit="path",
         source="-",
     )
-    superpixels: int = knob(
+    superpixels: int = setting(
         200,
         "Number of superpixels per image, for robust_background.",
         unit="superpixels",
@@ -95,19 +95,19 @@ class Saliency(Section):
 class Labels(Section):
     """Pseudo-labels S = F union B."""
 
-    source: Literal["mined", "truth"] = knob(
+    source: Literal["mined", "truth"] = setting(
         "mined",
         "mined: regions from adversarial erasing; truth: true masks (upper bound).",
         unit="-",
         source="-",
     )
-    background_threshold: Threshold = knob(
+    background_threshold: Threshold = setting(
         0.06,
         "Pixels with a saliency below this threshold are background.",
         unit="0..1",
         source="paper, sec. 4.1",
     )
-    class_thresholds: dict[str, Threshold] = knob(
+    class_thresholds: dict[str, Threshold] = setting(
         {},
         "Thresholds of single classes; an image uses the largest threshold among its classes.",
         unit="0..1",

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from aepsl.config.networks import Training
-from aepsl.config.sections import Section, knob
+from aepsl.config.sections import Section, setting
 
 
 def _steps(value: Any) -> Any:
     if value == "auto" or (str(value).isdecimal() and int(value) >= 1):
         return value
-    raise ValueError("neither auto nor a number of steps, 1 at least")
+    raise ValueError("must be auto or a number of steps, at least 1")
 
 
 Steps = Annotated[int | Literal["auto"], BeforeValidator(_steps)]
@@ -22,14 +22,14 @@ Steps = Annotated[int | Literal["auto"], BeforeValidator(_steps)]
 class ClassifierTraining(Training):
     """Training of the classifier of each erasing step."""
 
-    decay_every: int = knob(
+    decay_every: int = setting(
         6,
         "Number of epochs between decays of the learning rate.",
         unit="epochs",
         source="paper",
         ge=1,
     )
-    decay_factor: float = knob(
+    decay_factor: float = setting(
         0.1, "Factor by which the learning rate decays.", unit="-", source="paper", gt=0
     )
 
@@ -37,14 +37,14 @@ class ClassifierTraining(Training):
 class Success(Section):
     """When the training of a classifier has succeeded, for ``mining.steps: auto``."""
 
-    loss: float = knob(
+    loss: float = setting(
         0.36,
         "Largest loss of the last epoch, relative to the loss of uniform predictions.",
         unit="fraction",
         source="Fig. 5a: between step 3 (0.10 of 0.362) and step 4 (0.16), which over-erases",
         gt=0,
     )
-    recall: float = knob(
+    recall: float = setting(
         0.5,
         "Smallest label recall: fraction of an image's k labels among its k top-ranked classes.",
         unit="fraction",
@@ -57,13 +57,13 @@ class Success(Section):
 class Mining(Section):
     """Adversarial erasing: Algorithm 1."""
 
-    steps: Steps = knob(
+    steps: Steps = setting(
         3,
         "Number of erasing steps; auto: until a training fails.",
         unit="steps",
         source="paper: 3",
     )
-    max_steps: int = knob(
+    max_steps: int = setting(
         8,
         "Largest number of steps of auto.",
         unit="steps",
@@ -71,23 +71,23 @@ class Mining(Section):
         ge=1,
     )
     success: Success = Success()
-    head: Literal["largefov", "none"] = knob(
+    head: Literal["largefov", "none"] = setting(
         "largefov", "Head between backbone and pooling.", unit="-", source="paper, sec. 3.1"
     )
-    erase_rule: Literal["fraction_of_max", "top_fraction", "absolute"] = knob(
+    erase_rule: Literal["fraction_of_max", "top_fraction", "absolute"] = setting(
         "fraction_of_max",
         "Erase rule: how delta is turned into a threshold.",
         unit="-",
         source="paper's Figs. 5b, 6",
     )
-    delta: float = knob(
+    delta: float = setting(
         0.52,
         "By erase rule: fraction of the maximum, fraction of the pixels, or class score.",
         unit="by rule",
         source="Figs. 5b, 6",
         gt=0,
     )
-    area: float | None = knob(
+    area: float | None = setting(
         None,
         "If set, delta is calibrated at each step to mine this fraction of the pixels on average.",
         unit="fraction of the pixels, per image and class",
@@ -95,13 +95,13 @@ class Mining(Section):
         gt=0,
         lt=1,
     )
-    cam_scales: tuple[float, ...] = knob(
+    cam_scales: tuple[float, ...] = setting(
         (1.0,), "Test-time scales whose CAMs are merged.", unit="-", source="paper: 1"
     )
-    cam_flip: bool = knob(
+    cam_flip: bool = setting(
         False, "Merge with the CAMs of the mirrored image.", unit="-", source="paper: no"
     )
-    cam_merge: Literal["mean", "normalised_mean"] = knob(
+    cam_merge: Literal["mean", "normalised_mean"] = setting(
         "mean",
         "mean: average the CAMs; normalised_mean: scale each to a maximum of 1 first.",
         unit="-",

@@ -6,41 +6,43 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from aepsl.config.sections import Section, knob
+from aepsl.config.sections import Section, setting
 
 
 class Networks(Section):
     """Backbone and pretrained weights of the classifier and the segmentation network."""
 
-    backbone: Literal["vgg16", "resnet50"] = knob(
+    backbone: Literal["vgg16", "resnet50"] = setting(
         "vgg16", "Backbone.", unit="-", source="paper: VGG-16"
     )
-    stride: Literal[8, 16] = knob(8, "Output stride of the backbone.", unit="px", source="paper: 8")
-    weights: str = knob(
+    stride: Literal[8, 16] = setting(
+        8, "Output stride of the backbone.", unit="px", source="paper: 8"
+    )
+    weights: str = setting(
         "random",
         "Initial weights: random, a torchvision weights name, or a .npz/.pth/.safetensors file.",
         unit="-",
         source="paper: ImageNet weights",
     )
-    weights_input: Literal["torchvision", "caffe_bgr", "caffe_rgb"] = knob(
+    weights_input: Literal["torchvision", "caffe_bgr", "caffe_rgb"] = setting(
         "torchvision",
         "Input convention of a weights file: channel order and normalisation.",
         unit="-",
         source="the weights' documentation",
     )
-    width: float = knob(
+    width: float = setting(
         1.0, "Width multiplier of all layers (vgg16 only).", unit="-", source="VGG-16", gt=0
     )
-    fc6_dilation: int = knob(
+    fc6_dilation: int = setting(
         12, "Dilation of fc6 (largefov).", unit="cells", source="DeepLab-LargeFOV", ge=1
     )
-    batch_norm: bool = knob(
+    batch_norm: bool = setting(
         False,
         "Batch normalisation after each convolution (vgg16; ResNet always has it).",
         unit="-",
         source="needed from scratch",
     )
-    dropout: float = knob(
+    dropout: float = setting(
         0.5,
         "Dropout probability after fc6 and fc7; aspp always uses 0.5.",
         unit="probability",
@@ -48,7 +50,7 @@ class Networks(Section):
         ge=0,
         lt=1,
     )
-    frozen_blocks: int = knob(
+    frozen_blocks: int = setting(
         0,
         "Number of leading backbone blocks that are frozen.",
         unit="blocks",
@@ -76,26 +78,26 @@ class Networks(Section):
 class Training(Section):
     """How a network is trained."""
 
-    epochs: int = knob(15, "Number of epochs.", unit="epochs", source="paper, Fig. 5a", ge=1)
-    batch_size: int = knob(30, "Batch size.", unit="images", source="paper, sec. 4.2", ge=1)
-    crop: int = knob(
+    epochs: int = setting(15, "Number of epochs.", unit="epochs", source="paper, Fig. 5a", ge=1)
+    batch_size: int = setting(30, "Batch size.", unit="images", source="paper, sec. 4.2", ge=1)
+    crop: int = setting(
         321, "Side of the random crop; must be 8 k + 1.", unit="px", source="paper", ge=33
     )
-    scale_min: float = knob(
+    scale_min: float = setting(
         0.8,
         "Smallest scale factor of the augmentation.",
         unit="-",
         source="chosen; 1 in DeepLab",
         gt=0,
     )
-    scale_max: float = knob(
+    scale_max: float = setting(
         1.2, "Largest scale factor of the augmentation.", unit="-", source="chosen", gt=0
     )
-    flip: bool = knob(True, "Mirror images with probability 0.5.", unit="-", source="DeepLab")
-    learning_rate: float = knob(
+    flip: bool = setting(True, "Mirror images with probability 0.5.", unit="-", source="DeepLab")
+    learning_rate: float = setting(
         1e-3, "Initial learning rate.", unit="-", source="paper, sec. 4.2", gt=0
     )
-    new_layers_factor: float = knob(
+    new_layers_factor: float = setting(
         10.0,
         "Learning-rate factor of new layers: those without pretrained weights (last layers, often"
         " fc6 and fc7).",
@@ -103,9 +105,9 @@ class Training(Section):
         source="paper, sec. 4.2: the last layer; its fc6 and fc7 are pretrained on ImageNet",
         gt=0,
     )
-    momentum: float = knob(0.9, "Momentum of SGD.", unit="-", source="recalled: 0.9", ge=0, lt=1)
-    weight_decay: float = knob(5e-4, "Weight decay.", unit="-", source="recalled: 5e-4", ge=0)
-    precision: Literal["float32", "bfloat16", "auto"] = knob(
+    momentum: float = setting(0.9, "Momentum of SGD.", unit="-", source="recalled: 0.9", ge=0, lt=1)
+    weight_decay: float = setting(5e-4, "Weight decay.", unit="-", source="recalled: 5e-4", ge=0)
+    precision: Literal["float32", "bfloat16", "auto"] = setting(
         "float32",
         "Precision of products and convolutions; auto: bfloat16 if the hardware supports it.",
         unit="-",

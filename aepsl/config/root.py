@@ -12,7 +12,7 @@ from aepsl.config.evaluation import Evaluation
 from aepsl.config.labels import Labels, Saliency
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks
-from aepsl.config.sections import WORD_NULL, Section, knob
+from aepsl.config.sections import WORD_NULL, Section, setting
 from aepsl.config.segmentation import Crf, Prediction, Segmentation
 
 NAME = r"^\w[\w.-]*$"
@@ -24,36 +24,36 @@ VariantName = Annotated[str, Field(pattern=NAME)]
 class Report(Section):
     """The HTML report."""
 
-    images: int = knob(10, "Number of images in the report.", unit="images", source="-", ge=0)
+    images: int = setting(10, "Number of images in the report.", unit="images", source="-", ge=0)
 
 
 class Runtime(Section):
     """How jobs are executed. Only the number of shards can cause reruns."""
 
-    shards: Literal["auto"] | Annotated[int, Field(ge=1)] = knob(
+    shards: Literal["auto"] | Annotated[int, Field(ge=1)] = setting(
         "auto",
         "Shards of each per-image stage; auto: one per 1,000 images, at most 200.",
         unit="shards",
         source="docs/scale.md",
     )
-    threads: int = knob(
+    threads: int = setting(
         2,
         "Threads of a training. Another number changes the order of sums and so the last bits.",
         unit="threads",
         source="-",
         ge=1,
     )
-    processes: int = knob(
+    processes: int = setting(
         2,
         "Processes of scene generation, index and CRF.",
         unit="processes",
         source="2 cores",
         ge=1,
     )
-    workers: int = knob(
+    workers: int = setting(
         0, "Data loading workers of a training.", unit="processes", source="-", ge=0
     )
-    training_gpus: int = knob(
+    training_gpus: int = setting(
         1,
         "GPUs of a training, on one node, one process each. Another number changes the order of"
         " sums and so the last bits.",
@@ -61,20 +61,20 @@ class Runtime(Section):
         source="-",
         ge=1,
     )
-    device: str = knob(
+    device: str = setting(
         "auto",
         "cpu, cuda, or auto (a GPU if available). On a cluster, auto and cuda request GPUs.",
         unit="-",
         source="-",
     )
 
-    cache: str | None = knob(
+    cache: str | None = setting(
         "results/.cache",
         "Cache folder of finished results, shared between runs; null disables it.",
         unit="-",
         source="-",
     )
-    cache_gb: float | None = knob(
+    cache_gb: float | None = setting(
         20,
         "Size limit of the cache; least recently used entries are removed first. null: no limit.",
         unit="GB",
@@ -86,14 +86,14 @@ class Runtime(Section):
 class Config(Section):
     """The complete configuration of a run."""
 
-    run: str = knob(
+    run: str = setting(
         "scenes",
         "Name of the run: its folder in results/.",
         unit="-",
         source="-",
         pattern=NAME,
     )
-    seed: int = knob(0, "Random seed of all trainings.", unit="-", source="-", ge=0)
+    seed: int = setting(0, "Random seed of all trainings.", unit="-", source="-", ge=0)
     data: Data = Data()
     networks: Networks = Networks()
     mining: Mining = Mining()
@@ -106,7 +106,7 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     runtime: Runtime = Runtime()
     ablations: Ablations = Ablations()
-    variants: dict[VariantName, Annotated[dict[str, Any] | None, WORD_NULL]] = knob(
+    variants: dict[VariantName, Annotated[dict[str, Any] | None, WORD_NULL]] = setting(
         {},
         "Variants: named overrides of the settings above; null removes a variant. The variant main"
         " has no overrides.",

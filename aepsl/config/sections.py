@@ -19,7 +19,7 @@ from pydantic import (
 from aepsl.errors import AepslError, Problem
 
 
-def knob(default: Any, doc: str, *, unit: str, source: str, **limits: Any) -> Any:
+def setting(default: Any, doc: str, *, unit: str, source: str, **limits: Any) -> Any:
     """Return a pydantic field that records the unit and the source of a setting."""
     extra: dict[str, Any] = {"unit": unit, "source": source}
     return Field(default, description=doc, json_schema_extra=extra, **limits)
@@ -37,7 +37,7 @@ class Section(BaseModel):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Raise an error: the stage did not receive this setting; see :meth:`Slice.section`."""
+            """Raise an error: the stage did not get this setting; see ``StageSettings.section``."""
             if name in type(self).model_fields:
                 what = f"the key {name} of {type(self).__name__} is not given"
                 raise AepslError.of("--config", what, "give every key that the stage reads")
@@ -45,7 +45,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing(cls, values: Any) -> Any:
+    def _null_word(cls, values: Any) -> Any:
         """Turn the string ``null`` into None for optional fields: ``--config`` passes strings."""
         if not isinstance(values, Mapping):
             return values
@@ -92,10 +92,10 @@ def parse(model: type[S], values: Mapping[str, Any], *, where: str) -> S:
             unknown = error["type"] == "extra_forbidden"
             what = "unknown key" if unknown else error["msg"].removeprefix("Value error, ")
             problems.append(Problem(f"{where}: {key}", what, _hint(model, error)))
-        raise AepslError(problems, "The configuration cannot be used:") from None
+        raise AepslError(problems, "Invalid configuration:") from None
 
 
-class Slice(dict[str, Any]):
+class StageSettings(dict[str, Any]):
     """The settings of one stage, by dotted key."""
 
     def section(self, name: str, model: type[S]) -> S:

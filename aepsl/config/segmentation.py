@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from aepsl.config.networks import Training
-from aepsl.config.sections import Section, knob
+from aepsl.config.sections import Section, setting
 
 
 class SegmentationTraining(Training):
     """Training of the segmentation network."""
 
-    poly_power: float = knob(
+    poly_power: float = setting(
         0.9, "Exponent of the poly learning-rate schedule.", unit="-", source="DeepLab", gt=0
     )
 
@@ -19,20 +19,20 @@ class SegmentationTraining(Training):
 class Segmentation(Section):
     """The segmentation network."""
 
-    head: Literal["largefov", "aspp"] = knob(
+    head: Literal["largefov", "aspp"] = setting(
         "largefov",
         "Head of the segmentation network; aspp is DeepLabV3's.",
         unit="-",
         source="paper: LargeFOV",
     )
-    psl: Literal["none", "scores", "labels"] = knob(
+    psl: Literal["none", "scores", "labels"] = setting(
         "scores",
         "Prohibitive segmentation learning: scores (v from the classification branch), labels (v"
         " from the image labels), or none.",
         unit="-",
         source="paper, sec. 3.2 and Table 4",
     )
-    psl_after: int = knob(
+    psl_after: int = setting(
         0,
         "Epochs before PSL starts; a randomly initialised classification branch would prohibit"
         " every class.",
@@ -40,7 +40,7 @@ class Segmentation(Section):
         source="paper: 0, with ImageNet weights",
         ge=0,
     )
-    relabel_rounds: int = knob(
+    relabel_rounds: int = setting(
         0,
         "Rounds of relabelling: the trained network labels the training images, and a new network"
         " is trained on these labels (PSL++: 1).",
@@ -48,13 +48,13 @@ class Segmentation(Section):
         source="paper, Table 4",
         ge=0,
     )
-    relabel_by: Literal["none", "scores", "labels"] = knob(
+    relabel_by: Literal["none", "scores", "labels"] = setting(
         "scores",
         "Class weights v of relabelling: scores, labels, or none (v = 1).",
         unit="-",
         source="paper, section 3.2: the equation of S_hat",
     )
-    relabel_crf: bool = knob(
+    relabel_crf: bool = setting(
         False,
         "Refine the relabelled masks with the CRF.",
         unit="-",
@@ -66,15 +66,17 @@ class Segmentation(Section):
 class Prediction(Section):
     """Masks from the segmentation network."""
 
-    scales: tuple[float, ...] = knob(
+    scales: tuple[float, ...] = setting(
         (1.0,),
         "Test-time scales whose probabilities are averaged.",
         unit="-",
         source="paper: 1",
         min_length=1,
     )
-    flip: bool = knob(False, "Also average with the mirrored image.", unit="-", source="paper: no")
-    threshold: float = knob(
+    flip: bool = setting(
+        False, "Also average with the mirrored image.", unit="-", source="paper: no"
+    )
+    threshold: float = setting(
         0.1,
         "Threshold p: class scores below it are set to 0.",
         unit="0..1",
@@ -82,7 +84,7 @@ class Prediction(Section):
         ge=0,
         lt=1,
     )
-    palette_png: bool = knob(
+    palette_png: bool = setting(
         False,
         "Also export the final masks as PNGs with VOC's palette.",
         unit="-",
@@ -93,16 +95,18 @@ class Prediction(Section):
 class Crf(Section):
     """Fully connected CRF; the defaults are DeepLab-LargeFOV's."""
 
-    enabled: bool = knob(
+    enabled: bool = setting(
         True, "Whether to refine the predictions.", unit="-", source="paper, sec. 3.2"
     )
-    iterations: int = knob(
+    iterations: int = setting(
         10, "Number of mean-field iterations.", unit="iterations", source="DeepLab-LargeFOV", ge=1
     )
-    bilateral_weight: float = knob(
+    bilateral_weight: float = setting(
         4.0, "DeepLab's bi_w.", unit="-", source="DeepLab-LargeFOV", ge=0
     )
-    bilateral_xy: float = knob(121.0, "bi_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
-    bilateral_rgb: float = knob(5.0, "bi_rgb_std.", unit="0..255", source="DeepLab-LargeFOV", gt=0)
-    gaussian_weight: float = knob(3.0, "pos_w.", unit="-", source="DeepLab-LargeFOV", ge=0)
-    gaussian_xy: float = knob(3.0, "pos_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
+    bilateral_xy: float = setting(121.0, "bi_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
+    bilateral_rgb: float = setting(
+        5.0, "bi_rgb_std.", unit="0..255", source="DeepLab-LargeFOV", gt=0
+    )
+    gaussian_weight: float = setting(3.0, "pos_w.", unit="-", source="DeepLab-LargeFOV", ge=0)
+    gaussian_xy: float = setting(3.0, "pos_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)

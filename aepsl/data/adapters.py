@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from aepsl.config.data import SCENE_CLASSES, Data
 from aepsl.data import voc
-from aepsl.data.content import Content, Digest, files_of_images
+from aepsl.data.content import Digest, InputFiles, files_of_images
 from aepsl.errors import AepslError, Problem
 
 Role = Literal["train", "eval"]
@@ -84,15 +84,15 @@ class Dataset(ABC):
         """Return the files that list the images of a split."""
         return ()
 
-    def images_content(self, role: Role) -> Content | None:
+    def images_content(self, role: Role) -> InputFiles | None:
         """Return the photographs and labels of a split; None if the workflow generates them."""
         return None
 
-    def truth_content(self, role: Role) -> Content | None:
+    def truth_content(self, role: Role) -> InputFiles | None:
         """Return the true masks of a split; None if the workflow generates them."""
         return None
 
-    def readable_ids(self, split: str) -> list[str]:
+    def ids_or_none(self, split: str) -> list[str]:
         """Return the ids of a split, empty if they are unreadable; the index reports the error."""
         try:
             return self.ids(split)
@@ -105,12 +105,12 @@ class Dataset(ABC):
 
     def files_of_images(
         self, kind: str, folder: Path, split: str, *, suffixes: tuple[str, ...]
-    ) -> Content:
+    ) -> InputFiles:
         """Return the files in ``folder`` that belong to the images of a split."""
         return files_of_images(
             kind,
             folder,
-            lambda: self.readable_ids(split),
+            lambda: self.ids_or_none(split),
             images=self.identify(split),
             lists=self.lists(split),
             suffixes=suffixes,
@@ -126,7 +126,11 @@ class Dataset(ABC):
         unknown = sorted(set(self.data.classes or ()) - set(self.class_names))
         if unknown:
             hint = f"the classes are {', '.join(self.class_names)}"
-            yield Problem("data.classes", f"names {', '.join(unknown)}, which is no class", hint)
+            yield Problem(
+                "data.classes",
+                f"contains {', '.join(unknown)}, which is not a class of the dataset",
+                hint,
+            )
 
 
 class Scenes(Dataset):
@@ -221,21 +225,21 @@ class Voc(Dataset):
         """Return the split's file."""
         return (voc.split_file(self.root, split),)
 
-    def images_content(self, role: Role) -> Content:
+    def images_content(self, role: Role) -> InputFiles:
         """Return the photographs of a split with their labels."""
         data, split = self.data, self.split(role)
         labels = self.labels_csv if data.labels == "csv" else self.root / "Annotations"
         watch = (*self.lists(split), self.root / "JPEGImages", labels or self.root)
         name = ("photographs", str(self.root), split, data.labels, str(labels))
-        return Content(name, watch, lambda digest: self._rows(split, digest))
+        return InputFiles(name, watch, lambda digest: self._rows(split, digest))
 
-    def truth_content(self, role: Role) -> Content:
+    def truth_content(self, role: Role) -> InputFiles:
         """Return the true masks of a split."""
         folder = self.root / self.data.mask_folder
         return self.files_of_images("masks", folder, self.split(role), suffixes=(".png",))
 
     def _rows(self, split: str, digest: Digest) -> Iterable[Any]:
-        ids = self.readable_ids(split)
+        ids = self.ids_or_none(split)
         try:
             files = self.photographs()
         except AepslError:

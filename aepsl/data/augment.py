@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class View:
+class CropTransform:
     """A square crop of ``size`` pixels, defined by an affine ``matrix`` (2, 3).
 
     The matrix maps a pixel (x, y, 1) of the crop to image coordinates.
@@ -20,7 +20,7 @@ class View:
     size: int
 
 
-def random_view(
+def random_transform(
     rng: np.random.Generator,
     *,
     height: int,
@@ -29,7 +29,7 @@ def random_view(
     scale_min: float,
     scale_max: float,
     flip: bool,
-) -> View:
+) -> CropTransform:
     """Draw a random crop of the image, scaled by a factor in [scale_min, scale_max].
 
     A scaled image that is smaller than the crop gets a random position inside it.
@@ -54,27 +54,31 @@ def random_view(
     matrix[:, 2] += 0.5 * step - 0.5
     if mirrored:
         matrix[0] = [-step, 0, matrix[0, 2] + step * (crop - 1)]
-    return View(matrix, crop)
+    return CropTransform(matrix, crop)
 
 
-def look(
-    pixels: NDArray[np.uint8], view: View, *, outside: tuple[int, ...] | int, smooth: bool
+def apply_transform(
+    pixels: NDArray[np.uint8],
+    transform: CropTransform,
+    *,
+    fill_value: tuple[int, ...] | int,
+    interpolate: bool,
 ) -> NDArray[np.uint8]:
-    """Return the crop ``view`` of an image or a mask.
+    """Return the crop of an image or a mask that ``transform`` describes.
 
     Args:
         pixels: (height, width) or (height, width, 3).
-        view: the crop.
-        outside: fill value outside the image.
-        smooth: linear interpolation (photographs) instead of the nearest pixel (masks).
+        transform: position and scale of the crop.
+        fill_value: value of pixels outside the image.
+        interpolate: linear interpolation (photographs) instead of the nearest pixel (masks).
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    border = outside if isinstance(outside, tuple) else (outside,) * channels
+    border = fill_value if isinstance(fill_value, tuple) else (fill_value,) * channels
     return cv2.warpAffine(
         pixels,
-        view.matrix,
-        (view.size, view.size),
-        flags=(cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST) | cv2.WARP_INVERSE_MAP,
+        transform.matrix,
+        (transform.size, transform.size),
+        flags=(cv2.INTER_LINEAR if interpolate else cv2.INTER_NEAREST) | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=border,
     ).astype(np.uint8, copy=False)

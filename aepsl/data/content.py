@@ -12,7 +12,7 @@ Digest = Callable[[Path], str]
 
 
 @dataclass(frozen=True)
-class Content:
+class InputFiles:
     """Files whose content, but not path, decides a result."""
 
     name: tuple[str | None, ...]
@@ -23,9 +23,9 @@ class Content:
     """Function from a digest function to the JSON rows to hash: ids, names, digests of files."""
 
 
-def single_file(path: str) -> Content:
+def single_file(path: str) -> InputFiles:
     """Return the content of one file."""
-    return Content(("file", path), (Path(path),), lambda digest: [digest(Path(path))])
+    return InputFiles(("file", path), (Path(path),), lambda digest: [digest(Path(path))])
 
 
 def files_of_images(
@@ -36,7 +36,7 @@ def files_of_images(
     images: str,
     lists: tuple[Path, ...],
     suffixes: tuple[str, ...],
-) -> Content:
+) -> InputFiles:
     """Return the content of ``<folder>/<id><suffix>`` for each image.
 
     Args:
@@ -52,4 +52,4 @@ def files_of_images(
         files = (f"{image_id}{suffix}" for image_id in ids() for suffix in suffixes)
         return ([file, digest(folder / file)] for file in files)
 
-    return Content((kind, str(folder), images), (*lists, folder), rows)
+    return InputFiles((kind, str(folder), images), (*lists, folder), rows)

@@ -18,7 +18,7 @@ from aepsl.errors import AepslError
 MASKS = "SegmentationClassAug"
 """Folder of the merged masks of VOC and SBD, with VOC's class indices and palette."""
 
-EXPECTED = {"train": 1464, "val": 1449, "train_aug": 10582}
+SPLIT_SIZES = {"train": 1464, "val": 1449, "train_aug": 10582}
 """Published number of images in each split."""
 
 
@@ -29,7 +29,7 @@ def read_ids(path: Path) -> list[str]:
         AepslError: if the file does not exist.
     """
     if not path.is_file():
-        raise AepslError.of(path, "the list is not there", "fetch the dataset again")
+        raise AepslError.of(path, "the list does not exist", "download the dataset again")
     return path.read_text(encoding="utf-8").split()
 
 
@@ -51,7 +51,7 @@ def _safely(folder: Path, what: str, hint: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, tarfile.TarError) as error:
-        raise AepslError.of(folder, f"{what} could not be fetched ({error})", hint) from None
+        raise AepslError.of(folder, f"{what} could not be downloaded ({error})", hint) from None
     finally:
         tarfile.TarFile.extraction_filter = before
 
@@ -65,7 +65,7 @@ def fetch_voc(folder: Path) -> Path:
         AepslError: if the download fails, or the archive or a split is not the published one.
     """
     voc = folder / "VOCdevkit" / "VOC2012"
-    hint = "put VOC's folders there yourself, then run this again"
+    hint = "put VOC's folders there yourself, then run the same command again"
     with _safely(folder, "VOC 2012", hint):
         there = _split(voc, "train").is_file()
         VOCSegmentation(str(folder), year="2012", image_set="train", download=not there)
@@ -81,15 +81,15 @@ def check_splits(voc: Path, names: Sequence[str]) -> None:
     """
     for name in names:
         ids = read_ids(_split(voc, name))
-        hint = "remove the dataset and fetch it again"
-        if len(ids) != EXPECTED[name]:
-            what = f"{len(ids)} images instead of {EXPECTED[name]}"
+        hint = "remove the dataset and download it again"
+        if len(ids) != SPLIT_SIZES[name]:
+            what = f"{len(ids)} images instead of {SPLIT_SIZES[name]}"
             raise AepslError.of(_split(voc, name), what, hint)
         masks = [] if name == "train_aug" else [("SegmentationClass", "png", "masks")]
         for sub, suffix, things in [("JPEGImages", "jpg", "photographs"), *masks]:
             absent = [i for i in ids if not (voc / sub / f"{i}.{suffix}").is_file()]
             if absent:
-                what = f"{len(absent)} {things} are absent, {absent[0]} first"
+                what = f"{len(absent)} {things} are absent, the first is {absent[0]}"
                 raise AepslError.of(voc / sub, what, hint)
 
 
@@ -100,7 +100,7 @@ def fetch_sbd(folder: Path) -> Path:
         AepslError: if the download fails.
     """
     sbd = folder / "SBD"
-    hint = "put benchmark_RELEASE/dataset there yourself, then run this again"
+    hint = "put benchmark_RELEASE/dataset there yourself, then run the same command again"
     with _safely(sbd, "SBD", hint):
         there = (sbd / "train.txt").is_file()
         sbd.mkdir(parents=True, exist_ok=True)

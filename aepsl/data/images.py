@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from aepsl.errors import AepslError, require_file, unreadable
+from aepsl.errors import AepslError, read_error, require_file
 
 _BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 
@@ -38,7 +38,7 @@ def _content(path: Path, sha256: str | None) -> io.BytesIO:
     require_file(path)
     content = path.read_bytes()
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise AepslError.of(path, "was changed since it was indexed", "run Snakemake again")
+        raise AepslError.of(path, "was modified after it was indexed", "run Snakemake again")
     return io.BytesIO(content)
 
 
@@ -67,15 +67,15 @@ def read_image(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
                 return np.asarray(_to_rgb(image))
     except FileNotFoundError:
         raise AepslError.of(
-            path, "the image is not there", "put it there, or take it out of the split"
+            path, "the image does not exist", "put it there, or take it out of the split"
         ) from None
     except UnidentifiedImageError:
         empty = path.stat().st_size == 0
-        what = "the file is empty" if empty else "no image format that can be read"
+        what = "the file is empty" if empty else "not a readable image format"
         raise AepslError.of(path, what, "replace it, or take it out of the split") from None
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
         hint = "replace it, or take it out of the split"
-        raise unreadable(error, path, f"the image is broken ({error})", hint) from None
+        raise read_error(error, path, f"the image is broken ({error})", hint) from None
 
 
 def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
@@ -92,15 +92,15 @@ def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
         with Image.open(_content(path, sha256)) as image:
             if image.mode not in ("P", "L", "1"):
                 raise AepslError.of(
-                    path, f"a mask of mode {image.mode}", "store class indices (palette or grey)"
+                    path, f"the mask has mode {image.mode}", "store class indices (palette or grey)"
                 )
             return np.asarray(image).astype(np.uint8)
     except UnidentifiedImageError:
-        what = "no image format that can be read"
+        what = "not a readable image format"
         raise AepslError.of(path, what, "replace the file") from None
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
         what = f"the mask is broken ({error})"
-        raise unreadable(error, path, what, "replace the file") from None
+        raise read_error(error, path, what, "replace the file") from None
 
 
 def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
@@ -142,5 +142,5 @@ def read_grey(path: Path) -> NDArray[np.float32]:
         with Image.open(path) as image:
             return np.asarray(image.convert("L")).astype(np.float32) / np.float32(255)
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
-        hint = "write one 8-bit map an image"
-        raise unreadable(error, path, f"not readable ({error})", hint) from None
+        hint = "write one 8-bit map per image"
+        raise read_error(error, path, f"not readable ({error})", hint) from None

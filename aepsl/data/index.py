@@ -15,31 +15,31 @@ from aepsl.data.adapters import Dataset, Role
 from aepsl.data.images import read_image, read_mask
 from aepsl.data.voc import LabelSource
 from aepsl.errors import AepslError, Problem
-from aepsl.masks import IGNORED
+from aepsl.masks import IGNORE_INDEX
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.manifests import ImageEntry, ImageManifest, MaskEntry, TruthManifest
 
 
 @dataclass(frozen=True)
-class _Read:
+class _IndexedImage:
     entry: ImageEntry | None
     problems: list[Problem]
 
 
 def check_labels(
-    ids: Sequence[str], source: LabelSource, dataset: Dataset, *, needed: bool
+    ids: Sequence[str], source: LabelSource, dataset: Dataset, *, labels_required: bool
 ) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
     """Return the labels of each image, restricted to the classes in use, and the problems found.
 
     Skips images that show none of the classes in use. An image without labels is a problem only if
-    labels are ``needed``, that is for training.
+    ``labels_required``, that is for training.
     """
     kept: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
     for image_id in ids:
         labels = source.of(image_id)
         if not labels:
-            if needed:
+            if labels_required:
                 hint = "give it at least one label, or take it out of the split"
                 problems.append(Problem(f"image {image_id}", "has no labels", hint))
             else:
@@ -54,7 +54,7 @@ def check_labels(
     return kept, problems
 
 
-def limit(
+def limit_per_class(
     labels: Mapping[str, tuple[str, ...]], per_class: int | None
 ) -> dict[str, tuple[str, ...]]:
     """Keep, in order, each image with a class of which fewer than ``per_class`` images are kept.
@@ -81,7 +81,7 @@ def _digest(path: Path, read: Callable[[Path], object]) -> str:
         raise
 
 
-def _described(path: Path, sha256: str) -> ImageEntry:
+def _decode(path: Path, sha256: str) -> ImageEntry:
     """Decode one photograph and return its index entry, without id, path and labels."""
     image = read_image(path, sha256=sha256)
     red, green, blue = image.sum(axis=(0, 1), dtype=np.int64).tolist()
@@ -91,18 +91,18 @@ def _described(path: Path, sha256: str) -> ImageEntry:
 
 def _read(
     path: Path, labels: tuple[str, ...], *, root: Path, earlier: Mapping[str, ImageEntry]
-) -> _Read:
+) -> _IndexedImage:
     """Return the index entry of a photograph; decode it unless ``earlier`` has its digest."""
     try:
         sha256 = _digest(path, read_image)
-        entry = earlier.get(sha256) or _described(path, sha256)
+        entry = earlier.get(sha256) or _decode(path, sha256)
     except AepslError as error:
-        return _Read(None, list(error.problems))
+        return _IndexedImage(None, list(error.problems))
     place = path.relative_to(root).as_posix()
-    return _Read(replace(entry, id=path.stem, path=place, labels=labels), [])
+    return _IndexedImage(replace(entry, id=path.stem, path=place, labels=labels), [])
 
 
-Progress = Callable[[Iterable[_Read], int], Iterable[_Read]]
+Progress = Callable[[Iterable[_IndexedImage], int], Iterable[_IndexedImage]]
 
 
 def index_images(
@@ -126,14 +126,16 @@ def index_images(
         AepslError: listing all problems.
     """
     files, split, source = dataset.photographs(), dataset.split(role), dataset.labels()
-    labels, problems = check_labels(dataset.ids(split), source, dataset, needed=role == "train")
+    labels, problems = check_labels(
+        dataset.ids(split), source, dataset, labels_required=role == "train"
+    )
     wanted: list[tuple[Path, tuple[str, ...]]] = []
-    for image_id, names in limit(labels, dataset.data.limit_per_class).items():
+    for image_id, names in limit_per_class(labels, dataset.data.limit_per_class).items():
         if image_id in files:
             wanted.append((files[image_id], names))
         else:
             hint = "add the photograph to the dataset, or take the image out of the split"
-            problems.append(Problem(f"image {image_id}", "the image is not there", hint))
+            problems.append(Problem(f"image {image_id}", "the image does not exist", hint))
     problems += source.problems
     # Daemon threads: one that a dead network mount blocks does not keep the process alive.
     with ThreadPool(threads) as pool:
@@ -167,7 +169,7 @@ def index_truth(dataset: Dataset, images: ImageManifest) -> TruthManifest:
     problems: list[Problem] = []
     masks: list[MaskEntry] = []
     class_names, root = dataset.class_names, dataset.root
-    known = {0, IGNORED, *range(1, 1 + len(class_names))}
+    known = {0, IGNORE_INDEX, *range(1, 1 + len(class_names))}
     for image in images.images:
         path = dataset.mask(image.id)
         if not path.exists():
@@ -180,11 +182,11 @@ def index_truth(dataset: Dataset, images: ImageManifest) -> TruthManifest:
             continue
         height, width = mask.shape
         if (height, width) != (image.height, image.width):
-            what = f"is {width}x{height}, its image {image.width}x{image.height}"
+            what = f"the mask is {width}x{height} pixels, its image {image.width}x{image.height}"
             problems.append(Problem(str(path), what, "replace the mask, or remove it"))
         strange = sorted(set(np.unique(mask).tolist()) - known)
         if strange:
-            what = f"holds {strange[0]}, which is none of {len(class_names)} classes"
+            what = f"contains the value {strange[0]}, but there are {len(class_names)} classes"
             problems.append(Problem(str(path), what, "replace the mask, or set data.class_names"))
         relative = path.relative_to(root).as_posix()
         masks.append(MaskEntry(image.id, relative, height, width, sha256))

@@ -13,29 +13,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from aepsl.data.augment import look, random_view
+from aepsl.data.augment import apply_transform, random_transform
 from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError
-from aepsl.masks import IGNORED
+from aepsl.masks import IGNORE_INDEX
 from aepsl.randomness import generator, shuffled_batches
-from aepsl.stopping import ignore_signals
+from aepsl.signals import ignore_signals
 from aepsl.stores.manifests import ImageEntry
 
-Painter = Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
+ErasePixels = Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
 """Function from image id and pixels to the pixels to train on."""
-Masks = Callable[[str], NDArray[np.uint8]]
+MaskOf = Callable[[str], NDArray[np.uint8]]
 """Function from image id to its (height, width) mask."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Augmentation settings; see :func:`aepsl.data.augment.random_view`."""
+    """Augmentation settings; see :func:`aepsl.data.augment.random_transform`."""
 
     crop: int
     scale_min: float
     scale_max: float
     flip: bool
-    outside: tuple[int, int, int]
+    fill_value: tuple[int, int, int]
     """Fill colour outside the image, RGB 0..255."""
 
 
@@ -50,8 +50,8 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         root: Path,
         augmentation: Augmentation,
         seed: int,
-        paint: Painter | None = None,
-        masks: Masks | None = None,
+        erase: ErasePixels | None = None,
+        masks: MaskOf | None = None,
     ) -> None:
         """Prepare to load ``images`` from ``root``; ``labels`` is (n, classes), 0 or 1."""
         self.images = images
@@ -59,7 +59,7 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         self.labels = torch.from_numpy(labels)
         self.augmentation = augmentation
         self.seed = seed
-        self.paint = paint
+        self.erase = erase
         self.masks = masks
 
     def __len__(self) -> int:
@@ -69,9 +69,9 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         epoch, number = key
         entry, how = self.images[number], self.augmentation
         image = photograph(entry, root=self.root)
-        if self.paint:
-            image = self.paint(entry.id, image)
-        view = random_view(
+        if self.erase:
+            image = self.erase(entry.id, image)
+        transform = random_transform(
             generator(self.seed, epoch, entry.id),
             height=image.shape[0],
             width=image.shape[1],
@@ -80,20 +80,22 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
             scale_max=how.scale_max,
             flip=how.flip,
         )
-        seen = look(image, view, outside=how.outside, smooth=True)
-        item = {"image": torch.from_numpy(seen).permute(2, 0, 1), "labels": self.labels[number]}
+        crop = apply_transform(image, transform, fill_value=how.fill_value, interpolate=True)
+        item = {"image": torch.from_numpy(crop).permute(2, 0, 1), "labels": self.labels[number]}
         if self.masks:
-            mask = look(self.masks(entry.id), view, outside=IGNORED, smooth=False)
+            mask = apply_transform(
+                self.masks(entry.id), transform, fill_value=IGNORE_INDEX, interpolate=False
+            )
             item["mask"] = torch.from_numpy(mask)
         return item
 
 
-FAULTS = (AepslError, OSError, MemoryError)
+HANDLED_ERRORS = (AepslError, OSError, MemoryError)
 """Errors that the main process must raise unchanged: DataLoader would re-create one of a worker
 from its message alone, which AepslError does not support."""
 
 
-class _Careful(Dataset[Any]):
+class _ErrorsAsItems(Dataset[Any]):
     """The same images, but an error is returned as an item; the main process raises it."""
 
     def __init__(self, images: TrainingImages) -> None:
@@ -102,13 +104,13 @@ class _Careful(Dataset[Any]):
     def __getitem__(self, key: tuple[int, int]) -> Any:
         try:
             return self._images[key]
-        except FAULTS as fault:
-            return fault
+        except HANDLED_ERRORS as error:
+            return error
 
 
 def _collated(items: list[Any]) -> Any:
-    faults = [item for item in items if isinstance(item, FAULTS)]
-    return faults[0] if faults else default_collate(items)
+    errors = [item for item in items if isinstance(item, HANDLED_ERRORS)]
+    return errors[0] if errors else default_collate(items)
 
 
 def _start_worker(number: int) -> None:
@@ -123,9 +125,9 @@ def epoch_batches(
     epoch: int,
     workers: int,
     start: int = 0,
-    part: Callable[[Sequence[int]], Sequence[int]] = lambda batch: batch,
+    local_batch: Callable[[Sequence[int]], Sequence[int]] = lambda batch: batch,
 ) -> Iterator[Mapping[str, Tensor]]:
-    """Yield each batch of an epoch, or the local ``part`` of it.
+    """Yield each batch of an epoch, or the part that ``local_batch`` selects.
 
     A batch has ``image`` (n, 3, s, s) uint8, ``labels``, and ``mask`` if there are masks. The first
     ``start`` batches are skipped without loading them.
@@ -136,14 +138,14 @@ def epoch_batches(
     batches = shuffled_batches(len(images), batch_size=batch_size, seed=images.seed, epoch=epoch)
     batches = batches[start:]
     loader = DataLoader(
-        _Careful(images),
-        batch_sampler=[[(epoch, number) for number in part(batch)] for batch in batches],
+        _ErrorsAsItems(images),
+        batch_sampler=[[(epoch, number) for number in local_batch(batch)] for batch in batches],
         num_workers=workers,
         worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(0),
         collate_fn=_collated,
     )
     for batch in loader:
-        if isinstance(batch, FAULTS):
+        if isinstance(batch, HANDLED_ERRORS):
             raise batch
         yield batch

@@ -17,7 +17,7 @@ from aepsl.data.scenes import SceneOptions, make_scene
 from aepsl.errors import AepslError
 from aepsl.randomness import generator
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.checksums import files_in
+from aepsl.stores.checksums import files_below
 
 MARK = "generated.txt"
 MARK_TEXT = "Made by aepsl generate-scenes, which may replace what lies here.\n"
@@ -49,8 +49,8 @@ def prepare_folder(root: Path, *, digest: Path) -> None:
     if names:
         mark = root / MARK
         if names - {*FILES, digest.name} or not mark.is_file() or mark.read_text() != MARK_TEXT:
-            hint = "give --output a folder of its own: it is emptied"
-            raise AepslError.of(root, "holds other things than generated scenes", hint)
+            hint = "give --output an empty folder: its content would be replaced"
+            raise AepslError.of(root, "contains files other than generated scenes", hint)
         shutil.rmtree(root)
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
@@ -81,5 +81,5 @@ def write_lists(root: Path, rows: Iterable[SceneRow]) -> None:
 
 def digest_of_folder(root: Path) -> str:
     """Return the digest of the names and the content of all files in the folder."""
-    files = {path.relative_to(root).as_posix(): digest_of(path) for path in files_in(root)}
+    files = {path.relative_to(root).as_posix(): digest_of(path) for path in files_below(root)}
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()

@@ -26,7 +26,7 @@ HEAD_HUES = (0, 60, 30, 112, 146)
 BODY_HUES = (72, 144, 108, 0, 36)
 """Mean hue of each class's body; it differs from the hue of the head."""
 
-DULL, VIVID = 30, 190
+TAIL_SATURATION, HEAD_SATURATION = 30, 190
 """Saturation of a body at its tail and at its head, 0..255."""
 
 HEAD_LENGTH = 0.125
@@ -99,7 +99,7 @@ def _paint(
     canvas[where] = np.broadcast_to(shaded, canvas.shape)[where]
 
 
-def _checks(along: NDArray[np.float32], across: NDArray[np.float32]) -> Mask:
+def _checkerboard(along: NDArray[np.float32], across: NDArray[np.float32]) -> Mask:
     """Return the coloured squares of a head's checkerboard; coordinates in head radii."""
     return (np.sin(along * 5) > 0) ^ (np.sin(across * 5) > 0)
 
@@ -133,9 +133,9 @@ def _object(
     hint = rng.integers(len(BODY_HUES)) if rng.random() < options.stray_hue else kind
     hue = BODY_HUES[hint] + rng.normal(0, options.hue_spread)
     texture = 14 * _smooth_noise(rng, size, size // 4)[..., None]
-    dull, vivid = (_colour(hue, tone, 130) for tone in (DULL, VIVID))
-    share = ((1 + along) / 2).clip(0, 1)[..., None]
-    _paint(canvas, body, rng.uniform(0.8, 1.2) * (dull + share * (vivid - dull)), texture)
+    dull, vivid = (_colour(hue, tone, 130) for tone in (TAIL_SATURATION, HEAD_SATURATION))
+    towards_head = ((1 + along) / 2).clip(0, 1)[..., None]
+    _paint(canvas, body, rng.uniform(0.8, 1.2) * (dull + towards_head * (vivid - dull)), texture)
     head_pose = pose._replace(
         x=pose.x + 0.30 * length * np.cos(pose.angle),
         y=pose.y + 0.30 * length * np.sin(pose.angle),
@@ -145,7 +145,7 @@ def _object(
     along, across = head_pose.local(size)
     head = along**2 + across**2 < 1
     _paint(canvas, head, np.array([240, 240, 235], np.float32), 0.0)
-    _paint(canvas, head & _checks(along, across), _colour(HEAD_HUES[kind], 255, 200), 0.0)
+    _paint(canvas, head & _checkerboard(along, across), _colour(HEAD_HUES[kind], 255, 200), 0.0)
     return body | head
 
 

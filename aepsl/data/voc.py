@@ -31,11 +31,11 @@ def check_folder(root: Path) -> None:
             root,
             what,
             "set data.root to a folder in VOC's layout (README: 'Your photographs');"
-            " aepsl fetch-voc fetches PASCAL VOC",
+            " aepsl fetch-voc downloads PASCAL VOC",
         )
 
 
-def is_name(image_id: str) -> bool:
+def is_safe_file_name(image_id: str) -> bool:
     """Return whether an id is a safe file name: short, printable, without separators."""
     return (
         image_id.isprintable()
@@ -45,7 +45,7 @@ def is_name(image_id: str) -> bool:
     )
 
 
-def _shown(image_id: str) -> str:
+def _printable(image_id: str) -> str:
     """Return a printable, shortened form of an id."""
     return repr(image_id[:80])[1:-1]
 
@@ -63,7 +63,7 @@ def read_split(root: Path, split: str) -> list[str]:
     """
     path = split_file(root, split)
     if not path.exists():
-        raise AepslError.of(path, "the split is not there", "one image id a line, no suffix")
+        raise AepslError.of(path, "the split does not exist", "one image id per line, no suffix")
     require_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -72,14 +72,14 @@ def read_split(root: Path, split: str) -> list[str]:
     ids = [line.split()[0] for line in lines if line.strip()]
     problems = []
     for image_id, times in Counter(ids).items():
-        if not is_name(image_id):
+        if not is_safe_file_name(image_id):
             is_path = image_id in (".", "..") or {"/", "\\"} & set(image_id)
-            what = "an id that is a path" if is_path else "an id that is no name of a file"
-            problems.append(Problem(f"{path}: {_shown(image_id)}", what, "use the file's name"))
+            what = "an id that is a path" if is_path else "an id that is not a valid file name"
+            problems.append(Problem(f"{path}: {_printable(image_id)}", what, "use the file's name"))
         if times > 1:
             problems.append(Problem(f"{path}: {image_id}", "listed twice", "remove one line"))
     if not ids:
-        problems.append(Problem(str(path), "the split is empty", "one image id a line"))
+        problems.append(Problem(str(path), "the split is empty", "one image id per line"))
     if problems:
         raise AepslError(problems)
     return ids
@@ -116,11 +116,13 @@ def labels_from_xml(root: Path) -> LabelSource:
             require_file(path)
             content = path.read_bytes()
             if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-                raise ElementTree.ParseError("it declares entities, which may swell or reach out")
+                raise ElementTree.ParseError(
+                    "it declares entities, which could expand without limit or read other files"
+                )
             boxes = ElementTree.fromstring(content).iter("object")
             return _unique(box.findtext("name", "").strip() for box in boxes)
         except (ElementTree.ParseError, ValueError) as error:
-            hint = "replace it by the dataset's own file"
+            hint = "replace it with the dataset's own file"
             source.problems.append(Problem(str(path), f"not XML ({error})", hint))
         except AepslError as error:
             source.problems += error.problems
@@ -139,7 +141,7 @@ def labels_from_csv(path: Path, *, known_images: Iterable[str]) -> LabelSource:
         AepslError: if the file is missing, is not a valid CSV, or has no such header.
     """
     if not path.exists():
-        raise AepslError.of(path, "the label file is not there", "set data.labels_csv to it")
+        raise AepslError.of(path, "the label file does not exist", "set data.labels_csv to it")
     require_file(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -156,13 +158,13 @@ def _labels_in(rows: csv.DictReader[str], path: Path, known: set[str]) -> LabelS
         raise AepslError.of(path, "no columns image, labels", "make 'image,labels' line 1")
     for row in rows:
         where, image_id = f"{path}:{rows.line_num}", row["image"] or ""
-        name = _shown(image_id)
+        name = _printable(image_id)
         if image_id in labels:
-            hint = "keep one row an image, its labels separated by spaces"
+            hint = "keep one row per image, its labels separated by spaces"
             source.problems.append(Problem(where, f"{name} has two rows", hint))
         if image_id not in known:
             hint = "remove the row, or put the image into JPEGImages"
-            source.problems.append(Problem(where, f"names {name}, which is absent", hint))
+            source.problems.append(Problem(where, f"image {name} does not exist", hint))
         labels[image_id] = _unique((row["labels"] or "").split())
     return source
 

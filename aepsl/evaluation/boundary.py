@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.masks import IGNORED
+from aepsl.masks import IGNORE_INDEX
 
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
@@ -21,7 +21,7 @@ def fill_void(truth: NDArray[np.uint8], *, reach: float) -> NDArray[np.uint8]:
         truth: (height, width); 255 is void.
         reach: half the width of the widest band, in pixels.
     """
-    void = truth == IGNORED
+    void = truth == IGNORE_INDEX
     if not void.any() or void.all():
         return truth
     away, nearest = cv2.distanceTransformWithLabels(
@@ -34,10 +34,10 @@ def fill_void(truth: NDArray[np.uint8], *, reach: float) -> NDArray[np.uint8]:
         return classes[nearest]
     from_deep = cv2.distanceTransform((~deep).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     wide = void & (from_deep <= reach + 1)
-    return np.where(wide, IGNORED, classes[nearest]).astype(np.uint8)
+    return np.where(wide, IGNORE_INDEX, classes[nearest]).astype(np.uint8)
 
 
-def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def boundary_pixels(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the boundary pixels of a mask: those with a 4-neighbour outside it.
 
     The image border does not count as boundary.
@@ -45,22 +45,26 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask & ~cv2.erode(mask.astype(np.uint8), CROSS).astype(bool)
 
 
-def _met(lines: NDArray[np.bool_], others: NDArray[np.bool_], tolerance: float) -> float:
+def _matched_fraction(
+    boundary: NDArray[np.bool_], other_boundary: NDArray[np.bool_], tolerance: float
+) -> float:
     """Return the fraction of ``lines`` within ``tolerance`` of ``others``, 0 if one is empty."""
-    if not lines.any() or not others.any():
+    if not boundary.any() or not other_boundary.any():
         return 0.0
-    away = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return float((away[lines] <= tolerance).mean())
+    away = cv2.distanceTransform(
+        (~other_boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    return float((away[boundary] <= tolerance).mean())
 
 
 def boundary_f(
-    truth: NDArray[np.uint8], answer: NDArray[np.uint8], *, classes: int, tolerance: float
+    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], *, classes: int, tolerance: float
 ) -> NDArray[np.float64]:
     """Return the boundary F measure of each class in one image.
 
     Args:
         truth: the true mask, (height, width), 0..classes-1; 255 is void, see :func:`fill_void`.
-        answer: the predicted mask, (height, width), 0..classes-1; 255 is ignored.
+        prediction: the predicted mask, (height, width), 0..classes-1; 255 is ignored.
         classes: number of classes, background included.
         tolerance: largest distance of matching boundary pixels, as a fraction of the image
             diagonal (0.0075).
@@ -70,16 +74,19 @@ def boundary_f(
     """
     reach = tolerance * float(np.hypot(*truth.shape))
     filled = fill_void(truth, reach=reach)
-    unknown = filled == IGNORED
+    unknown = filled == IGNORE_INDEX
     values = np.full(classes, np.nan)
-    for number in np.union1d(filled, answer):
-        if number == IGNORED:
+    for number in np.union1d(filled, prediction):
+        if number == IGNORE_INDEX:
             continue
         # Boundaries with void areas, and pixels inside them, are not scored.
-        true_lines = outline((filled == number) | unknown) & ~unknown
-        lines = outline((answer == number) | unknown) & ~unknown
-        if true_lines.any() or lines.any():
-            precision, recall = _met(lines, true_lines, reach), _met(true_lines, lines, reach)
+        true_boundary = boundary_pixels((filled == number) | unknown) & ~unknown
+        boundary = boundary_pixels((prediction == number) | unknown) & ~unknown
+        if true_boundary.any() or boundary.any():
+            precision, recall = (
+                _matched_fraction(boundary, true_boundary, reach),
+                _matched_fraction(true_boundary, boundary, reach),
+            )
             both = precision + recall
             values[number] = 2 * precision * recall / both if both else 0.0
     return values

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.masks import IGNORED
+from aepsl.masks import IGNORE_INDEX
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
 
 
 def confusion_matrix(
-    truth: NDArray[np.uint8], answer: NDArray[np.uint8], *, classes: int
+    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], *, classes: int
 ) -> NDArray[np.int64]:
     """Count pixels by true and predicted class.
 
     Args:
         truth: the true mask, any shape, 0..classes-1; 255 is void and not counted.
-        answer: the predicted mask, the same shape, 0..classes-1; 255 is an ignored pixel.
+        prediction: the predicted mask, the same shape, 0..classes-1; 255 is an ignored pixel.
         classes: number of classes, background included.
 
     Returns:
@@ -29,14 +29,16 @@ def confusion_matrix(
     Raises:
         ValueError: if the shapes differ, or a value is neither a class nor 255.
     """
-    if truth.shape != answer.shape:
-        raise ValueError(f"truth has shape {truth.shape}, answer {answer.shape}")
-    for name, values in (("truth", truth), ("answer", answer)):
-        known = (values < classes) | (values == IGNORED)
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
+    for name, values in (("truth", truth), ("prediction", prediction)):
+        known = (values < classes) | (values == IGNORE_INDEX)
         if not known.all():
             raise ValueError(f"{name} holds {int(values[~known][0])}, not one of {classes} classes")
-    counted = truth != IGNORED
-    columns = np.where(answer[counted] == IGNORED, classes, answer[counted]).astype(np.int64)
+    counted = truth != IGNORE_INDEX
+    columns = np.where(prediction[counted] == IGNORE_INDEX, classes, prediction[counted]).astype(
+        np.int64
+    )
     flat = truth[counted].astype(np.int64) * (classes + 1) + columns
     return np.bincount(flat, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
@@ -52,13 +54,13 @@ def intersection_over_union(matrix: Counts) -> NDArray[np.float64]:
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
     union = matrix.sum(axis=-1) + matrix[..., :-1].sum(axis=-2) - hits
-    return _share(hits, union)
+    return _ratio(hits, union)
 
 
 def mean_iou(matrix: Counts) -> NDArray[np.float64]:
     """Return the mean IoU over the classes that occur; NaN if none does. Shapes as above."""
     values = intersection_over_union(matrix)
-    return _share(np.nansum(values, axis=-1), np.isfinite(values).sum(axis=-1))
+    return _ratio(np.nansum(values, axis=-1), np.isfinite(values).sum(axis=-1))
 
 
 def precision_and_recall(matrix: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -67,28 +69,28 @@ def precision_and_recall(matrix: Counts) -> tuple[NDArray[np.float64], NDArray[n
     Precision is NaN without predictions, recall NaN without true pixels. Shapes as above.
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
-    return _share(hits, matrix[..., :-1].sum(axis=-2)), _share(hits, matrix.sum(axis=-1))
+    return _ratio(hits, matrix[..., :-1].sum(axis=-2)), _ratio(hits, matrix.sum(axis=-1))
 
 
-def coverage(matrix: Counts) -> float:
+def labelled_fraction(matrix: Counts) -> float:
     """Return the fraction of pixels that are not ignored; NaN without pixels."""
-    return float(_share(matrix[:, :-1].sum(), matrix.sum()))
+    return float(_ratio(matrix[:, :-1].sum(), matrix.sum()))
 
 
-def object_area(matrix: Counts) -> float:
+def foreground_fraction(matrix: Counts) -> float:
     """Return the fraction of pixels predicted as an object class; NaN without pixels."""
-    return float(_share(matrix[:, 1:-1].sum(), matrix.sum()))
+    return float(_ratio(matrix[:, 1:-1].sum(), matrix.sum()))
 
 
-def error_inside(matrix: Counts) -> float:
+def error_rate(matrix: Counts) -> float:
     """Return the fraction of labelled pixels that are wrong; NaN without labelled pixels."""
-    answered = matrix[:, :-1].sum()
-    return float(_share(answered - np.trace(matrix), answered))
+    labelled = matrix[:, :-1].sum()
+    return float(_ratio(labelled - np.trace(matrix), labelled))
 
 
-def _share(part: Any, whole: Any) -> NDArray[np.float64]:
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+def _ratio(part: Any, total: Any) -> NDArray[np.float64]:
+    part, total = np.asarray(part, np.float64), np.asarray(total, np.float64)
+    return np.divide(part, total, out=np.full(part.shape, np.nan), where=total > 0)
 
 
 def bootstrap_miou(

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.masks import IGNORED
+from aepsl.masks import IGNORE_INDEX
 
 BACKGROUND = 0
 
 
-class Assembled(NamedTuple):
+class PseudoLabel(NamedTuple):
     """A pseudo-label, and how many of its pixels each rule ignored."""
 
     mask: NDArray[np.uint8]
@@ -22,25 +22,25 @@ class Assembled(NamedTuple):
     """Pixels in the regions of several classes."""
     low_saliency: int
     """Pixels in one region and in the background."""
-    unclaimed: int
+    unclaimed_value: int
     """Pixels in neither a region nor the background."""
 
 
 def region_mask(
-    regions: NDArray[np.bool_], *, classes: Sequence[int], unclaimed: int
+    regions: NDArray[np.bool_], *, classes: Sequence[int], unclaimed_value: int
 ) -> NDArray[np.uint8]:
     """Merge the (present, height, width) regions into one mask; overlaps become 255.
 
     Args:
         regions: the region of each present class.
         classes: the number of each present class, from 0, background not counted.
-        unclaimed: value of pixels outside all regions.
+        unclaimed_value: value of pixels outside all regions.
     """
     height, width = regions.shape[1:]
-    mask = np.full((height, width), unclaimed, np.uint8)
+    mask = np.full((height, width), unclaimed_value, np.uint8)
     for region, number in zip(regions, classes, strict=True):
         mask[region] = 1 + number
-    mask[regions.sum(axis=0) > 1] = IGNORED
+    mask[regions.sum(axis=0) > 1] = IGNORE_INDEX
     return mask
 
 
@@ -64,7 +64,7 @@ def assemble_label(
     *,
     classes: Sequence[int],
     background_threshold: float,
-) -> Assembled:
+) -> PseudoLabel:
     """Combine mined regions and background into a pseudo-label by the paper's three rules.
 
     Args:
@@ -78,13 +78,13 @@ def assemble_label(
     """
     claims = regions.sum(axis=0)
     background = claims == 0 if saliency is None else saliency < background_threshold
-    mask = region_mask(regions, classes=classes, unclaimed=IGNORED)
+    mask = region_mask(regions, classes=classes, unclaimed_value=IGNORE_INDEX)
     mask[(claims == 0) & background] = BACKGROUND
     low_saliency = (claims == 1) & background
-    mask[low_saliency] = IGNORED
-    return Assembled(
+    mask[low_saliency] = IGNORE_INDEX
+    return PseudoLabel(
         mask,
         conflict=int((claims > 1).sum()),
         low_saliency=int(low_saliency.sum()),
-        unclaimed=int(((claims == 0) & ~background).sum()),
+        unclaimed_value=int(((claims == 0) & ~background).sum()),
     )

@@ -72,10 +72,10 @@ def mine_region(heatmap: Map, *, rule: str, delta: float) -> tuple[Mask, float]:
     return (heatmap > threshold) & (heatmap > 0), threshold
 
 
-def mined_share(heatmaps: Sequence[Map], *, rule: str, delta: float) -> float:
+def mined_fraction(heatmaps: Sequence[Map], *, rule: str, delta: float) -> float:
     """Return the mean fraction of a map's cells that the rule mines with ``delta``."""
-    shares = [mine_region(heatmap, rule=rule, delta=delta)[0].mean() for heatmap in heatmaps]
-    return float(np.mean(shares)) if shares else 0.0
+    fractions = [mine_region(heatmap, rule=rule, delta=delta)[0].mean() for heatmap in heatmaps]
+    return float(np.mean(fractions)) if fractions else 0.0
 
 
 def delta_for_area(heatmaps: Sequence[Map], *, rule: str, area: float) -> float:
@@ -95,12 +95,12 @@ def delta_for_area(heatmaps: Sequence[Map], *, rule: str, area: float) -> float:
     low, high = 0.0, largest if reading.limit is None else reading.limit
     for _ in range(14):
         middle = (low + high) / 2
-        too_much = mined_share(heatmaps, rule=rule, delta=middle) > area
+        too_much = mined_fraction(heatmaps, rule=rule, delta=middle) > area
         low, high = (low, middle) if too_much == reading.larger_mines_more else (middle, high)
     return (low + high) / 2
 
 
-def unite(earlier: Mask, mined: Mask) -> Mask:
+def union_of_regions(earlier: Mask, mined: Mask) -> Mask:
     """Return ``F_i = F_i union F_{i,t}``, class by class, of two (classes, height, width) masks."""
     return earlier | mined
 

@@ -18,11 +18,11 @@ def interpolation_matrix(length: int, cells: int, stride: float) -> NDArray[np.f
     position = np.arange(length, dtype=np.float64) / stride
     left = np.minimum(np.floor(position).astype(int), cells - 1)
     right = np.minimum(left + 1, cells - 1)
-    share = position - left
+    weight = position - left
     matrix = np.zeros((length, cells), np.float32)
     rows = np.arange(length)
-    np.add.at(matrix, (rows, left), (1 - share).clip(0, 1))
-    np.add.at(matrix, (rows, right), share.clip(0, 1))
+    np.add.at(matrix, (rows, left), (1 - weight).clip(0, 1))
+    np.add.at(matrix, (rows, right), weight.clip(0, 1))
     return matrix
 
 
@@ -35,13 +35,13 @@ def upsample_to_image(
     return rows @ maps.astype(np.float32) @ columns.T
 
 
-def normalised(maps: NDArray[np.floating]) -> NDArray[np.float32]:
+def scaled_to_max(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     """Scale each map of (classes, h, w) to a maximum of 1; a map of zeros stays 0."""
     peak = maps.reshape(len(maps), -1).max(axis=1, initial=0.0)[:, None, None].astype(np.float32)
     return np.divide(maps, peak, out=np.zeros(maps.shape, np.float32), where=peak > 0)
 
 
-class View(NamedTuple):
+class ScaledCam(NamedTuple):
     """CAMs of one view of an image: one scale, mirrored or not."""
 
     maps: NDArray[np.floating]
@@ -50,7 +50,7 @@ class View(NamedTuple):
     """Pixels of the unscaled image from one cell to the next."""
 
 
-def merge_views(views: Sequence[View], *, normalise_first: bool) -> View:
+def merge_cams(views: Sequence[ScaledCam], *, normalise_first: bool) -> ScaledCam:
     """Average the CAMs of several views of one image on the finest of their grids.
 
     A single view is returned unchanged. Averaging raw CAMs weights a view by its confidence; with
@@ -69,5 +69,5 @@ def merge_views(views: Sequence[View], *, normalise_first: bool) -> View:
         rows = interpolation_matrix(height, maps.shape[1], stride / finest.stride)
         columns = interpolation_matrix(width, maps.shape[2], stride / finest.stride)
         seen = rows @ maps.astype(np.float32) @ columns.T
-        total += normalised(seen) if normalise_first else seen
-    return View(total / np.float32(len(views)), finest.stride)
+        total += scaled_to_max(seen) if normalise_first else seen
+    return ScaledCam(total / np.float32(len(views)), finest.stride)

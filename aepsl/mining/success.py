@@ -46,12 +46,14 @@ def training_succeeds(
         largest_loss: largest loss of a success, relative to ``uninformed``.
         smallest_recall: smallest recall of a success.
     """
-    share = loss / uninformed if uninformed > 0 else 0.0
+    fraction = loss / uninformed if uninformed > 0 else 0.0
     reasons = []
-    if share > largest_loss:
-        reasons.append(f"loss {loss:.3f} is {share:.3f} of an uninformed one, over {largest_loss}")
+    if fraction > largest_loss:
+        reasons.append(
+            f"loss {loss:.3f} is {fraction:.3f} of an uninformed one, above {largest_loss}"
+        )
     if recall < smallest_recall:
-        reasons.append(f"recall {recall:.2f} is under {smallest_recall}")
+        reasons.append(f"recall {recall:.2f} is below {smallest_recall}")
     if reasons:
         return Verdict(False, " and ".join(reasons))
-    return Verdict(True, f"loss {share:.3f} of an uninformed one, recall {recall:.2f}")
+    return Verdict(True, f"loss {fraction:.3f} of an uninformed one, recall {recall:.2f}")

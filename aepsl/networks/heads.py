@@ -1,150 +1,112 @@
-"""The two networks of the method: the classifier and the segmentation network."""
+"""Layers between backbone and classifier that enlarge the receptive field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from aepsl.networks.backbones import Backbone, BackboneShape
-from aepsl.networks.contexts import FC_CHANNELS, Aspp, LargeFov, NoContext
-from aepsl.networks.layers import Normalise
-from aepsl.networks.layouts import scaled
-from aepsl.networks.pretrained import CONVENTIONS, InputConvention
-from aepsl.networks.resnet import ResNet50
-from aepsl.networks.vgg import Vgg16
+from aepsl.networks.layers import convolution
 
-BACKBONES: dict[str, type[Backbone]] = {"vgg16": Vgg16, "resnet50": ResNet50}
+FC_CHANNELS = 1024
+"""Channels of fc6 and fc7 in LargeFOV."""
 
-PLAIN = CONVENTIONS["torchvision"]
-"""Input normalisation of randomly initialised networks: mean and deviation of ImageNet."""
+VGG_FC_CHANNELS = 4096
+"""Channels of fc6 and fc7 in VGG-16."""
 
+ASPP_CHANNELS = 256
+"""Channels of DeepLabV3's head."""
 
-@dataclass(frozen=True)
-class NetworkShape:
-    """Options of a network; networks with equal options can exchange weights."""
-
-    backbone: str = "vgg16"
-    head: str = "largefov"
-    stride: int = 8
-    width: float = 1.0
-    fc6_dilation: int = 12
-    batch_norm: bool = False
-    fixed_norm: bool = False
-    dropout: float = 0.5
-
-    def make_backbone(self) -> Backbone:
-        """Return the backbone, randomly initialised."""
-        shape = BackboneShape(self.stride, self.width, self.batch_norm, self.fixed_norm)
-        return BACKBONES[self.backbone](shape)
-
-    def make_context(self, inputs: int) -> LargeFov | Aspp | NoContext:
-        """Return the layers after a backbone with ``inputs`` channels."""
-        return HEADS[self.head](inputs, self)
+ASPP_RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
+"""Dilation rates of DeepLabV3's three atrous branches (Chen et al., 2017), in cells, by stride."""
 
 
-def _largefov(inputs: int, shape: NetworkShape) -> LargeFov:
-    return LargeFov(
-        inputs,
-        scaled(FC_CHANNELS, shape.width),
-        dilation=shape.fc6_dilation,
-        batch_norm=shape.batch_norm,
-        dropout=shape.dropout,
-    )
+class LargeFov(nn.Sequential):
+    """fc6, a wide fully convolutional layer, and fc7 (DeepLab-LargeFOV, Chen et al., 2015)."""
 
+    def __init__(
+        self, inputs: int, channels: int, *, dilation: int, batch_norm: bool, dropout: float
+    ) -> None:
+        layers: list[tuple[str, nn.Module]] = []
+        for name, kernel, spread in (("fc6", 3, dilation), ("fc7", 1, 1)):
+            layers += convolution(
+                name, inputs, channels, kernel=kernel, dilation=spread, batch_norm=batch_norm
+            )
+            if not batch_norm:
+                # VGG's features reach thousands: He's variance would saturate the softmax.
+                weight: Any = layers[-2][1].weight
+                nn.init.normal_(weight, std=0.01)
+            layers.append((f"{name}_dropout", nn.Dropout(dropout)))
+            inputs = channels
+        super().__init__(OrderedDict(layers))
+        self.channels = channels
 
-HEADS: dict[str, Callable[[int, NetworkShape], LargeFov | Aspp | NoContext]] = {
-    "largefov": _largefov,
-    "aspp": lambda inputs, shape: Aspp(inputs, stride=shape.stride),
-    "none": lambda inputs, shape: NoContext(inputs),
-}
-"""Functions from the backbone's channels and the network's options to the layers after it."""
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Copy VGG-16's fc6 and fc7, subsampled as in DeepLab; return whether that was possible.
 
+        Keeps every fourth of the 4096 channels, and rows and columns 0, 3 and 6 of fc6's 7x7
+        kernel: with dilation 12 at stride 8 they span the same area as 7x7 at stride 32.
 
-class _Network(nn.Module):
-    """Normalisation, backbone and head, which both networks have."""
+        Returns False if ``tensors`` lacks one of them, or this network has other channels.
 
-    def __init__(self, shape: NetworkShape, convention: InputConvention) -> None:
-        super().__init__()
-        self.stride = shape.stride
-        self.normalise = Normalise(convention.mean, convention.scale)
-        self.backbone = shape.make_backbone()
-        self.context = shape.make_context(self.backbone.channels)
-        self.context_loaded = False
-
-    def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:
-        """Copy pretrained tensors into the backbone, and into fc6 and fc7 if possible.
+        Args:
+            tensors: named as in torchvision (``classifier.0.weight``) or Caffe (``fc6.weight``).
 
         Raises:
-            ValueError: if a tensor of the backbone is missing, or one has another shape.
+            ValueError: if their shapes differ from VGG-16's.
         """
-        self.backbone.load(tensors, bgr=bgr)
-        if isinstance(self.context, LargeFov):
-            self.context_loaded = self.context.load(tensors)
-
-    def _with_context(self, *heads: nn.Module) -> list[nn.Module]:
-        return list(heads) if self.context_loaded else [self.context, *heads]
-
-    def features(self, images: Tensor) -> Tensor:
-        """Return the features of (n, 3, h, w) RGB images, 0..255, at the output stride."""
-        return self.context(self.backbone(self.normalise(images)))
-
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-class Classifier(_Network):
-    """Features, global average pooling, one linear layer (paper, section 3.1)."""
-
-    def __init__(
-        self, *, classes: int, shape: NetworkShape, convention: InputConvention = PLAIN
-    ) -> None:
-        super().__init__(shape, convention)
-        self.classify = _linear(self.context.channels, classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the (n, classes) scores, float32, of (n, 3, h, w) RGB images in 0..255."""
-        return self.classify(self.features(images).mean(dim=(2, 3))).float()
-
-    def new_layers(self) -> list[nn.Module]:
-        """Return the new layers: those without pretrained weights, which learn at a higher rate."""
-        return self._with_context(self.classify)
+        sixth = _first(tensors, "classifier.0", "fc6")
+        seventh = _first(tensors, "classifier.3", "fc7")
+        conv6: Any = self.get_submodule("fc6")
+        conv7: Any = self.get_submodule("fc7")
+        shape = tuple(conv6.weight.shape)
+        if sixth is None or seventh is None or shape[:2] != (FC_CHANNELS, 512):
+            return False
+        sizes = sixth[0].numel(), seventh[0].numel()
+        if sizes != (VGG_FC_CHANNELS * 512 * 7 * 7, VGG_FC_CHANNELS**2):
+            shapes = tuple(sixth[0].shape), tuple(seventh[0].shape)
+            raise ValueError(f"fc6 and fc7 have shapes {shapes}, not those of VGG-16's")
+        step = VGG_FC_CHANNELS // FC_CHANNELS
+        places = sixth[0].view(VGG_FC_CHANNELS, 512, 7, 7)
+        conv6.weight.copy_(places[::step, :, ::3, ::3])
+        conv6.bias.copy_(sixth[1][::step])
+        channels = seventh[0].view(VGG_FC_CHANNELS, VGG_FC_CHANNELS, 1, 1)
+        conv7.weight.copy_(channels[::step, ::step])
+        conv7.bias.copy_(seventh[1][::step])
+        return True
 
 
-class Segmentation(NamedTuple):
-    """Output of the segmentation network for a batch, float32."""
+def _first(tensors: Mapping[str, Tensor], *names: str) -> tuple[Tensor, Tensor] | None:
+    for name in names:
+        pair = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
+        if pair[0] is not None and pair[1] is not None and pair[0].isfinite().all():
+            return pair[0], pair[1]
+    return None
 
-    pixels: Tensor
-    """(n, 1 + classes, h, w) scores at the network's stride, background first."""
-    image: Tensor
-    """(n, classes) scores of the classification branch."""
+
+class Aspp(nn.Sequential):
+    """Atrous spatial pyramid pooling and a 3x3 convolution, as in DeepLabV3's head."""
+
+    def __init__(self, inputs: int, *, stride: int) -> None:
+        from torchvision.models.segmentation.deeplabv3 import ASPP
+
+        channels = ASPP_CHANNELS
+        super().__init__(
+            ASPP(inputs, ASPP_RATES[stride], channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
+        self.channels = channels
 
 
-class SegmentationNetwork(_Network):
-    """Pixel scores, and a classification branch on the same features (paper, Fig. 3b)."""
+class NoHead(nn.Identity):
+    """Identity: the backbone's features unchanged."""
 
-    def __init__(
-        self, *, classes: int, shape: NetworkShape, convention: InputConvention = PLAIN
-    ) -> None:
-        super().__init__(shape, convention)
-        self.segment = nn.Conv2d(self.context.channels, 1 + classes, 1)
-        nn.init.normal_(self.segment.weight, std=0.01)
-        assert self.segment.bias is not None
-        nn.init.zeros_(self.segment.bias)
-        self.classify = _linear(self.context.channels, classes)
-
-    def forward(self, images: Tensor) -> Segmentation:
-        """Return pixel and image scores of (n, 3, h, w) RGB images in 0..255."""
-        features = self.features(images)
-        pixels, image = self.segment(features), self.classify(features.mean(dim=(2, 3)))
-        return Segmentation(pixels.float(), image.float())
-
-    def new_layers(self) -> list[nn.Module]:
-        """Return the new layers: those without pretrained weights, which learn at a higher rate."""
-        return self._with_context(self.segment, self.classify)
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.channels = inputs

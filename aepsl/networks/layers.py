@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-OFF_CENTRE = 0.3
+BORDER_WEIGHT = 0.3
 """Factor on the outer rows and columns of randomly initialised 3x3 kernels; the variance stays
 He's. With twelve unscaled kernels in sequence, each output position depends on a whole small image,
 and the network does not learn positions."""
@@ -24,7 +24,7 @@ def convolution(
     assert conv.bias is not None
     nn.init.zeros_(conv.bias)
     if kernel == 3:
-        window = torch.tensor([OFF_CENTRE, 1.0, OFF_CENTRE])
+        window = torch.tensor([BORDER_WEIGHT, 1.0, BORDER_WEIGHT])
         window = window[:, None] * window
         with torch.no_grad():
             conv.weight.mul_(window * (9 / window.square().sum()).sqrt())

@@ -25,7 +25,7 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 """The tensors of a batch normalisation, with one value per channel."""
 
 
-def scaled(full: int, width: float) -> int:
+def scaled_channels(full: int, width: float) -> int:
     """Return ``full`` channels times ``width``, at least 4."""
     return max(4, round(full * width))
 
@@ -33,7 +33,7 @@ def scaled(full: int, width: float) -> int:
 def _vgg16(width: float, batch_norm: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
     inputs = 3
     for block, (full, repeats) in enumerate(VGG16_BLOCKS, start=1):
-        outputs = scaled(full, width)
+        outputs = scaled_channels(full, width)
         for index in range(1, repeats + 1):
             name = f"conv{block}_{index}"
             yield f"{name}.weight", (outputs, inputs, 3, 3)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aepsl.networks.backbones import Backbone, BackboneShape, copy_tensors
 from aepsl.networks.layers import convolution
-from aepsl.networks.layouts import CONVOLUTIONS, VGG16, VGG16_BLOCKS, caffe_names, scaled
+from aepsl.networks.layouts import CONVOLUTIONS, VGG16, VGG16_BLOCKS, caffe_names, scaled_channels
 
 
 class Vgg16(Backbone):
@@ -25,7 +25,7 @@ class Vgg16(Backbone):
         layers: list[tuple[str, nn.Module]] = []
         inputs = 3
         for block, (full, repeats) in enumerate(VGG16_BLOCKS, start=1):
-            outputs = scaled(full, shape.width)
+            outputs = scaled_channels(full, shape.width)
             for index in range(1, repeats + 1):
                 layers += convolution(
                     f"conv{block}_{index}",

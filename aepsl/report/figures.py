@@ -14,8 +14,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from aepsl.errors import naming
-from aepsl.masks import IGNORED
+from aepsl.errors import errors_name_file
+from aepsl.masks import IGNORE_INDEX
 
 pyplot.rcParams["text.parse_math"] = False  # a dollar sign in a name must not start a formula
 
@@ -24,7 +24,7 @@ Rgb = NDArray[np.uint8]
 
 def _save(figure: Figure, path: Path) -> None:
     # No library version in the file, so that equal figures are bit-identical.
-    with naming(path):
+    with errors_name_file(path):
         figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
 
 
@@ -43,21 +43,21 @@ def plot_curves(
     pyplot.close(figure)
 
 
-def heat(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
+def overlay_heatmap(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
     """Overlay a map in 0..1 on an image: blue is 0, red is 1."""
     colours = cv2.applyColorMap((255 * heatmap.clip(0, 1)).astype(np.uint8), cv2.COLORMAP_JET)
     return cv2.addWeighted(image, 0.45, cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), 0.55, 0)
 
 
-def grey(values: NDArray[np.floating]) -> Rgb:
+def to_grey(values: NDArray[np.floating]) -> Rgb:
     """Convert a map in 0..1 to a grey image."""
     return np.repeat((255 * values.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def coloured(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
+def colour_mask(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
     """Colour a mask with a palette; ignored pixels become white."""
     shown = palette[mask]
-    shown[mask == IGNORED] = 255
+    shown[mask == IGNORE_INDEX] = 255
     return shown
 
 
@@ -67,11 +67,11 @@ def save_picture(pixels: Rgb, path: Path, *, height: int) -> None:
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    with naming(path):
+    with errors_name_file(path):
         path.write_bytes(content.tobytes())  # cv2.imwrite does not report a full disk
 
 
-def plot_spread(
+def plot_seeds(
     rows: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *, title: str
 ) -> None:
     """Plot each row's values as dots, one per seed, with mean and standard deviation.
@@ -95,13 +95,17 @@ def plot_spread(
     for unused in grid.flat[len(panels) :]:
         unused.set_visible(False)
     for axes, panel in zip(grid.flat, panels, strict=False):
-        for place, row in enumerate(rows.values()):
+        for position, row in enumerate(rows.values()):
             values = np.array([v for v in row.get(panel, ()) if np.isfinite(v)])
             if len(values):
                 spread = values.std(ddof=1) if len(values) > 1 else 0.0
-                axes.errorbar(values.mean(), place, xerr=spread, color="C0", capsize=3)
-                axes.plot(values.mean(), place, "|", color="C0", markersize=14, markeredgewidth=2.5)
-                axes.plot(values, [place] * len(values), "o", color="C1", alpha=0.8, markersize=4)
+                axes.errorbar(values.mean(), position, xerr=spread, color="C0", capsize=3)
+                axes.plot(
+                    values.mean(), position, "|", color="C0", markersize=14, markeredgewidth=2.5
+                )
+                axes.plot(
+                    values, [position] * len(values), "o", color="C1", alpha=0.8, markersize=4
+                )
         axes.set_title(panel, fontsize=9)
         axes.grid(alpha=0.3)
     grid[0][0].set_yticks(range(len(rows)), list(rows))

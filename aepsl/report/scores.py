@@ -15,11 +15,11 @@ def class_mean(by_class: Mapping[str, float | None]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def describe(row: Mapping[str, Any]) -> str:
+def target_title(row: Mapping[str, Any]) -> str:
     """Return the title of a row's target.
 
-    >>> describe({"target": "regions", "step": 2})
+    >>> target_title({"target": "regions", "step": 2})
     'mined regions, step 2'
     """
     target = TARGETS[row["target"]]
-    return (target.words or target.title).format(step=row["step"])
+    return (target.summary_title or target.title).format(step=row["step"])

@@ -23,7 +23,7 @@ def column_title(column: str) -> str:
     return f"{TARGETS[target].title}: {MEASURES[measure].title}{unit}"
 
 
-def shown(column: str, rows: pd.DataFrame) -> str:
+def format_cell(column: str, rows: pd.DataFrame) -> str:
     """Return a table cell: mean and standard deviation over seeds, or a dash without values.
 
     There is no standard deviation for a single seed, or if all seeds share one result.
@@ -82,9 +82,9 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
         for column in columns:
             part = mine[mine["column"] == column]
             interval = _interval(part) if column == main else ""
-            cells[column_title(column)] = shown(column, part) + interval
+            cells[column_title(column)] = format_cell(column, part) + interval
         if reference:
-            cells[f"share of “{markdown_text(labels[reference])}”"] = _ratio(
+            cells[f"relative to “{markdown_text(labels[reference])}”"] = _ratio(
                 data, row["name"], reference, main
             )
         if any(other["paper"] is not None for other in specification["rows"]):
@@ -107,7 +107,7 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
     )
 
 
-def page(title: str, command: str, texts: Sequence[str], *, losses: str | None) -> str:
+def tables_page(title: str, command: str, texts: Sequence[str], *, losses: str | None) -> str:
     """Return one Markdown page with all tables; ``losses``: picture of the training losses."""
     pictures = [f"![training losses by step]({losses})\n"] if losses else []
     return "\n".join([f"## {title}\n\n`{command}`\n", *texts, *pictures])

@@ -51,7 +51,9 @@ class SaliencyNetwork:
 
         available = onnxruntime.get_available_providers()
         if device.startswith("cuda") and GPU not in available:
-            raise ValueError("this ONNX Runtime knows no GPU; install onnxruntime-gpu, or use auto")
+            raise ValueError(
+                "this ONNX Runtime has no GPU support; install onnxruntime-gpu, or use auto"
+            )
 
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = threads
@@ -71,8 +73,8 @@ class SaliencyNetwork:
                 "ONNX Runtime could not use the GPU; install the CUDA it was built for"
             )
         self._options = options
-        self._input = _named(options.input, self._session.get_inputs(), "input")
-        self._output = _named(options.output, self._session.get_outputs(), "output")
+        self._input = _find(options.input, self._session.get_inputs(), "input")
+        self._output = _find(options.output, self._session.get_outputs(), "output")
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the (height, width) saliency, 0..1, of a (height, width, 3) RGB image.
@@ -96,12 +98,12 @@ class SaliencyNetwork:
         return full.clip(0, 1)
 
 
-def _named(name: str | None, known: list[Any], what: str) -> str:
+def _find(name: str | None, known: list[Any], what: str) -> str:
     names = [node.name for node in known]
     if name is None:
         return str(names[0])
     if name not in names:
-        raise ValueError(f"it has no {what} {name}; it has {', '.join(names)}")
+        raise ValueError(f"there is no {what} {name}, only {', '.join(names)}")
     return name
 
 

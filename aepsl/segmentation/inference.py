@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from aepsl.networks.heads import SegmentationNetwork
 from aepsl.networks.layers import mirror
+from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.psl import image_scores, resize_scores, weighted_scores
 
 
@@ -107,7 +107,7 @@ def weighted_probabilities(
     return weighted_scores(full, v).softmax(dim=1)[0].numpy()
 
 
-def full_probabilities(
+def upsample_probabilities(
     log_scores: NDArray[np.floating], *, height: int, width: int, stride: int
 ) -> NDArray[np.float32]:
     """Return (classes, height, width) probabilities from log-probabilities on the cells."""
@@ -116,7 +116,7 @@ def full_probabilities(
     return full.softmax(dim=1)[0].numpy()
 
 
-def decide(probabilities: NDArray[np.floating], *, threshold: float) -> NDArray[np.uint8]:
+def predict_mask(probabilities: NDArray[np.floating], *, threshold: float) -> NDArray[np.uint8]:
     """Return the class of each pixel after class scores below p are set to 0.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aepsl.masks import IGNORED
+from aepsl.masks import IGNORE_INDEX
 
 
 def resize_scores(scores: Tensor, *, height: int, width: int, stride: int) -> Tensor:
@@ -34,9 +34,9 @@ def segmentation_loss(log_probabilities: Tensor, masks: Tensor) -> Tensor:
         A scalar, at least 0. An image without labelled pixels contributes 0.
     """
     summed = functional.nll_loss(
-        log_probabilities, masks, ignore_index=IGNORED, reduction="none"
+        log_probabilities, masks, ignore_index=IGNORE_INDEX, reduction="none"
     ).sum(dim=(1, 2))
-    labelled = (masks != IGNORED).sum(dim=(1, 2)).clamp(min=1)
+    labelled = (masks != IGNORE_INDEX).sum(dim=(1, 2)).clamp(min=1)
     return (summed / labelled).mean()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from aepsl.config.sections import Slice
+from aepsl.config.sections import StageSettings
 from aepsl.config.segmentation import Crf
 from aepsl.errors import AepslError
 from aepsl.segmentation.crf import CrfOptions
 
 
-def crf_options(config: Slice) -> CrfOptions:
+def crf_options(config: StageSettings) -> CrfOptions:
     """Return the CRF options of the configuration.
 
     Raises:

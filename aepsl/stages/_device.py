@@ -29,10 +29,10 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         if name == "cpu" and given not in ("", "-1", "NoDevFiles"):
-            what = "GPU %s was given, but torch %s sees none: this goes on on the CPU"
+            what = "GPU %s was given, but torch %s finds none: the job runs on the CPU"
             log.warning(what, given, torch.__version__)
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise AepslError.of("runtime.device", f"{name}, but no GPU is seen", "use cpu or auto")
+        raise AepslError.of("runtime.device", f"{name}, but no GPU was found", "use cpu or auto")
     try:
         return torch.device(name)
     except RuntimeError:

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from aepsl.config.networks import Networks
 from aepsl.errors import AepslError
-from aepsl.networks.heads import (
+from aepsl.networks.layers import freeze
+from aepsl.networks.models import (
     BACKBONES,
-    PLAIN,
+    DEFAULT_CONVENTION,
     Classifier,
     NetworkShape,
     SegmentationNetwork,
 )
-from aepsl.networks.layers import freeze
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
 from aepsl.stores.models import Tensors, load_model, read_weights_file, torchvision_weights
 
@@ -53,7 +53,7 @@ def _weights(networks: Networks, file: Path | None) -> tuple[Tensors, InputConve
     return read_weights_file(Path(networks.weights)), CONVENTIONS[networks.weights_input]
 
 
-def build(
+def build_network(
     network: type[N], *, classes: int, networks: Networks, head: str, weights: Path | None = None
 ) -> tuple[N, dict[str, Any]]:
     """Return a new network with pretrained backbone, and the facts needed to rebuild it.
@@ -65,7 +65,7 @@ def build(
         AepslError: if the weights cannot be read or do not fit.
     """
     pretrained = _weights(networks, weights)
-    convention = pretrained[1] if pretrained else PLAIN
+    convention = pretrained[1] if pretrained else DEFAULT_CONVENTION
     shape = _shape(networks, head=head, pretrained=pretrained is not None)
     model = network(classes=classes, shape=shape, convention=convention)
     if pretrained:
@@ -73,14 +73,14 @@ def build(
             model.load(pretrained[0], bgr=convention.bgr)
         except ValueError as error:
             hint = "networks.width must be 1, networks.backbone and batch_norm as in the file"
-            what = f"weights that do not fit: {error}"
+            what = f"the weights do not fit: {error}"
             raise AepslError.of(weights or networks.weights, what, hint) from None
     for block in model.backbone.blocks()[: networks.frozen_blocks]:
         freeze(block)
     return model, {"shape": asdict(shape), "input": convention._asdict()}
 
 
-def restore(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
+def load_network(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
     """Return a stored network in evaluation mode, and the facts stored with it.
 
     Raises:

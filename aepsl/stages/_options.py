@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aepsl.config.sections import Slice
+from aepsl.config.sections import StageSettings
 
 # Marks: the role of a parameter in the cache key of the stage's result
 
@@ -21,15 +21,15 @@ from aepsl.config.sections import Slice
 class Writes:
     """The parameter is a file or folder that the stage writes; its name is part of the key."""
 
-    def __init__(self, *beside: str) -> None:
-        """``beside``: names or suffixes of further files that are written next to it."""
-        self.beside = beside
+    def __init__(self, *further: str) -> None:
+        """``further``: names or suffixes of further files that are written next to it."""
+        self.further = further
 
     def paths(self, path: Path) -> list[Path]:
         """Return all files and folders that the stage writes if the parameter is ``path``."""
         siblings = [
             path.with_suffix(name) if name.startswith(".") else path.with_name(name)
-            for name in self.beside
+            for name in self.further
         ]
         return [path, *siblings]
 
@@ -37,9 +37,9 @@ class Writes:
 class Reads:
     """The parameter is one or more files; their content is part of the key."""
 
-    def __init__(self, *, by_image: bool = False) -> None:
-        """``by_image``: each record depends only on the files' entry of its own image."""
-        self.by_image = by_image
+    def __init__(self, *, per_image: bool = False) -> None:
+        """``per_image``: each record depends only on the files' entry of its own image."""
+        self.per_image = per_image
 
 
 class SelectsRecords:
@@ -67,7 +67,7 @@ def parse_optional_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def parse_slice(text: str) -> Slice:
+def parse_stage_settings(text: str) -> StageSettings:
     """Parse the settings of a stage from JSON."""
     try:
         values = json.loads(text)
@@ -75,7 +75,7 @@ def parse_slice(text: str) -> Slice:
         raise typer.BadParameter(f"not JSON: {error}") from None
     if not isinstance(values, dict):
         raise typer.BadParameter("not a JSON object")
-    return Slice(values)
+    return StageSettings(values)
 
 
 def paths_option(text: str) -> Any:
@@ -86,7 +86,8 @@ def paths_option(text: str) -> Any:
 # Settings
 
 Settings = Annotated[
-    Slice, typer.Option("--config", parser=parse_slice, help="Settings of the stage, as JSON.")
+    StageSettings,
+    typer.Option("--config", parser=parse_stage_settings, help="Settings of the stage, as JSON."),
 ]
 Step = Annotated[int, typer.Option(min=1, help="Number of the erasing step, from 1.")]
 Shard = Annotated[int, typer.Option(min=0, help="Number of the shard, from 0."), SelectsRecords()]
@@ -97,7 +98,7 @@ Seed = Annotated[int, typer.Option(help="Seed of the variant.")]
 
 # Inputs
 
-DatasetFile = Annotated[Path, typer.Option(help="Manifest of photographs."), Reads(by_image=True)]
+DatasetFile = Annotated[Path, typer.Option(help="Manifest of photographs."), Reads(per_image=True)]
 TruthFile = Annotated[Path, typer.Option(help="Manifest of true masks."), Reads()]
 Model = Annotated[Path, typer.Option(help="Trained network."), Reads()]
 Curve = Annotated[Path, typer.Option(help="Training curve, as CSV."), Reads()]
@@ -107,7 +108,7 @@ CamStore = Annotated[Paths, paths_option("CAM store: manifests of its shards."),
 SaliencyStore = Annotated[Paths, paths_option("Saliency store: manifests of its shards."), Reads()]
 LabelStore = Annotated[Paths, paths_option("Label store: manifests of its shards."), Reads()]
 Predictions = Annotated[
-    Paths, paths_option("Prediction store: manifests of its shards."), Reads(by_image=True)
+    Paths, paths_option("Prediction store: manifests of its shards."), Reads(per_image=True)
 ]
 
 Calibrated = Annotated[

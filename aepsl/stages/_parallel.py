@@ -17,15 +17,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-CHUNK = 8
+CHUNK_SIZE = 8
 """Items sent to a process at a time: enough to amortise the transfer, few enough for memory."""
 
 
-def _each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def _apply_chunk(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [function(item) for item in items]
 
 
-def _in_order(
+def _ordered_results(
     pool: Executor, work: Callable[[T], list[R]], chunks: Sequence[T], threads: int
 ) -> Iterator[R]:
     """Yield results in order; submit only enough chunks ahead to keep the processes busy."""
@@ -50,25 +50,28 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def mapped(
+def parallel_map(
     function: Callable[[T], R], items: Sequence[T], *, threads: int, what: str
 ) -> Iterator[R]:
-    """Yield ``function(item)`` in order, with progress; with one thread, in this process.
+    """Yield ``function(item)`` in order, with progress.
 
+    One thread, or items for a single chunk, run in this process: starting others costs seconds.
     Exceptions of ``function`` propagate unchanged.
     """
-    if threads == 1 or len(items) < 2:
+    if threads == 1 or len(items) <= CHUNK_SIZE:
         yield from tracked(map(function, items), total=len(items), what=what)
         return
     for library in ("OMP", "OPENBLAS", "MKL"):
         # One thread per process; set before the processes start, because they read it only then.
         os.environ[f"{library}_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
-    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    chunks = [items[start : start + CHUNK_SIZE] for start in range(0, len(items), CHUNK_SIZE)]
     with ProcessPoolExecutor(threads, mp_context=context, initializer=_end_with_parent) as pool:
-        work = partial(_each, function)
+        work = partial(_apply_chunk, function)
         try:
-            yield from tracked(_in_order(pool, work, chunks, threads), total=len(items), what=what)
+            yield from tracked(
+                _ordered_results(pool, work, chunks, threads), total=len(items), what=what
+            )
         except BaseException:
             for process in multiprocessing.active_children():
                 process.kill()  # the pool would wait for a process stuck on a dead network mount

@@ -19,22 +19,22 @@ from aepsl.console import log, tracked
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.errors import AepslError
 from aepsl.randomness import shuffled_batches
+from aepsl.signals import stop_request
+from aepsl.stages._checkpointing import Checkpoints
 from aepsl.stages._device import Compute
-from aepsl.stages._resuming import Checkpoints
-from aepsl.stopping import stop_requests
 from aepsl.stores.atomic import write_text
 from aepsl.stores.checkpoint import CheckpointFolder
 from aepsl.stores.manifests import ImageManifest
 from aepsl.stores.models import save_model
 from aepsl.training.distributed import (
-    highest,
     is_main,
-    local_part,
+    local_batch,
     process_group,
+    reduce_max,
     world_size,
     wrap,
 )
-from aepsl.training.engine import Batch, LossOf, Progress, SgdOptions, sgd, train_one_epoch
+from aepsl.training.engine import Batch, LossOf, Progress, SgdOptions, make_sgd, train_one_epoch
 from aepsl.training.schedules import Schedule
 
 
@@ -45,7 +45,7 @@ def augmentation_of(train: Training, dataset: ImageManifest) -> Augmentation:
         scale_min=train.scale_min,
         scale_max=train.scale_max,
         flip=train.flip,
-        outside=dataset.mean_pixel,
+        fill_value=dataset.mean_pixel,
     )
 
 
@@ -58,7 +58,7 @@ def _optimizer(
     model: nn.Module, new_layers: Iterable[nn.Module], train: Training
 ) -> torch.optim.SGD:
     rates = (train.learning_rate, train.new_layers_factor)
-    return sgd(model, new_layers, SgdOptions(*rates, train.momentum, train.weight_decay))
+    return make_sgd(model, new_layers, SgdOptions(*rates, train.momentum, train.weight_decay))
 
 
 def _batches(
@@ -71,7 +71,7 @@ def _batches(
         epoch=progress.epoch,
         workers=workers,
         start=progress.step,
-        part=local_part,
+        local_batch=local_batch,
     )
     left = steps_per_epoch(images.images, train) - progress.step
     return tracked(batches, total=left, what=what) if is_main() else batches
@@ -90,11 +90,11 @@ def _stop_signal(device: torch.device) -> Iterator[Callable[[], int]]:
     A process that torchrun started also stops when torchrun has ended.
     """
     alone, parent = world_size() == 1, os.getppid()
-    with stop_requests(obeys_second=alone) as request:
+    with stop_request(obeys_second=alone) as request:
 
         def asked() -> int:
             orphan = not alone and os.getppid() != parent
-            return highest(request.number or (signal.SIGTERM if orphan else 0), device)
+            return reduce_max(request.number or (signal.SIGTERM if orphan else 0), device)
 
         yield asked
 
@@ -103,7 +103,7 @@ def fit(
     model: nn.Module,
     new_layers: Iterable[nn.Module],
     images: TrainingImages,
-    loss_at: Callable[[int], LossOf],
+    loss_of_epoch: Callable[[int], LossOf],
     *,
     train: Training,
     schedule: Schedule,
@@ -124,14 +124,18 @@ def fit(
         Stopped: if a signal requested a stop; a checkpoint is saved first.
     """
     if again := -train.batch_size % world_size():
-        log.warning("%s: to divide a batch equally, %d of its images count twice", what, again)
+        log.warning(
+            "%s: %d images of a batch count twice, so that all processes have equal batches",
+            what,
+            again,
+        )
     torch.set_num_threads(compute.threads)
     steps = steps_per_epoch(images.images, train)
     with process_group(compute.device) as device, _stop_signal(device) as stop_signal:
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(model, new_layers, train)
         checkpoints = Checkpoints(work, model, optimizer, what=what)
-        progress = checkpoints.take_up(device)
+        progress = checkpoints.restore(device)
         wrapped = wrap(model, device)
         while progress.epoch < train.epochs:
             epoch = progress.epoch
@@ -140,14 +144,14 @@ def fit(
                 row = train_one_epoch(
                     wrapped,
                     _batches(images, progress, train=train, workers=workers, what=title),
-                    loss_at(epoch),
+                    loss_of_epoch(epoch),
                     optimizer=optimizer,
                     schedule=lambda step, done=epoch * steps: schedule(done + step),  # type: ignore[misc]
                     progress=progress,
                     device=device,
                     precision=train.precision,
                     seed=images.seed,
-                    after_step=lambda: checkpoints.after_step(progress, stop=stop_signal()),
+                    after_step=lambda: checkpoints.save_if_due(progress, stop=stop_signal()),
                 )
             except FloatingPointError as error:
                 raise AepslError.of(what, str(error), "lower the learning_rate") from None
@@ -155,7 +159,7 @@ def fit(
     return progress.curve
 
 
-def store(
+def save_model_and_curve(
     model: nn.Module,
     curve: Sequence[Mapping[str, float]],
     *,

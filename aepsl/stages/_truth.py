@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.data.images import read_mask
-from aepsl.masks import IGNORED
+from aepsl.masks import IGNORE_INDEX
 from aepsl.stores.manifests import MaskEntry, TruthManifest
 
 
@@ -21,7 +21,7 @@ def true_mask(entry: MaskEntry, truth: TruthManifest, *, root: Path) -> NDArray[
         AepslError: if the mask is corrupt, or was modified after it was indexed.
     """
     values = read_mask(root / entry.path, sha256=entry.sha256)
-    table = np.full(256, IGNORED, np.uint8)
+    table = np.full(256, IGNORE_INDEX, np.uint8)
     table[0] = 0
     for number, value in enumerate(truth.mask_values):
         table[value] = 1 + number

@@ -34,8 +34,8 @@ def assemble_labels(
     """
     manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
-    mined = Store(regions, kind="regions", whole=False)
-    maps = Store(saliency, kind="saliency", whole=False) if saliency else None
+    mined = Store(regions, kind="regions", all_shards=False)
+    maps = Store(saliency, kind="saliency", all_shards=False) if saliency else None
     settings = config.section("labels", Labels)
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
@@ -57,6 +57,6 @@ def assemble_labels(
             reasons = {
                 "ignored_conflict": label.conflict,
                 "ignored_low_saliency": label.low_saliency,
-                "ignored_unclaimed": label.unclaimed,
+                "ignored_unclaimed": label.unclaimed_value,
             }
             writer.add(image.id, Record({"mask": label.mask}, reasons))

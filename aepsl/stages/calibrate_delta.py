@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aepsl.console import log
-from aepsl.mining.erase import delta_for_area, mined_share
+from aepsl.mining.erase import delta_for_area, mined_fraction
 from aepsl.stages._options import CamStore, Output, Settings
 from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.records import Store
@@ -26,6 +26,6 @@ def calibrate_delta(
         heatmap for name in store.ids() for heatmap in store[name].arrays["cam"].astype(np.float32)
     ]
     delta = delta_for_area(heatmaps, rule=rule, area=area)
-    reached = mined_share(heatmaps, rule=rule, delta=delta)
+    reached = mined_fraction(heatmaps, rule=rule, delta=delta)
     log.info("%s: delta %.4f mines %.4f of the pixels, %.4f wanted", rule, delta, reached, area)
     write_manifest_json(output, {"rule": rule, "delta": delta, "area": reached})

@@ -10,9 +10,9 @@ import pandas as pd
 import typer
 
 from aepsl.report.figures import plot_losses
-from aepsl.report.tables import page
+from aepsl.report.tables import tables_page
 from aepsl.stages._options import Name, Output, Paths, Writes, paths_option
-from aepsl.stores.atomic import replacing, write_text
+from aepsl.stores.atomic import atomic_write, write_text
 
 
 def collect_tables(
@@ -33,7 +33,7 @@ def collect_tables(
     for path in curves:
         step = path.parent.name.replace("step", "step ")
         losses.setdefault(step, []).append(pd.read_csv(path)["loss"].tolist())
-    with replacing(plot) as temporary:
+    with atomic_write(plot) as temporary:
         plot_losses({step: np.array(rows) for step, rows in losses.items()}, temporary)
     tables = [path.read_text(encoding="utf-8") for path in texts]
-    write_text(output, page(name, command, tables, losses=plot.name if curves else None))
+    write_text(output, tables_page(name, command, tables, losses=plot.name if curves else None))

@@ -32,6 +32,8 @@ def copy_true_labels(
         for image in tracked(images, total=len(images), what="true labels"):
             if image.id not in masks:
                 raise AepslError.of(
-                    f"image {image.id}", "has no true mask", "labels.source: truth needs them all"
+                    f"image {image.id}",
+                    "has no true mask",
+                    "labels.source: truth needs a mask for every image",
                 )
             writer.add(image.id, Record({"mask": true_mask(masks[image.id], true, root=root)}))

@@ -29,13 +29,13 @@ from aepsl.stages._options import (
     Shards,
     Threads,
 )
-from aepsl.stages._parallel import mapped
+from aepsl.stages._parallel import parallel_map
 from aepsl.stores.manifests import ImageEntry, read_images
 from aepsl.stores.records import Record
 from aepsl.stores.reuse import write_records
 
 
-def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
+def _from_folder(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
     found = [path for s in (".png", ".jpg") if (path := folder / f"{image.id}{s}").exists()]
     if not found:
         raise AepslError.of(
@@ -48,7 +48,7 @@ def _precomputed(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
 
 
 @contextmanager
-def _at_fault(file: Path | None, method: Method) -> Iterator[None]:
+def _errors_name_file(file: Path | None, method: Method) -> Iterator[None]:
     """Name the method's file in its errors."""
     try:
         yield
@@ -56,14 +56,16 @@ def _at_fault(file: Path | None, method: Method) -> Iterator[None]:
         if file is None:
             raise
         keys = ", ".join(f"saliency.{name}" for name in method.options)
-        raise AepslError.of(file, str(error), f"set {keys} as the network's author says") from None
+        raise AepslError.of(
+            file, str(error), f"set {keys} as the network's documentation says"
+        ) from None
 
 
 def _detected(
     image: ImageEntry, *, root: Path, detect: Detector, source: Path | None, method: Method
 ) -> NDArray[np.float32]:
     pixels = photograph(image, root=root)
-    with _at_fault(source, method):
+    with _errors_name_file(source, method):
         return detect(pixels)
 
 
@@ -73,18 +75,18 @@ def _work(
     """Return the function that computes the saliency map of one image."""
     name, method = settings.method, METHODS[settings.method]
     if method.source_key and source is None:
-        hint = f"give the path of saliency.{method.source_key}"
+        hint = f"set the path saliency.{method.source_key}"
         raise AepslError.of("--source", f"is not set, but saliency.method is {name}", hint)
     if method.reads_maps and source:
-        return partial(_precomputed, folder=source)
+        return partial(_from_folder, folder=source)
     if method.make is None:
-        raise AepslError.of("saliency.method", f"{name} makes no maps", "choose another method")
+        raise AepslError.of("saliency.method", f"{name} computes no maps", "choose another method")
     options = settings.model_dump(include=set(method.options))
     options |= {"source": source} if method.source_key else {}
     options |= {"threads": threads, "device": device} if method.on_device else {}
     if source and source.exists():
         require_file(source)
-    with _at_fault(source, method):
+    with _errors_name_file(source, method):
         detect = method.make(**options)
     return partial(_detected, root=root, detect=detect, source=source, method=method)
 
@@ -101,7 +103,7 @@ def _maps(
     """Yield the saliency map of each image."""
     work = _work(settings, source, root=root, threads=threads, device=device)
     processes = 1 if METHODS[settings.method].on_device else threads
-    yield from mapped(work, images, threads=processes, what="saliency")
+    yield from parallel_map(work, images, threads=processes, what="saliency")
 
 
 def _records(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aepsl.console import tracked
-from aepsl.mining.erase import mine_region, unite
+from aepsl.mining.erase import mine_region, union_of_regions
 from aepsl.mining.grid import upsample_to_image
 from aepsl.stages._options import (
     Calibrated,
@@ -43,8 +43,8 @@ def erase_regions(
     manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
     cam_store, earlier = (
-        Store(cams, kind="cams", whole=False),
-        Store(regions, kind="regions", whole=False),
+        Store(cams, kind="cams", all_shards=False),
+        Store(regions, kind="regions", all_shards=False),
     )
     stride = float(cam_store.facts()["stride"])
     facts = {"class_names": list(manifest.class_names), "step": step, "config": config.canonical()}
@@ -66,7 +66,7 @@ def erase_regions(
             )
             arrays = {
                 "region": region.astype(np.uint8),
-                "union": unite(before, region).astype("u1"),
+                "union": union_of_regions(before, region).astype("u1"),
             }
             thresholds = [threshold for _, threshold in mined]
             recorded = {"classes": cam.facts["classes"], "threshold": thresholds, "step": step}

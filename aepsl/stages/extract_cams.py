@@ -14,12 +14,12 @@ from aepsl.config.mining import Mining
 from aepsl.console import tracked
 from aepsl.data.photographs import photograph
 from aepsl.mining.cam import class_activation_maps
-from aepsl.mining.grid import View, merge_views
-from aepsl.networks.heads import Classifier
+from aepsl.mining.grid import ScaledCam, merge_cams
 from aepsl.networks.layers import mirror
+from aepsl.networks.models import Classifier
 from aepsl.stages._device import Compute, pick_device
-from aepsl.stages._erased import EraseMined
-from aepsl.stages._networks import as_batch, restore
+from aepsl.stages._erasing import EraseMined
+from aepsl.stages._networks import as_batch, load_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -58,16 +58,16 @@ def _views(
     *,
     mining: Mining,
     device: torch.device,
-) -> Iterator[View]:
+) -> Iterator[ScaledCam]:
     """Yield the maps of each scale, each followed by the maps of the mirrored image."""
     for scale in mining.cam_scales:
         batch = as_batch(_scaled(image, scale), device)
         maps = _maps(network, batch, classes)
         stride = network.stride / scale
-        yield View(maps, stride)
+        yield ScaledCam(maps, stride)
         if mining.cam_flip:
             mirrored = _maps(network, mirror(batch, stride=network.stride), classes)
-            yield View(mirrored[..., ::-1][..., : maps.shape[2]], stride)
+            yield ScaledCam(mirrored[..., ::-1][..., : maps.shape[2]], stride)
 
 
 @torch.inference_mode()
@@ -93,8 +93,8 @@ def extract_cams(
     compute = Compute(pick_device(device), threads)
     torch.set_num_threads(compute.threads)
     manifest = read_images(dataset, shard=shard, shards=shards)
-    network, _ = restore(Classifier, model, device=compute.device)
-    paint = EraseMined(Store(regions, kind="regions", whole=False), manifest.mean_pixel)
+    network, _ = load_network(Classifier, model, device=compute.device)
+    erase = EraseMined(Store(regions, kind="regions", all_shards=False), manifest.mean_pixel)
     images = manifest.images
     store_facts = {
         "class_names": list(manifest.class_names),
@@ -107,11 +107,11 @@ def extract_cams(
         output, kind="cams", facts=store_facts, shard=shard, shards=shards
     ) as writer:
         for image in tracked(images, total=len(images), what=f"CAM, step {step}"):
-            pixels = paint(image.id, photograph(image, root=root))
+            pixels = erase(image.id, photograph(image, root=root))
             classes = manifest.label_numbers(image)
             views = list(_views(network, pixels, classes, mining=mining, device=compute.device))
             normalise = len(views) > 1 and mining.cam_merge == "normalised_mean"
-            merged = merge_views(views, normalise_first=normalise)
+            merged = merge_cams(views, normalise_first=normalise)
             present = merged.maps.astype(np.float16)
             peaks = present.reshape(len(classes), -1).max(axis=1).astype(np.float32)
             record = Record({"cam": present}, {"classes": classes, "maximum": peaks})

@@ -19,7 +19,7 @@ from aepsl.data.scene_files import (
 )
 from aepsl.data.scenes import SceneOptions
 from aepsl.stages._options import Processes, Settings, Writes
-from aepsl.stages._parallel import mapped
+from aepsl.stages._parallel import parallel_map
 from aepsl.stores.atomic import write_manifest_json
 
 OutputScenes = Annotated[
@@ -46,6 +46,6 @@ def generate_scenes(config: Settings, output: OutputScenes, threads: Processes =
     jobs = [(split, i) for split in ("train", "val") for i in dataset.ids(split)]
     prepare_folder(root, digest=output)
     work = partial(write_scene, seed=scenes.seed, options=options, root=root)
-    rows = list(mapped(work, jobs, threads=threads, what="scenes"))
+    rows = list(parallel_map(work, jobs, threads=threads, what="scenes"))
     write_lists(root, rows)
     write_manifest_json(output, {"images": len(rows), "sha256": digest_of_folder(root)})

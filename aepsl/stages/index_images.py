@@ -25,18 +25,18 @@ from aepsl.stages._options import (
 from aepsl.stores.cache import reusable
 from aepsl.stores.manifests import ImageEntry, read_images, write_manifest
 
-LATEST = 3
+MAX_EARLIER_MANIFESTS = 3
 """Largest number of earlier manifests to read, newest first; bounds the time."""
 
 
-def _known() -> dict[str, ImageEntry]:
+def _indexed_before() -> dict[str, ImageEntry]:
     """Return the entries of photographs in earlier manifests, by SHA-256."""
     known: dict[str, ImageEntry] = {}
-    for manifest in reusable()[:LATEST]:
+    for manifest in reusable()[:MAX_EARLIER_MANIFESTS]:
         try:
             known |= {image.sha256: image for image in read_images(manifest).images}
         except (AepslError, OSError) as error:
-            log.warning("Not taken from the cache: %s", error)
+            log.warning("Not reused from the cache: %s", error)
     return known
 
 
@@ -50,7 +50,7 @@ def index_images(
         typer.Option(
             parser=parse_optional_path, help="Digest file of the scenes, if they are generated."
         ),
-        Reads(by_image=True),
+        Reads(per_image=True),
     ] = None,
     labels_csv: Annotated[
         Path | None, typer.Option(help="CSV of image labels, if the dataset has one."), NotInKey()
@@ -68,7 +68,7 @@ def index_images(
         dataset,
         role=role,
         threads=threads,
-        earlier=_known(),
+        earlier=_indexed_before(),
         progress=lambda reads, total: tracked(reads, total=total, what=f"index {split}"),
     )
     log.info("%s: %d images", split, len(manifest.images))

@@ -42,7 +42,7 @@ def judge_training(
     )
     log.info("step %d: %s: %s", step, "success" if verdict.success else "stop", verdict.reason)
     if step == 1 and not verdict.success:
-        hint = "train longer or faster (mining.train), or allow more (mining.success)"
-        raise AepslError.of(str(curve), f"the first classifier fails: {verdict.reason}", hint)
+        hint = "train longer or at a higher rate (mining.train), or relax mining.success"
+        raise AepslError.of(str(curve), f"the first classifier failed: {verdict.reason}", hint)
     facts = {"step": step, "loss": loss, "recall": recall, "uninformed_loss": uninformed}
     write_manifest_json(output, verdict._asdict() | facts)

@@ -12,7 +12,7 @@ from aepsl.config.evaluation import Evaluation
 from aepsl.console import tracked
 from aepsl.data.images import encode_mask
 from aepsl.stages._options import Output, Predictions, Settings, TruthFile
-from aepsl.stores.atomic import replacing
+from aepsl.stores.atomic import atomic_write
 from aepsl.stores.manifests import read_truth
 from aepsl.stores.records import Store
 
@@ -33,7 +33,7 @@ def pack_voc_test(
     values = np.array([0, *read_truth(truth).mask_values], np.uint8)
     store = Store(masks, kind="predictions")
     with (
-        replacing(output) as temporary,
+        atomic_write(output) as temporary,
         temporary.open("wb") as raw,
         gzip.GzipFile("", fileobj=raw, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 import typer
 
-from aepsl.config.sections import Slice
+from aepsl.config.sections import StageSettings
 from aepsl.console import tracked
 from aepsl.data.photographs import photograph
-from aepsl.networks.heads import SegmentationNetwork
-from aepsl.segmentation.inference import decide, full_probabilities, grid_scores
+from aepsl.networks.models import SegmentationNetwork
+from aepsl.segmentation.inference import grid_scores, predict_mask, upsample_probabilities
 from aepsl.stages._device import Compute, pick_device
-from aepsl.stages._networks import as_batch, restore
+from aepsl.stages._networks import as_batch, load_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -36,7 +36,7 @@ from aepsl.stores.records import Record
 from aepsl.stores.reuse import write_records
 
 
-def _asked_for(images: Sequence[ImageEntry], limit: int | None) -> Sequence[ImageEntry]:
+def _evenly_spaced(images: Sequence[ImageEntry], limit: int | None) -> Sequence[ImageEntry]:
     """Return ``limit`` evenly spaced images, or all."""
     if limit is None or limit >= len(images):
         return images
@@ -48,7 +48,7 @@ def _records(
     *,
     root: Path,
     network: SegmentationNetwork,
-    config: Slice,
+    config: StageSettings,
     device: torch.device,
 ) -> Iterator[Record]:
     scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
@@ -57,10 +57,10 @@ def _records(
         pixels = as_batch(photograph(image, root=root), device)
         cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels
         scores = cells.cpu().numpy().astype(np.float16)
-        full = full_probabilities(
+        full = upsample_probabilities(
             scores, height=image.height, width=image.width, stride=network.stride
         )
-        mask = decide(full, threshold=threshold)
+        mask = predict_mask(full, threshold=threshold)
         arrays = {"mask": mask} | ({"scores": scores} if config["crf.enabled"] else {})
         yield Record(arrays, {"threshold": threshold})
 
@@ -88,8 +88,8 @@ def predict(
     compute = Compute(pick_device(device), threads)
     torch.set_num_threads(compute.threads)
     manifest = read_images(dataset, shard=shard, shards=shards)
-    images = _asked_for(manifest.images, limit)
-    network, _ = restore(SegmentationNetwork, model, device=compute.device)
+    images = _evenly_spaced(manifest.images, limit)
+    network, _ = load_network(SegmentationNetwork, model, device=compute.device)
     facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),

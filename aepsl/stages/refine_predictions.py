@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aepsl.data.photographs import photograph
 from aepsl.segmentation.crf import CrfOptions, refine
-from aepsl.segmentation.inference import full_probabilities
+from aepsl.segmentation.inference import upsample_probabilities
 from aepsl.stages._crf import crf_options
 from aepsl.stages._options import (
     DatasetFile,
@@ -24,7 +24,7 @@ from aepsl.stages._options import (
     Shard,
     Shards,
 )
-from aepsl.stages._parallel import mapped
+from aepsl.stages._parallel import parallel_map
 from aepsl.stores.manifests import ImageEntry, read_images
 from aepsl.stores.records import Record, Store
 from aepsl.stores.reuse import source_of, write_records
@@ -34,7 +34,7 @@ def _refined(
     image: ImageEntry, *, root: Path, scores: Store, options: CrfOptions
 ) -> NDArray[np.uint8]:
     record = scores[image.id]
-    full = full_probabilities(
+    full = upsample_probabilities(
         record.arrays["scores"],
         height=image.height,
         width=image.width,
@@ -49,7 +49,7 @@ def _records(
     images: Sequence[ImageEntry], *, root: Path, scores: Store, options: CrfOptions, threads: int
 ) -> Iterator[Record]:
     work = partial(_refined, root=root, scores=scores, options=options)
-    for mask in mapped(work, images, threads=threads, what="CRF"):
+    for mask in parallel_map(work, images, threads=threads, what="CRF"):
         yield Record({"mask": mask})
 
 
@@ -73,7 +73,7 @@ def refine_predictions(
     torch.set_num_threads(1)  # as in the worker processes; the number changes the last bits
     options = crf_options(config)
     manifest = read_images(dataset, shard=shard, shards=shards)
-    scores = Store(predictions, kind="predictions", whole=False)
+    scores = Store(predictions, kind="predictions", all_shards=False)
     images = manifest.images
     stride = str(scores.facts().get("stride"))
     write_records(

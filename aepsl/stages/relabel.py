@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from aepsl.console import tracked
 from aepsl.data.photographs import photograph
-from aepsl.networks.heads import SegmentationNetwork
+from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.crf import refine
 from aepsl.segmentation.inference import GridScores, grid_scores, weighted_probabilities
 from aepsl.stages._crf import crf_options
 from aepsl.stages._device import Compute, pick_device
-from aepsl.stages._networks import as_batch, restore
+from aepsl.stages._networks import as_batch, load_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -65,7 +65,7 @@ def relabel(
     torch.set_num_threads(compute.threads)
     manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
-    network, _ = restore(SegmentationNetwork, model, device=compute.device)
+    network, _ = load_network(SegmentationNetwork, model, device=compute.device)
     facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from aepsl.data.images import voc_palette
 from aepsl.data.photographs import photograph
 from aepsl.masks import BACKGROUND_NAME
-from aepsl.mining.grid import normalised, upsample_to_image
+from aepsl.mining.grid import scaled_to_max, upsample_to_image
 from aepsl.report import figures
 from aepsl.report.page import render
-from aepsl.report.scores import class_mean, describe
-from aepsl.stages._erased import EraseMined
+from aepsl.report.scores import class_mean, target_title
+from aepsl.stages._erasing import EraseMined
 from aepsl.stages._options import (
     CamStore,
     DatasetFile,
@@ -62,7 +62,7 @@ Picture = tuple[str, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Sources:
+class VariantStores:
     """The stores of one variant; ``cams`` and ``regions`` by step, first step first."""
 
     root: Path
@@ -77,31 +77,44 @@ class Sources:
     """Entries of ``truth`` by image id."""
 
 
-def _steps(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
+def _step_pictures(
+    image: ImageEntry, manifest: ImageManifest, sources: VariantStores
+) -> Iterator[Picture]:
     pixels = photograph(image, root=sources.root)
     seen = pixels
     size = {"height": image.height, "width": image.width}
     for step, (cams, regions) in enumerate(zip(sources.cams, sources.regions, strict=True), 1):
         record = cams[image.id]
         stride = float(cams.facts()["stride"])
-        maps = normalised(upsample_to_image(record.arrays["cam"], stride=stride, **size))
+        maps = scaled_to_max(upsample_to_image(record.arrays["cam"], stride=stride, **size))
         for number, heatmap in zip(record.facts["classes"], maps, strict=True):
-            yield f"CAM {step}: {manifest.class_names[number]}", figures.heat(seen, heatmap)
+            yield (
+                f"CAM {step}: {manifest.class_names[number]}",
+                figures.overlay_heatmap(seen, heatmap),
+            )
         seen = EraseMined(regions, manifest.mean_pixel)(image.id, pixels)
         yield f"erased, step {step}", seen
 
 
-def _pictures(image: ImageEntry, manifest: ImageManifest, sources: Sources) -> Iterator[Picture]:
+def _pictures(
+    image: ImageEntry, manifest: ImageManifest, sources: VariantStores
+) -> Iterator[Picture]:
     """Yield the pictures of one image, from the photograph to the true mask."""
     palette = voc_palette()
     yield "photograph", photograph(image, root=sources.root)
-    yield from _steps(image, manifest, sources)
+    yield from _step_pictures(image, manifest, sources)
     if sources.saliency:
-        yield "saliency", figures.grey(sources.saliency[image.id].arrays["saliency"].astype("f4"))
+        yield (
+            "saliency",
+            figures.to_grey(sources.saliency[image.id].arrays["saliency"].astype("f4")),
+        )
     for caption, store in (("label", sources.labels), ("prediction", sources.predictions)):
-        yield caption, figures.coloured(store[image.id].arrays["mask"], palette)
+        yield caption, figures.colour_mask(store[image.id].arrays["mask"], palette)
     if mask := sources.masks.get(image.id):
-        yield "truth", figures.coloured(true_mask(mask, sources.truth, root=sources.root), palette)
+        yield (
+            "truth",
+            figures.colour_mask(true_mask(mask, sources.truth, root=sources.root), palette),
+        )
 
 
 def _losses(path: Path) -> list[float]:
@@ -118,7 +131,7 @@ def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
     rows = [
         {name: row[name] for name in ("variant", "split", "images", "seed")}
         | {
-            "what": describe(row),
+            "target": target_title(row),
             "miou": _percent(row["miou"]),
             "interval": " – ".join(map(_percent, row["miou_interval"])) if row["images"] else "–",
             "boundary_f": _percent(class_mean(row["boundary_f"])),
@@ -154,9 +167,11 @@ def _plot(classifier: Sequence[Path], segmentation: Path, folder: Path) -> None:
     )
 
 
-def _shown(manifest: ImageManifest, sources: Sources, folder: Path) -> list[dict[str, Any]]:
+def _image_sections(
+    manifest: ImageManifest, sources: VariantStores, folder: Path
+) -> list[dict[str, Any]]:
     """Write the pictures of all images; return file names and captions for the page."""
-    shown = []
+    sections = []
     by_id = {image.id: image for image in manifest.images}
     for row, image_id in enumerate(sources.predictions.ids()):
         image, pictures = by_id[image_id], []
@@ -164,8 +179,8 @@ def _shown(manifest: ImageManifest, sources: Sources, folder: Path) -> list[dict
             file = f"pictures/{row}-{column}.jpg"
             figures.save_picture(pixels, folder / file, height=HEIGHT)
             pictures.append({"file": file, "caption": caption})
-        shown.append({"id": image.id, "labels": image.labels, "pictures": pictures})
-    return shown
+        sections.append({"id": image.id, "labels": image.labels, "pictures": pictures})
+    return sections
 
 
 def _legend(class_names: Sequence[str]) -> list[tuple[str, str]]:
@@ -220,7 +235,7 @@ def report(
     The page shows the images of the store ``predictions``.
     """
     manifest, true = read_images(dataset), read_truth(truth)
-    sources = Sources(
+    sources = VariantStores(
         root=root,
         cams=[Store(paths, kind="cams") for paths in _by_folder(cams)],
         regions=[Store(paths, kind="regions") for paths in _by_folder(regions)],
@@ -239,7 +254,7 @@ def report(
         "seed": seed,
         "verdicts": [read_manifest_json(path) for path in verdicts],
         "curves": ["classifier.png", "segmentation.png"],
-        "images": _shown(manifest, sources, folder),
+        "images": _image_sections(manifest, sources, folder),
         "height": HEIGHT,
     }
     write_text(output, render(facts))

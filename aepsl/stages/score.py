@@ -16,16 +16,16 @@ from aepsl.evaluation.boundary import boundary_f
 from aepsl.evaluation.confusion import (
     bootstrap_miou,
     confusion_matrix,
-    coverage,
-    error_inside,
+    error_rate,
+    foreground_fraction,
     intersection_over_union,
+    labelled_fraction,
     mean_iou,
-    object_area,
     precision_and_recall,
 )
 from aepsl.evaluation.saliency import max_f, saliency_counts
 from aepsl.labels.assemble import BACKGROUND, region_mask
-from aepsl.masks import BACKGROUND_NAME, IGNORED
+from aepsl.masks import BACKGROUND_NAME, IGNORE_INDEX
 from aepsl.stages._options import (
     Output,
     Paths,
@@ -57,14 +57,14 @@ def _mask(record: Record, target: str) -> NDArray[np.uint8]:
     if target != "regions":
         return record.arrays["mask"]
     regions = record.arrays["union"].astype(bool)
-    return region_mask(regions, classes=record.facts["classes"], unclaimed=BACKGROUND)
+    return region_mask(regions, classes=record.facts["classes"], unclaimed_value=BACKGROUND)
 
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _of_masks(
+def _mask_measures(
     truth: TruthManifest,
     records: Store,
     *,
@@ -75,12 +75,12 @@ def _of_masks(
     names = (BACKGROUND_NAME, *truth.class_names)
     matrices = np.zeros((len(truth.masks), len(names), len(names) + 1), np.int64)
     outlines = np.full((len(truth.masks), len(names)), np.nan)
-    shown = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
-    for number, entry in enumerate(shown):
-        true, answer = true_mask(entry, truth, root=root), _mask(records[entry.id], target)
-        matrices[number] = confusion_matrix(true, answer, classes=len(names))
+    progress = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
+    for number, entry in enumerate(progress):
+        true, prediction = true_mask(entry, truth, root=root), _mask(records[entry.id], target)
+        matrices[number] = confusion_matrix(true, prediction, classes=len(names))
         outlines[number] = boundary_f(
-            true, answer, classes=len(names), tolerance=settings.boundary_tolerance
+            true, prediction, classes=len(names), tolerance=settings.boundary_tolerance
         )
     matrix = matrices.sum(axis=0)
     interval = (np.nan, np.nan)
@@ -99,9 +99,9 @@ def _of_masks(
     return {
         "miou": _number(float(mean_iou(matrix))),
         "miou_interval": [_number(value) for value in interval],
-        "area": _number(object_area(matrix)),
-        "coverage": _number(coverage(matrix)),
-        "error": _number(error_inside(matrix)),
+        "area": _number(foreground_fraction(matrix)),
+        "coverage": _number(labelled_fraction(matrix)),
+        "error": _number(error_rate(matrix)),
         "confusion": matrix.tolist(),
     } | {
         measure: dict(zip(names, map(_number, values), strict=True))
@@ -109,12 +109,12 @@ def _of_masks(
     }
 
 
-def _of_saliency(truth: TruthManifest, records: Store, *, root: Path) -> dict[str, Any]:
+def _saliency_measures(truth: TruthManifest, records: Store, *, root: Path) -> dict[str, Any]:
     """Return MAE and maximum F of saliency for the union of all classes, without void pixels."""
     counts = []
     for entry in tracked(truth.masks, total=len(truth.masks), what="score saliency"):
         true = true_mask(entry, truth, root=root)
-        known = true != IGNORED
+        known = true != IGNORE_INDEX
         salient = (true > 0)[known]
         if salient.any():
             counts.append(saliency_counts(records[entry.id].arrays["saliency"][known], salient))
@@ -146,10 +146,10 @@ def score(
     true = read_truth(truth)
     records = Store(store, kind=kind)
     if target == "saliency":
-        measures = _of_saliency(true, records, root=root)
+        measures = _saliency_measures(true, records, root=root)
     else:
         settings = config.section("evaluation", Evaluation)
-        measures = _of_masks(true, records, root=root, target=target, settings=settings)
+        measures = _mask_measures(true, records, root=root, target=target, settings=settings)
     about = {"target": target, "variant": variant, "step": step, "seed": seed}
     about |= {"split": true.split, "images": len(true.masks)}
     write_manifest_json(output, about | measures)

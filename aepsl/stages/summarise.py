@@ -13,7 +13,7 @@ from rich.table import Table
 
 from aepsl.errors import AepslError
 from aepsl.report.escape import csv_cell
-from aepsl.report.scores import describe
+from aepsl.report.scores import target_title
 from aepsl.stages._options import Output, Writes
 from aepsl.stores.atomic import read_json, read_manifest_json, write_json, write_text
 
@@ -44,14 +44,14 @@ def summarise(
     write_json(output, rows)
 
 
-def show(scores: Path, *, report: Path | None) -> None:
+def print_scores(scores: Path, *, report: Path | None) -> None:
     """Print the scores as a table, followed by the path of the report."""
-    table = Table("variant", "what", "split", "images", "seed", "mIoU, %")
+    table = Table("variant", "target", "split", "images", "seed", "mIoU, %")
     try:
         for row in read_json(scores):
             miou = "no truth" if row["miou"] is None else f"{100 * row['miou']:.1f}"
             numbers = (row["split"], str(row["images"]), str(row["seed"]), miou)
-            table.add_row(row["variant"], describe(row), *numbers)
+            table.add_row(row["variant"], target_title(row), *numbers)
     except (TypeError, KeyError):
         hint = "give results/<run>/scores.json"
         raise AepslError.of(scores, "not the scores of a run", hint) from None

@@ -11,11 +11,11 @@ import pandas as pd
 import typer
 
 from aepsl.report.escape import csv_cell
-from aepsl.report.figures import plot_spread
+from aepsl.report.figures import plot_seeds
 from aepsl.report.scores import class_mean
 from aepsl.report.tables import column_title, in_percent, markdown
 from aepsl.stages._options import Output, Writes
-from aepsl.stores.atomic import read_manifest_json, replacing, write_text
+from aepsl.stores.atomic import atomic_write, read_manifest_json, write_text
 
 COLUMNS = (
     "row",
@@ -88,5 +88,5 @@ def tabulate(
     for (label, column), part in data.groupby(["label", "column"], sort=False):
         scale = 100 if in_percent(column) else 1
         rows[label][column_title(column)] = (scale * part["value"]).tolist()
-    with replacing(plot) as temporary:
-        plot_spread(rows, temporary, title=table["title"])
+    with atomic_write(plot) as temporary:
+        plot_seeds(rows, temporary, title=table["title"])

@@ -6,10 +6,11 @@ from aepsl.config.mining import ClassifierTraining
 from aepsl.config.networks import Networks
 from aepsl.data.loading import TrainingImages
 from aepsl.mining.loss import label_recall, squared_label_loss
-from aepsl.networks.heads import Classifier
+from aepsl.networks.models import Classifier
+from aepsl.stages._checkpointing import checkpoint_folder
 from aepsl.stages._device import Compute, pick_device
-from aepsl.stages._erased import EraseMined
-from aepsl.stages._networks import build
+from aepsl.stages._erasing import EraseMined
+from aepsl.stages._networks import build_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -25,12 +26,11 @@ from aepsl.stages._options import (
     Work,
     Workers,
 )
-from aepsl.stages._resuming import work_folder
 from aepsl.stages._training import (
     augmentation_of,
     fit,
+    save_model_and_curve,
     steps_per_epoch,
-    store,
 )
 from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Store
@@ -70,11 +70,13 @@ def train_classifier(
     networks = config.section("networks", Networks)
     seed_torch(seed, "classifier", step)
     classes, head = len(manifest.class_names), str(config["mining.head"])
-    model, facts = build(Classifier, classes=classes, networks=networks, head=head, weights=weights)
+    model, facts = build_network(
+        Classifier, classes=classes, networks=networks, head=head, weights=weights
+    )
     facts |= {"class_names": manifest.class_names, "step": step, "config": config.canonical()}
     depends_on = [code, step, manifest.digest()]
     inputs = [*regions, *([weights] if weights else [])]
-    with work_folder(work, config, compute, inputs, depends_on) as kept:
+    with checkpoint_folder(work, config, compute, inputs, depends_on) as kept:
         rows = fit(
             model,
             model.new_layers(),
@@ -84,7 +86,7 @@ def train_classifier(
                 root=root,
                 augmentation=augmentation_of(train, manifest),
                 seed=seed,
-                paint=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
+                erase=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
             ),
             lambda epoch: _loss_of,
             train=train,
@@ -98,4 +100,4 @@ def train_classifier(
             what=f"classifier, step {step}",
             work=kept,
         )
-        store(model, rows, output=output, curve_path=curve, facts=facts)
+        save_model_and_curve(model, rows, output=output, curve_path=curve, facts=facts)

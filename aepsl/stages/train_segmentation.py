@@ -12,15 +12,16 @@ from aepsl.config.networks import Networks
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.loading import TrainingImages
 from aepsl.mining.loss import squared_label_loss
-from aepsl.networks.heads import SegmentationNetwork
+from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.psl import (
     image_scores,
     prohibitive_loss,
     resize_scores,
     segmentation_loss,
 )
+from aepsl.stages._checkpointing import checkpoint_folder
 from aepsl.stages._device import Compute, pick_device
-from aepsl.stages._networks import build
+from aepsl.stages._networks import build_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -35,12 +36,11 @@ from aepsl.stages._options import (
     Work,
     Workers,
 )
-from aepsl.stages._resuming import work_folder
 from aepsl.stages._training import (
     augmentation_of,
     fit,
+    save_model_and_curve,
     steps_per_epoch,
-    store,
 )
 from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Store
@@ -118,11 +118,11 @@ def train_segmentation(
     networks = config.section("networks", Networks)
     seed_torch(seed, "segmentation")
     options: dict[str, Any] = {"networks": networks, "head": settings.head, "weights": weights}
-    model, facts = build(SegmentationNetwork, classes=len(manifest.class_names), **options)
+    model, facts = build_network(SegmentationNetwork, classes=len(manifest.class_names), **options)
     facts |= {"class_names": manifest.class_names, "config": config.canonical()}
     depends_on = [code, manifest.digest()]
     inputs = [*labels, *([weights] if weights else [])]
-    with work_folder(work, config, compute, inputs, depends_on) as kept:
+    with checkpoint_folder(work, config, compute, inputs, depends_on) as kept:
         rows = fit(
             model,
             model.new_layers(),
@@ -144,4 +144,4 @@ def train_segmentation(
             what="segmentation",
             work=kept,
         )
-        store(model, rows, output=output, curve_path=curve, facts=facts)
+        save_model_and_curve(model, rows, output=output, curve_path=curve, facts=facts)

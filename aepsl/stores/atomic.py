@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from aepsl.errors import AepslError, naming, require_file
+from aepsl.errors import AepslError, errors_name_file, require_file
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.tmp.{HOST}.{os.getpid()}")
 
 
-def orphans(path: Path) -> Iterator[Path]:
+def stale_temporary_files(path: Path) -> Iterator[Path]:
     """Yield temporary files of ``path`` left by dead processes of this machine."""
     for found in path.parent.glob(f"{escape(path.name)}.tmp.{escape(HOST)}.*"):
         try:
@@ -38,17 +38,17 @@ def orphans(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path; at the end of the block, sync it and rename it to ``path``.
 
     If the block raises, the temporary file is removed and ``path`` stays unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for orphan in orphans(path):
+    for orphan in stale_temporary_files(path):
         orphan.unlink(missing_ok=True)
     temporary = temporary_name(path)
     try:
-        with naming(path):
+        with errors_name_file(path):
             yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -64,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -82,7 +82,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise AepslError.of(path, "the file is not there", "run the stage that makes it") from None
+        raise AepslError.of(
+            path, "the file does not exist", "run the stage that writes it"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise AepslError.of(
             path, f"not JSON ({error})", "remove it and run its stage again"
@@ -111,11 +113,11 @@ def read_manifest_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict) or "self_sha256" not in value:
         raise AepslError.of(path, "not a manifest of this version", hint)
     if value.pop("self_sha256") != self_digest(value):
-        raise AepslError.of(path, "was changed since it was written", hint)
+        raise AepslError.of(path, "was modified after it was written", hint)
     return value
 
 
-def checked(path: Path, kind: type[T], value: Any) -> T:
+def validated(path: Path, kind: type[T], value: Any) -> T:
     """Validate ``value``, read from ``path``, and return it as a dataclass.
 
     Raises:
@@ -124,19 +126,19 @@ def checked(path: Path, kind: type[T], value: Any) -> T:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as failure:
-        raise _strange(path, failure) from None
+        raise _invalid(path, failure) from None
 
 
-def checked_lines(path: Path, kind: type[T], lines: Iterable[bytes]) -> list[T]:
+def validated_lines(path: Path, kind: type[T], lines: Iterable[bytes]) -> list[T]:
     """Validate ``lines`` of JSON, read from ``path``; see :func:`checked`."""
     read = TypeAdapter(kind).validate_json
     try:
         return [read(line) for line in lines]
     except ValidationError as failure:
-        raise _strange(path, failure) from None
+        raise _invalid(path, failure) from None
 
 
-def _strange(path: Path, failure: ValidationError) -> AepslError:
+def _invalid(path: Path, failure: ValidationError) -> AepslError:
     first = failure.errors()[0]
     place = ".".join(map(str, first["loc"])) or "it"
     what = f"not a manifest of this version ({place}: {first['msg']})"

@@ -23,11 +23,11 @@ from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import (
     HOST,
-    checked,
+    atomic_write,
     digest_of,
     read_manifest_json,
-    replacing,
     temporary_name,
+    validated,
     write_manifest_json,
 )
 
@@ -53,10 +53,10 @@ class Key(NamedTuple):
     """Digest of everything that the result depends on."""
 
 
-PROVENANCE = "entry.json"
+PROVENANCE_FILE = "entry.json"
 GB = 10**9
 
-ABANDONED = 24 * 3600
+STALE_AFTER_SECONDS = 24 * 3600
 """Age, seconds, after which an incomplete entry is considered abandoned by its job."""
 
 
@@ -88,26 +88,26 @@ class Cache:
         """
         entry = self._folder.joinpath(*key)
         try:
-            if not (entry / PROVENANCE).is_file():
+            if not (entry / PROVENANCE_FILE).is_file():
                 return None
-            content = read_manifest_json(entry / PROVENANCE)
-            provenance = checked(entry / PROVENANCE, Provenance, content)
+            content = read_manifest_json(entry / PROVENANCE_FILE)
+            provenance = validated(entry / PROVENANCE_FILE, Provenance, content)
             with ExitStack() as stack:
                 for path in paths:
-                    temporary = stack.enter_context(replacing(path))
+                    temporary = stack.enter_context(atomic_write(path))
                     shutil.copyfile(entry / path.name, temporary)
                     if digest_of(temporary) != provenance.files.get(path.name):
-                        what = "was changed since it was written"
+                        what = "was modified after it was written"
                         raise AepslError.of(entry / path.name, what, "the entry is removed")
         except AepslError as error:
-            log.warning("Not taken from the cache: %s", error)
+            log.warning("Not reused from the cache: %s", error)
             _remove(entry)
             return None
         except OSError as error:
-            log.warning("Not taken from the cache: %s", error)
+            log.warning("Not reused from the cache: %s", error)
             return None
         with suppress(OSError):
-            os.utime(entry / PROVENANCE)  # mark as recently used
+            os.utime(entry / PROVENANCE_FILE)  # mark as recently used
         return provenance
 
     def put(
@@ -126,14 +126,14 @@ class Cache:
             files = {path.name: digest_of(temporary / path.name) for path in paths}
             on = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S UTC}"
             provenance = Provenance(files, on, HOST, round(seconds, 3))
-            write_manifest_json(temporary / PROVENANCE, {**about, **asdict(provenance)})
+            write_manifest_json(temporary / PROVENANCE_FILE, {**about, **asdict(provenance)})
             _remove(entry)
             entry.parent.mkdir(exist_ok=True)
             with suppress(OSError):  # another process stored the same entry first
                 temporary.rename(entry)
             self._make_room()
         except OSError as error:
-            log.warning("Not put into the cache %s: %s", self._folder, error)
+            log.warning("Not stored in the cache %s: %s", self._folder, error)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -142,15 +142,15 @@ class Cache:
         try:
             entries = reversed(self._entries(group))
             found = [file for entry in entries for file in sorted(entry.glob(pattern))]
-            return [file for file in found if file.name != PROVENANCE]
+            return [file for file in found if file.name != PROVENANCE_FILE]
         except OSError as error:
-            log.warning("Not taken from the cache: %s", error)
+            log.warning("Not reused from the cache: %s", error)
             return []
 
     def _entries(self, group: str = "*") -> list[Path]:
         """Return the entries, least recently used first."""
         used = []
-        for provenance in self._folder.glob(f"{group}/*/{PROVENANCE}"):
+        for provenance in self._folder.glob(f"{group}/*/{PROVENANCE_FILE}"):
             with suppress(FileNotFoundError):  # removed meanwhile
                 used.append((provenance.stat().st_mtime, provenance.parent))
         return [entry for _, entry in sorted(used)]
@@ -158,7 +158,7 @@ class Cache:
     def _make_room(self) -> None:
         for left in self._folder.glob("*.tmp.*"):
             with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > ABANDONED:
+                if time.time() - left.stat().st_mtime > STALE_AFTER_SECONDS:
                     shutil.rmtree(left, ignore_errors=True)
         if self._limit is None:
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 from aepsl.console import log
 from aepsl.errors import AepslError
-from aepsl.stores.lease import Lease
+from aepsl.stores.lock import FileLock
 from aepsl.stores.models import Tensors, load_model, save_model
 
 
@@ -34,10 +34,10 @@ class CheckpointFolder:
         try:
             tensors, facts = load_model(self.checkpoint)
         except AepslError as error:
-            log.warning("%s\nThe training starts anew.", error)
+            log.warning("%s\nThe training starts from scratch.", error)
             return None
         if facts.get("key") != self._key:
-            log.info("%s is of other settings: the training starts anew", self.checkpoint)
+            log.info("%s has other settings: the training starts from scratch", self.checkpoint)
             return None
         return tensors, json.loads(facts["progress"])
 
@@ -55,10 +55,10 @@ def locked(folder: Path, *, key: str) -> Iterator[CheckpointFolder]:
     Raises:
         AepslError: if another process holds the lock; the message names that process.
     """
-    lease = Lease(folder.with_name(f"{folder.name}.lock"))
-    if not lease.take():
-        hint = "wait for it, or stop it with kill, which saves where it is; then run again"
-        raise AepslError.of(folder, f"is held by {lease.holder}", hint)
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    if not lock.take():
+        hint = "wait for it, or stop it with kill (it saves a checkpoint); then run again"
+        raise AepslError.of(folder, f"is in use by {lock.holder}", hint)
     try:
         checkpoints = CheckpointFolder(folder, key=key)
         yield checkpoints
@@ -66,4 +66,4 @@ def locked(folder: Path, *, key: str) -> Iterator[CheckpointFolder]:
         with suppress(OSError):
             folder.rmdir()  # fails if other files are in it, which stay
     finally:
-        lease.release()
+        lock.release()

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from aepsl.errors import unreadable
+from aepsl.errors import read_error
 from aepsl.stores.atomic import digest_of, write_text
 
 
-def files_in(path: Path) -> Iterator[Path]:
+def files_below(path: Path) -> Iterator[Path]:
     """Yield all files below the folder ``path``, sorted; any other ``path`` itself."""
     if path.is_dir():
         yield from sorted(child for child in path.rglob("*") if child.is_file())
@@ -26,7 +26,7 @@ def _escaped(path: Path) -> str:
 def write_checksums(listing: Path, paths: Sequence[Path]) -> None:
     """Write the SHA-256 of every file in ``paths``, including all files below folders."""
     lines = []
-    for path in chain.from_iterable(map(files_in, paths)):
+    for path in chain.from_iterable(map(files_below, paths)):
         name = _escaped(path)
         mark = "\\" if name != str(path) else ""
         lines.append(f"{mark}{digest_of(path)}  {name}\n")
@@ -51,5 +51,5 @@ def read_checksums(listing: Path) -> dict[Path, str]:
             found[Path(name)] = digest
     except (OSError, ValueError) as error:
         hint = "remove the job's outputs and this file, and run again"
-        raise unreadable(error, listing, f"not a list of checksums ({error})", hint) from None
+        raise read_error(error, listing, f"not a list of checksums ({error})", hint) from None
     return found

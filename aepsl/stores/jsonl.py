@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import replacing, self_digest
+from aepsl.stores.atomic import atomic_write, self_digest
 
 HINT = "remove it and run its stage again"
 
@@ -27,7 +27,7 @@ def write_jsonl(path: Path, head: Mapping[str, Any], entries: Iterable[bytes]) -
         digest.update(line)
     about = {**head, "count": len(lines), "entries_sha256": digest.hexdigest()}
     first = json.dumps({**about, "self_sha256": self_digest(about)}, ensure_ascii=False)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(first.encode() + b"\n")
         file.writelines(lines)
 
@@ -40,7 +40,7 @@ def _head(path: Path, line: bytes) -> dict[str, Any]:
     if not isinstance(head, dict) or not isinstance(head.get("count"), int):
         raise AepslError.of(path, "not a manifest of this version", HINT)
     if head.pop("self_sha256", None) != self_digest(head):
-        raise AepslError.of(path, "was changed since it was written", HINT)
+        raise AepslError.of(path, "was modified after it was written", HINT)
     return head
 
 
@@ -55,8 +55,8 @@ def read_jsonl(
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        what = "the file is not there"
-        raise AepslError.of(path, what, "run the stage that makes it") from None
+        what = "the file does not exist"
+        raise AepslError.of(path, what, "run the stage that writes it") from None
     with file:
         head = _head(path, file.readline())
         wanted = shard_range(head["count"], shard=shard, shards=shards)
@@ -67,5 +67,5 @@ def read_jsonl(
                 entries.append(line)
             number += 1
     if (head.pop("count"), head.pop("entries_sha256", None)) != (number, digest.hexdigest()):
-        raise AepslError.of(path, "was changed since it was written", HINT)
+        raise AepslError.of(path, "was modified after it was written", HINT)
     return head, entries

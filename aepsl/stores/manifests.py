@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import checked, checked_lines
+from aepsl.stores.atomic import validated, validated_lines
 from aepsl.stores.jsonl import read_jsonl, write_jsonl
 
 SCHEMA = 4
@@ -116,7 +116,7 @@ def _read(path: Path, kind: type[M], *, shard: int = 0, shards: int = 1) -> M:
         what = f"not a {kind.__name__} of this version"
         raise AepslError.of(path, what, "remove it and run its stage again")
     name, entry = ENTRIES[kind]
-    return checked(path, kind, {**about, name: checked_lines(path, entry, lines)})
+    return validated(path, kind, {**about, name: validated_lines(path, entry, lines)})
 
 
 def read_images(path: Path, *, shard: int = 0, shards: int = 1) -> ImageManifest:

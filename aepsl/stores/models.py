@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from aepsl.errors import AepslError, require_file, unreadable
-from aepsl.stores.atomic import replacing
+from aepsl.errors import AepslError, read_error, require_file
+from aepsl.stores.atomic import atomic_write
 
 Tensors = dict[str, Tensor]
 
@@ -28,7 +28,7 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
     about = json.dumps({"sha256": _digest(plain, text), "facts": text})
     # One metadata entry, because safetensors writes several in random order.
     content = save(plain, metadata={"aepsl": about})
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
@@ -51,11 +51,11 @@ def load_model(path: Path) -> tuple[Tensors, dict[str, Any]]:
             about = json.loads((file.metadata() or {})["aepsl"])
         tensors, facts = load_file(path), about["facts"]
         if _digest(tensors, facts) != about["sha256"]:
-            raise ValueError("it was changed since it was written")
+            raise ValueError("it was modified after it was written")
         return tensors, json.loads(facts)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         what = f"not a model of this package ({error})"
-        raise unreadable(error, path, what, "run its training stage again") from None
+        raise read_error(error, path, what, "run its training stage again") from None
 
 
 def _read_npz(path: Path) -> Tensors:
@@ -81,19 +81,19 @@ def read_weights_file(path: Path) -> Tensors:
             case ".pth" | ".pt":
                 tensors = torch.load(path, map_location="cpu", weights_only=True)
             case _:
-                raise ValueError("the name ends with none of .npz, .pth, .pt, .safetensors")
+                raise ValueError("the name does not end with .npz, .pth, .pt or .safetensors")
         if not isinstance(tensors, Mapping):
-            raise ValueError("it does not hold a table of tensors")
+            raise ValueError("it is not a table of named tensors")
         return {str(name): value.float() for name, value in tensors.items()}
     except AepslError:
         raise
     except FileNotFoundError:
         raise AepslError.of(
-            path, "the weights file is not there", "set networks.weights to where it lies"
+            path, "the weights file does not exist", "set networks.weights to its path"
         ) from None
     except (ValueError, OSError, SafetensorError, zipfile.BadZipFile, RuntimeError) as error:
-        what = f"no weights could be read ({error})"
-        raise unreadable(error, path, what, "give a table of named tensors") from None
+        what = f"cannot be read as weights ({error})"
+        raise read_error(error, path, what, "use a file of named tensors") from None
     except Exception as error:  # torch also raises pickle's errors, of several classes
         raise AepslError.of(
             path, f"refused by the safe loader ({type(error).__name__})", "save it as .safetensors"

@@ -19,12 +19,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.errors import AepslError, unreadable
-from aepsl.stores.atomic import digest_of, replacing
+from aepsl.errors import AepslError, read_error
+from aepsl.stores.atomic import atomic_write, digest_of
 from aepsl.stores.shards import (
     SCHEMA,
     ShardManifest,
-    check_parts,
+    check_complete,
     check_shard,
     read_shard_manifest,
     write_shard_manifest,
@@ -32,7 +32,7 @@ from aepsl.stores.shards import (
 
 
 @dataclass(frozen=True)
-class Packed:
+class RawArray:
     """A compressed array of a file, which is copied without decompression."""
 
     shape: tuple[int, ...]
@@ -49,18 +49,18 @@ class Record:
 
 
 @dataclass(frozen=True)
-class PackedRecord:
+class RawRecord:
     """A record with compressed arrays; see :meth:`Store.packed`."""
 
-    arrays: Mapping[str, NDArray[Any] | Packed]
+    arrays: Mapping[str, NDArray[Any] | RawArray]
     facts: Mapping[str, Any]
 
 
-def _create(group: h5py.Group, name: str, array: NDArray[Any] | Packed) -> None:
+def _create(group: h5py.Group, name: str, array: NDArray[Any] | RawArray) -> None:
     """Write an array; a compressed one is copied byte for byte."""
     options: dict[str, Any] = {"compression": "gzip", "compression_opts": 4}
     options |= {"chunks": array.shape, "shuffle": True, "fletcher32": True}
-    if isinstance(array, Packed):
+    if isinstance(array, RawArray):
         dataset = group.create_dataset(name, shape=array.shape, dtype=array.dtype, **options)
         dataset.id.write_direct_chunk((0,) * len(array.shape), array.chunk)
     elif array.size:
@@ -77,7 +77,7 @@ class ShardWriter:
         self.ids: list[str] = []
         self.sources: list[str] = []
 
-    def add(self, image_id: str, record: Record | PackedRecord, *, source: str = "") -> None:
+    def add(self, image_id: str, record: Record | RawRecord, *, source: str = "") -> None:
         """Append the record of one image; ``source`` is the digest of its inputs."""
         group = self._records.create_group(str(len(self.ids)))
         group.attrs["id"] = image_id
@@ -115,7 +115,7 @@ def writing_shard(
         file.attrs["schema"] = SCHEMA
         file.attrs["count"] = len(writer.ids)
         file.attrs["complete"] = True
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content.getbuffer())
     content_digest = digest_of(path)
     sources = tuple(writer.sources) if any(writer.sources) else ()
@@ -130,11 +130,11 @@ def _open(path: Path) -> h5py.File:
         file = h5py.File(path, "r")
     except OSError as error:
         hint = "remove it and run its stage again"
-        raise unreadable(error, path, f"not a readable store ({error})", hint) from None
+        raise read_error(error, path, f"not a readable store ({error})", hint) from None
     if not file.attrs.get("complete", False) or file.attrs.get("schema") != SCHEMA:
         file.close()
         raise AepslError.of(
-            path, "the store is incomplete or of another version", "remove it and run again"
+            path, "the store is incomplete or has another version", "remove it and run again"
         )
     return file
 
@@ -146,13 +146,15 @@ def _facts(group: h5py.Group) -> dict[str, Any]:
 class Store:
     """Reads a store by image id; each process opens a shard once, on first use."""
 
-    def __init__(self, manifests: Sequence[Path], *, kind: str | None, whole: bool = True) -> None:
+    def __init__(
+        self, manifests: Sequence[Path], *, kind: str | None, all_shards: bool = True
+    ) -> None:
         """Open a store from the manifests of its shards, and check them.
 
         Args:
             manifests: manifests of the shards.
             kind: expected kind of the store; None accepts any.
-            whole: whether all shards of the store are required; a job on one shard reads only that.
+            all_shards: whether all shards are required; a job on one shard reads only that one.
 
         Raises:
             AepslError: if a shard is missing, modified, of another version, kind or store, or
@@ -160,8 +162,8 @@ class Store:
         """
         self.manifests = list(manifests)
         contents = [read_shard_manifest(manifest, kind=kind) for manifest in self.manifests]
-        if whole:
-            check_parts(self.manifests, contents)
+        if all_shards:
+            check_complete(self.manifests, contents)
         self._place: dict[str, tuple[Path, int]] = {}
         for manifest, content in zip(self.manifests, contents, strict=True):
             check_shard(manifest, content)
@@ -190,30 +192,30 @@ class Store:
         arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
         return Record(arrays, _facts(group))
 
-    def packed(self, image_id: str) -> PackedRecord:
+    def read_raw(self, image_id: str) -> RawRecord:
         """Return the compressed record of an image, to be copied to another store."""
         group = self._group(image_id)
         arrays = {
-            name: Packed(dataset.shape, dataset.dtype, dataset.id.read_direct_chunk(start)[1])
+            name: RawArray(dataset.shape, dataset.dtype, dataset.id.read_direct_chunk(start)[1])
             if dataset.chunks
             else np.asarray(dataset[()])
             for name, dataset in group.items()
             for start in [(0,) * dataset.ndim]
         }
-        return PackedRecord(arrays, _facts(group))
+        return RawRecord(arrays, _facts(group))
 
     def digest(self, image_id: str) -> str:
         """Return the content digest of an image's record."""
-        record = self.packed(image_id)
+        record = self.read_raw(image_id)
         found = hashlib.sha256()
         for name, array in sorted(record.arrays.items()):
-            content = array.chunk if isinstance(array, Packed) else array.tobytes()
+            content = array.chunk if isinstance(array, RawArray) else array.tobytes()
             found.update(f"{name} {array.dtype} {array.shape} {len(content)}".encode() + content)
         for name, value in sorted(record.facts.items()):
             found.update(f"{name} {np.asarray(value).tolist()!r}".encode())
         return found.hexdigest()
 
-    def hold(self) -> None:
+    def open_all(self) -> None:
         """Open all shards now, so that they stay readable even if they are deleted."""
         for path, _ in self._place.values():
             self._file(path)
@@ -222,7 +224,7 @@ class Store:
         if image_id not in self._place:
             raise AepslError.of(
                 self.manifests[0].parent,
-                f"holds nothing of image {image_id}",
+                f"has no record of image {image_id}",
                 "run its stage again",
             )
         path, row = self._place[image_id]

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.stores.cache import reusable
-from aepsl.stores.records import PackedRecord, Record, Store, writing_shard
+from aepsl.stores.records import RawRecord, Record, Store, writing_shard
 from aepsl.stores.shards import read_shard_manifest
 
 
@@ -65,7 +65,7 @@ def write_records(
     made = make(missing)
     with writing_shard(path, kind=kind, facts=facts, shard=shard, shards=shards) as writer:
         for image, source in zip(images, sources, strict=True):
-            record: Record | PackedRecord | None
+            record: Record | RawRecord | None
             if source in found:
                 record = _copied(*found[source]) or next(make([image]))
             else:
@@ -88,18 +88,18 @@ def _find(sources: Collection[str]) -> dict[str, tuple[Store, str]]:
             pairs = zip(content.sources, content.ids, strict=False)
             useful = {source: image_id for source, image_id in pairs if source in missing}
             if useful:
-                store = Store([manifest], kind=None, whole=False)
-                store.hold()
+                store = Store([manifest], kind=None, all_shards=False)
+                store.open_all()
                 found |= {source: (store, image_id) for source, image_id in useful.items()}
                 missing -= useful.keys()
         except (AepslError, OSError) as error:
-            log.warning("Not taken from the cache: %s", error)
+            log.warning("Not reused from the cache: %s", error)
     return found
 
 
-def _copied(store: Store, image_id: str) -> PackedRecord | None:
+def _copied(store: Store, image_id: str) -> RawRecord | None:
     try:
-        return store.packed(image_id)
+        return store.read_raw(image_id)
     except (AepslError, OSError, KeyError, RuntimeError) as error:
-        log.warning("Not taken from the cache: %s", error)
+        log.warning("Not reused from the cache: %s", error)
         return None

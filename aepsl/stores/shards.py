@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import checked, digest_of, read_manifest_json, write_manifest_json
+from aepsl.stores.atomic import digest_of, read_manifest_json, validated, write_manifest_json
 
 SCHEMA = 2
 """Layout version; readers reject any other."""
@@ -49,9 +49,9 @@ def read_shard_manifest(manifest: Path, *, kind: str | None = None) -> ShardMani
     content = read_manifest_json(manifest)
     schema = content.pop("schema", None)
     if schema != SCHEMA:
-        what = f"a store of layout {schema}, this version reads {SCHEMA}"
+        what = f"the store has layout {schema}, but this version reads {SCHEMA}"
         raise AepslError.of(manifest, what, "remove the store's folder and run its stage again")
-    found = checked(manifest, ShardManifest, content)
+    found = validated(manifest, ShardManifest, content)
     if kind is not None and found.kind != kind:
         raise AepslError.of(manifest, f"not a store of {kind}", "run its stage again")
     return found
@@ -66,16 +66,16 @@ def check_shard(manifest: Path, content: ShardManifest) -> None:
     hint = "remove it and its manifest, and run its stage again"
     if not content.file:
         if content.ids:
-            raise AepslError.of(manifest, "names images, but no shard", hint)
+            raise AepslError.of(manifest, "lists images, but no shard", hint)
         return
     path = manifest.with_name(content.file)
     if not path.is_file():
-        raise AepslError.of(path, "the shard is not there", hint)
+        raise AepslError.of(path, "the shard does not exist", hint)
     if digest_of(path) != content.sha256:
-        raise AepslError.of(path, "was changed since it was written", hint)
+        raise AepslError.of(path, "was modified after it was written", hint)
 
 
-def check_parts(manifests: Sequence[Path], contents: Sequence[ShardManifest]) -> None:
+def check_complete(manifests: Sequence[Path], contents: Sequence[ShardManifest]) -> None:
     """Check that the shards form one complete store.
 
     Raises:
@@ -85,7 +85,7 @@ def check_parts(manifests: Sequence[Path], contents: Sequence[ShardManifest]) ->
     parts = {content.shards for content in contents}
     numbers = sorted(content.shard for content in contents)
     if parts - {len(contents)} or numbers != list(range(len(contents))):
-        what = f"has parts {numbers} of {' and '.join(map(str, sorted(parts)))}"
+        what = f"has shards {numbers} of {' and '.join(map(str, sorted(parts)))}"
         raise AepslError.of(manifests[0].parent, what, hint)
     seen: set[str] = set()
     for manifest, content in zip(manifests, contents, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from aepsl.errors import AepslError, require_file, unreadable
+from aepsl.errors import AepslError, read_error, require_file
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -48,5 +48,5 @@ def shapes_in(path: Path) -> Shapes | None:
     except AepslError:
         raise
     except Exception as error:  # both libraries raise their own classes for a corrupt header
-        what = f"no weights could be read ({error})"
-        raise unreadable(error, path, what, "give a table of named tensors") from None
+        what = f"cannot be read as weights ({error})"
+        raise read_error(error, path, what, "use a file of named tensors") from None

@@ -79,7 +79,7 @@ def wrap(model: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(model, device_ids=devices, find_unused_parameters=True)
 
 
-def local_part(batch: Sequence[int]) -> list[int]:
+def local_batch(batch: Sequence[int]) -> list[int]:
     """Return the local batch: the part of ``batch`` for this process.
 
     Local batches have equal size: if a batch is not divisible, its first images are repeated, as in
@@ -91,7 +91,7 @@ def local_part(batch: Sequence[int]) -> list[int]:
 
 
 @torch.no_grad()
-def mean(losses: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def reduce_mean(losses: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Return the mean of each value over the processes."""
     if world_size() == 1:
         return losses
@@ -100,7 +100,7 @@ def mean(losses: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     return dict(zip(losses, values / world_size(), strict=True))
 
 
-def highest(number: int, device: torch.device) -> int:
+def reduce_max(number: int, device: torch.device) -> int:
     """Return the maximum of ``number`` over the processes."""
     if world_size() == 1:
         return number

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aepsl.precision import mixed_precision
 from aepsl.randomness import generator
-from aepsl.training.distributed import mean, rank, world_size
+from aepsl.training.distributed import rank, reduce_mean, world_size
 from aepsl.training.schedules import Schedule
 
 Batch = Mapping[str, Tensor]
@@ -30,7 +30,9 @@ class SgdOptions:
     weight_decay: float
 
 
-def sgd(model: nn.Module, new_layers: Iterable[nn.Module], options: SgdOptions) -> torch.optim.SGD:
+def make_sgd(
+    model: nn.Module, new_layers: Iterable[nn.Module], options: SgdOptions
+) -> torch.optim.SGD:
     """Return SGD for ``model``, with a higher learning rate for ``new_layers``."""
     fast = {id(p): p for layer in new_layers for p in layer.parameters()}
     slow = [p for p in model.parameters() if id(p) not in fast and p.requires_grad]
@@ -66,7 +68,7 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
     """One row per completed epoch: the mean of each measure over the images, and the rate."""
 
-    def count(self, losses: Losses, *, images: int) -> None:
+    def add_batch(self, losses: Losses, *, images: int) -> None:
         """Count one step of ``images`` images."""
         self.step += 1
         self.images += images
@@ -160,8 +162,8 @@ def train_one_epoch(
         optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        losses = mean(losses)
-        progress.count(losses, images=len(next(iter(batch.values()))) * world_size())
+        losses = reduce_mean(losses)
+        progress.add_batch(losses, images=len(next(iter(batch.values()))) * world_size())
         if not torch.isfinite(losses["loss"]):
             raise FloatingPointError(f"the loss is {losses['loss'].item()}")
         after_step()

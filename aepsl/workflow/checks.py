@@ -12,7 +12,7 @@ from pathlib import Path
 from aepsl.config.root import Config
 from aepsl.data.adapters import Dataset, described
 from aepsl.errors import Problem, kind_of
-from aepsl.machine import has_crf
+from aepsl.host import has_crf
 from aepsl.mining.erase import ERASE_RULES
 from aepsl.saliency.methods import METHODS
 from aepsl.workflow.stages import saliency_source
@@ -55,16 +55,18 @@ def _classes(config: Config, dataset: Dataset) -> Iterator[Problem]:
     unknown = sorted(set(config.labels.class_thresholds) - set(dataset.classes))
     if unknown:
         hint = f"the classes are {', '.join(dataset.classes)}"
-        yield Problem("labels.class_thresholds", f"{', '.join(unknown)}: no such class", hint)
+        yield Problem(
+            "labels.class_thresholds", f"{', '.join(unknown)}: not a class of the dataset", hint
+        )
 
 
 def _delta(config: Config) -> Iterator[Problem]:
     mining = config.mining
     limit = ERASE_RULES[mining.erase_rule].limit
     if mining.area is None and limit is not None and mining.delta >= limit:
-        what = f"is {mining.delta:g}, but {mining.erase_rule} takes a share"
+        what = f"is {mining.delta:g}, but {mining.erase_rule} needs a fraction below 1"
         unlimited = [name for name, rule in ERASE_RULES.items() if rule.limit is None]
-        hint = f"set it below {limit:g}; only {', '.join(unlimited)} takes a class score"
+        hint = f"set it below {limit:g}; only {', '.join(unlimited)} takes larger values"
         yield Problem("mining.delta", what, hint)
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
 
-SILENT = (
+IGNORED_MODULES = (
     "aepsl.console",
     "aepsl.errors",
-    "aepsl.machine",
+    "aepsl.host",
     "aepsl.stages._options",
-    "aepsl.stopping",
+    "aepsl.signals",
     "aepsl.stores.cache",
 )
 """Modules that cannot change results: options, logging, errors, signals, cache."""
@@ -46,7 +46,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _what_runs(tree: ast.Module) -> str:
+def _executable_ast(tree: ast.Module) -> str:
     """Return the code without docstrings and without annotations of functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
@@ -72,10 +72,10 @@ def _parsed(path: Path, size: int, time: int) -> tuple[str, tuple[str, ...]]:
         return text, ()
     tree = ast.parse(text)
     names = sorted({name for name in _imported(tree) if name.startswith("aepsl.")})
-    return _what_runs(tree), tuple(names)
+    return _executable_ast(tree), tuple(names)
 
 
-def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+def _module_facts(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the relevant code of a file, and the modules that it imports."""
     about = path.stat()
     return _parsed(path, about.st_size, about.st_mtime_ns)
@@ -88,15 +88,15 @@ def import_closure(module: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _module_path(name)
-        if path and name not in SILENT and path not in found.values():
+        if path and name not in IGNORED_MODULES and path not in found.values():
             found[name] = path
-            waiting += _read(path)[1]
+            waiting += _module_facts(path)[1]
     return found
 
 
 def _templates(module: Path) -> Iterator[Path]:
     for file in (module.parent / TEMPLATES).glob("*"):
-        if file.name in _read(module)[0]:
+        if file.name in _module_facts(module)[0]:
             yield file
 
 
@@ -106,5 +106,7 @@ def code_digest(module: str) -> str:
     templates = {file for path in modules for file in _templates(path)}
     digest = hashlib.sha256()
     for path in sorted(modules | templates, key=lambda path: path.relative_to(PACKAGE).as_posix()):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + _read(path)[0].encode())
+        digest.update(
+            path.relative_to(PACKAGE).as_posix().encode() + _module_facts(path)[0].encode()
+        )
     return digest.hexdigest()[:16]

@@ -14,10 +14,10 @@ from typing import Any
 FOLLOWS = "Input files updated by another job"
 PARAMS = re.compile(r"Params have changed.* before: (.*) now: (.*?) (?:; Software|$)")
 CAUSES = {
-    "Missing output files": "its results are not there",
+    "Missing output files": "its results do not exist",
     "Code has changed": "its command has changed",
-    "Set of input files has changed": "it reads other files than before",
-    "Updated input files": "what it reads has changed",
+    "Set of input files has changed": "its set of input files has changed",
+    "Updated input files": "its input has changed",
     "Software environment": "its software environment has changed",
     "Forced execution": "it is forced",
     "Incomplete": "it was interrupted",
@@ -57,7 +57,7 @@ def _changes(before: str, now: str) -> list[str]:
     for key in sorted(key for key in old | new if old.get(key) != new.get(key)):
         was, is_now = json.dumps(old.get(key)), json.dumps(new.get(key))
         if key == "code":
-            changes.append("the code behind it has changed")
+            changes.append("its code has changed")
         elif "sha256:" in is_now:  # a digest of files
             what = "a file from outside the run" if key == "content" else f"what {key} points to"
             changes.append(f"{what} has changed")

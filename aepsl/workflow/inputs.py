@@ -10,19 +10,19 @@ from typing import Any
 from aepsl.config.root import Config
 from aepsl.data.adapters import described
 from aepsl.workflow.codedigest import code_digest
-from aepsl.workflow.contents import Contents
+from aepsl.workflow.content_digests import ContentDigests
 from aepsl.workflow.paths import Paths, is_sharded
 from aepsl.workflow.shards import shards_for
-from aepsl.workflow.stages import STAGES, At, Source
+from aepsl.workflow.stages import STAGES, Dependency, ResultIndex
 from aepsl.workflow.variants import Variants
 
 MAIN = "main"
 """Name of the variant without overrides, which the report shows."""
 
 
-def _at(w: Any) -> At:
+def _at(w: Any) -> ResultIndex:
     """Return the index of a job's result: role, step, round or target."""
-    return At(
+    return ResultIndex(
         role=getattr(w, "role", "train"),
         step=int(getattr(w, "step", 0)),
         round=int(getattr(w, "round", 0)),
@@ -38,10 +38,10 @@ class Inputs:
         config: Config,
         variants: Variants,
         paths: Paths,
-        contents: Contents,
+        contents: ContentDigests,
         *,
         checkpoints: Any = None,
-        fetched: bool = False,
+        on_object_storage: bool = False,
     ) -> None:
         """Prepare the inputs of all rules.
 
@@ -51,15 +51,15 @@ class Inputs:
             paths: paths of the run.
             contents: digests of the configured files.
             checkpoints: Snakemake's ``checkpoints`` object, for ``mining.steps: auto``.
-            fetched: whether results are on object storage, so that Snakemake must fetch every file
-                of a store.
+            on_object_storage: whether results are on object storage, so that Snakemake must fetch
+                every file of a store.
         """
         self._config = config
         self._variants = variants
         self._paths = paths
         self._contents = contents
         self._checkpoints = checkpoints
-        self._fetched = fetched
+        self._on_object_storage = on_object_storage
 
     def __call__(self, stage: str) -> dict[str, Callable[[Any], list[str]]]:
         """Return the inputs of a rule, by name."""
@@ -72,7 +72,7 @@ class Inputs:
             sources = STAGES[stage].reads[name](
                 self._variants.job(variant, _at(w), last_step=last_step)
             )
-            if isinstance(sources, Source):
+            if isinstance(sources, Dependency):
                 return self.files(sources, variant, shard=getattr(w, "shard", None))
             return [path for source in sources or () for path in self.files(source, variant)]
 
@@ -88,7 +88,7 @@ class Inputs:
             params["shards"] = lambda w: self.shards(stage, w.name)
         return params
 
-    def files(self, source: Source, variant: str, *, shard: str | None = None) -> list[str]:
+    def files(self, source: Dependency, variant: str, *, shard: str | None = None) -> list[str]:
         """Return the files of a dependency for a variant.
 
         Shard k holds the same images in every store, so a job on shard k reads only shard k if the
@@ -101,7 +101,7 @@ class Inputs:
         if same_shard and shard is not None and is_sharded(stage):
             numbers = range(int(shard), int(shard) + 1)
         names = [file]
-        if self._fetched and file == "manifest" and "store" in STAGES[stage].files:
+        if self._on_object_storage and file == "manifest" and "store" in STAGES[stage].files:
             names.append("store")
         return [
             self._paths.path(stage, name, name=owner, at=at, shard=number)
@@ -117,7 +117,7 @@ class Inputs:
     def _images(self, stage: str, variant: str) -> int:
         """Return an upper bound of a stage's number of images."""
         source = STAGES[stage].reads["dataset"](self._variants.job(variant))
-        assert isinstance(source, Source)
+        assert isinstance(source, Dependency)
         dataset = described(self._variants[variant].data)
         count, limit = self._contents.images(dataset, source.at.role), dataset.data.limit_per_class
         return count if limit is None else min(count, limit * len(dataset.classes))
@@ -131,7 +131,7 @@ class Inputs:
         if mining.steps != "auto":
             return mining.steps
         for step in range(1, mining.max_steps + 1):
-            owner = self._variants.owner("judge_training", variant, At(step=step))
+            owner = self._variants.owner("judge_training", variant, ResultIndex(step=step))
             judged = self._checkpoints.judge_training.get(name=owner, step=step)
             if not json.loads(Path(judged.output[0]).read_text())["success"]:
                 return step - 1

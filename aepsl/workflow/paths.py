@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aepsl.workflow.stages import ONLY, STAGES, At
+from aepsl.workflow.stages import SINGLE_RESULT, STAGES, ResultIndex
 
 RESULTS = "results"
 
@@ -44,7 +44,9 @@ class Paths:
         parts = [counted.get(name, f"{{{name}}}") for name in wildcards]
         return f"{stage}/{'-'.join(parts)}" if parts else stage
 
-    def path(self, stage: str, file: str, *, name: str, at: At = ONLY, shard: int = 0) -> str:
+    def path(
+        self, stage: str, file: str, *, name: str, at: ResultIndex = SINGLE_RESULT, shard: int = 0
+    ) -> str:
         """Return the path of one output file of a stage.
 
         Args:

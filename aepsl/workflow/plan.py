@@ -10,23 +10,23 @@ from typing import Any
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
-from aepsl.machine import has_crf
+from aepsl.host import has_crf
 from aepsl.workflow.checks import problems_of, unreadable_paths
-from aepsl.workflow.contents import Contents
+from aepsl.workflow.content_digests import ContentDigests
+from aepsl.workflow.digest_cache import DigestCache
 from aepsl.workflow.inputs import MAIN, Inputs
-from aepsl.workflow.memory import Memory
 from aepsl.workflow.paths import Paths
 from aepsl.workflow.project import check_project, unwritable
-from aepsl.workflow.resources import Resources, Where
-from aepsl.workflow.stages import ONLY, At
+from aepsl.workflow.resources import ExecutionSite, Resources
+from aepsl.workflow.stages import SINGLE_RESULT, ResultIndex
 from aepsl.workflow.tables import Tables, overrides
 from aepsl.workflow.variants import Variants
 from aepsl.workflow.weights import weights_problem
 
-METADATA = Path(".snakemake", "metadata")
+SNAKEMAKE_METADATA = Path(".snakemake", "metadata")
 """Snakemake's metadata folder: settings, code and inputs of each result."""
 
-MEMORY = Path(".snakemake", "aepsl-contents.json")
+DIGEST_CACHE_FILE = Path(".snakemake", "aepsl-contents.json")
 """File of the digest cache: digests of photographs and other input files."""
 
 
@@ -38,8 +38,8 @@ class Plan:
         config: Mapping[str, Any],
         checkpoints: Any = None,
         *,
-        where: Where = "here",
-        fetched: bool = False,
+        where: ExecutionSite = "here",
+        on_object_storage: bool = False,
     ) -> None:
         """Check ``config`` and every variant of it.
 
@@ -47,7 +47,7 @@ class Plan:
             config: Snakemake's configuration.
             checkpoints: Snakemake's ``checkpoints`` object, for ``mining.steps: auto``.
             where: ``here`` or ``cluster``: where jobs run; ``job``: this process is a cluster job.
-            fetched: whether results are on object storage, and are fetched for each job.
+            on_object_storage: whether results are there and fetched for each job.
 
         Raises:
             AepslError: listing every unknown key and invalid value.
@@ -59,9 +59,11 @@ class Plan:
         rows = overrides(self.config.ablations)
         taken = sorted({MAIN, *rows} & set(variants))
         if taken:
-            hint = "main is the run itself; seed<n> and <table>-<row>-seed<n> are of the tables"
+            hint = (
+                "main is the run itself; seed<n> and <table>-<row>-seed<n> are reserved for tables"
+            )
             raise AepslError.of(f"variants.{taken[0]}", "the name is taken", hint)
-        contents = Contents(Memory(MEMORY, settled=where == "job"))
+        contents = ContentDigests(DigestCache(DIGEST_CACHE_FILE, trust_cached=where == "job"))
         self.variants = Variants(plain, {MAIN: {}} | variants | rows, contents)
         self._check_settings()
         self._where = where
@@ -72,7 +74,7 @@ class Plan:
             self.paths,
             contents,
             checkpoints=checkpoints,
-            fetched=fetched,
+            on_object_storage=on_object_storage,
         )
         self.resources = Resources(self.config, self.variants, self.inputs, where=where)
         self.tables = Tables(self.config, self.variants, self.inputs, self.names)
@@ -87,7 +89,7 @@ class Plan:
                     f"{problem.where}: {problem.what}", replace(problem, where=where)
                 )
         if problems:
-            raise AepslError(list(problems.values()), "The configuration cannot be used:")
+            raise AepslError(list(problems.values()), "Invalid configuration:")
 
     def check_files(self) -> None:
         """Check, before anything runs, that all configured files exist and are readable.
@@ -108,10 +110,10 @@ class Plan:
             raise AepslError(list(problems.values()), "The pretrained weights cannot be used:")
         for name in self.variants:  # computing the keys hashes the files
             for stage, at in (
-                ("index_truth", At(role="train")),
-                ("index_truth", At(role="eval")),
-                ("detect_saliency", ONLY),
-                ("train_classifier", At(step=1)),
+                ("index_truth", ResultIndex(role="train")),
+                ("index_truth", ResultIndex(role="eval")),
+                ("detect_saliency", SINGLE_RESULT),
+                ("train_classifier", ResultIndex(step=1)),
             ):
                 self.variants.key(stage, name, at)
 
@@ -125,7 +127,7 @@ class Plan:
                 "Hint: install a C++ compiler, then requirements-crf.lock; or set"
                 " crf.enabled: false."
             )
-        if Path(self.paths.folder, "checksums").is_dir() and not any(METADATA.glob("*")):
+        if Path(self.paths.folder, "checksums").is_dir() and not any(SNAKEMAKE_METADATA.glob("*")):
             found.append(
                 f"{self.paths.folder} exists, but .snakemake/ does not: Snakemake no longer knows"
                 " with what settings the results were made, so it notices no changed setting.\n"
@@ -151,13 +153,13 @@ def planned(workflow: Any, config: Mapping[str, Any], checkpoints: Any) -> Plan:
     Raises:
         AepslError: if the project, the configuration or a configured file cannot be used.
     """
-    where: Where = "here" if workflow.nodes is None else "cluster"
+    where: ExecutionSite = "here" if workflow.nodes is None else "cluster"
     if workflow.is_main_process:
         check_project(workflow.main_snakefile, config_files=workflow.configfiles)
     else:
         where = "job"
-    fetched = workflow.storage_settings.default_storage_provider is not None
-    plan = Plan(config, checkpoints, where=where, fetched=fetched)
+    on_object_storage = workflow.storage_settings.default_storage_provider is not None
+    plan = Plan(config, checkpoints, where=where, on_object_storage=on_object_storage)
     plan.check_files()
     if where == "here" and plan.resources.gpus and "gpu" not in workflow.global_resources:
         workflow.register_resource("gpu", plan.resources.gpus)

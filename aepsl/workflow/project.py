@@ -23,10 +23,10 @@ def check_project(snakefile: str, *, config_files: Iterable[str | Path]) -> None
     """
     folder = Path(snakefile).parent
     if set("{}") & set(str(folder)):
-        what = "has braces in its name, which Snakemake takes for wildcards"
+        what = "has braces in its name, which Snakemake reads as wildcards"
         raise AepslError.of(folder, what, "rename the folder")
     if blocked := unwritable(".snakemake"):
-        hint = f"run it in a folder of yours: snakemake --snakefile {snakefile}"
+        hint = f"run it in a folder that you can write to: snakemake --snakefile {snakefile}"
         raise AepslError.of(blocked, "cannot be written", hint)
     refuse_duplicate_keys(config_files)
 

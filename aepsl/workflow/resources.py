@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from aepsl.config.root import Config
 from aepsl.data.adapters import described
-from aepsl.machine import usable_gpus
+from aepsl.host import usable_gpus
 from aepsl.saliency.methods import METHODS
 from aepsl.workflow.inputs import MAIN, Inputs
-from aepsl.workflow.stages import generated, saliency_source
+from aepsl.workflow.stages import generated_digest, saliency_source
 from aepsl.workflow.variants import Variants
 
-Where = Literal["here", "cluster", "job"]
+ExecutionSite = Literal["here", "cluster", "job"]
 """``here`` or ``cluster``: where jobs run; ``job``: this process is a cluster job."""
 
 
@@ -28,7 +28,7 @@ class Resources:
     """Resources of each rule, some of them functions of its wildcards ``w``."""
 
     def __init__(
-        self, config: Config, variants: Variants, inputs: Inputs, *, where: Where = "here"
+        self, config: Config, variants: Variants, inputs: Inputs, *, where: ExecutionSite = "here"
     ) -> None:
         """Prepare the resources of all rules."""
         self._runtime = config.runtime
@@ -58,7 +58,7 @@ class Resources:
             gpus = self._runtime.training_gpus if "training_gpus" in options else 1
             resources["gpu"] = lambda w: gpus * self._gpu
         if "source" in options:
-            resources["gpu"] = lambda w: self._gpu * self._detects(w)
+            resources["gpu"] = lambda w: self._gpu * self._uses_saliency_network(w)
         return resources
 
     def network(self, *, mem_mb: int, runtime: int) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Resources:
                 "cache-gb": runtime.cache_gb if runtime.cache else None,
             },
             "device": lambda: {"device": runtime.device, "threads": runtime.threads},
-            "labels_csv": lambda: {"labels-csv": self._named(w, "data.labels_csv")},
+            "labels_csv": lambda: {"labels-csv": self._external_path(w, "data.labels_csv")},
             "processes": lambda: {"threads": runtime.processes},
             "root": lambda: {"root": self.root(getattr(w, "name", MAIN))},
             "source": lambda: self._source(w),
@@ -123,11 +123,11 @@ class Resources:
     def root(self, variant: str) -> str:
         """Return the folder of a variant's dataset, also of a generated one."""
         job = self._variants.job(variant)
-        if source := generated(job):
+        if source := generated_digest(job):
             return self._inputs.files(source, variant)[0].rpartition("/")[0]
         return str(described(job.config.data).root)
 
-    def _named(self, w: Any, key: str) -> str | None:
+    def _external_path(self, w: Any, key: str) -> str | None:
         """Return a configured path of a variant's dataset, if any."""
         return described(self._variants[w.name].data).paths().get(key)
 
@@ -135,7 +135,7 @@ class Resources:
         networks = self._variants[w.name].networks
         return {"weights": networks.weights if networks.weights_are_a_file else None}
 
-    def _detects(self, w: Any) -> bool:
+    def _uses_saliency_network(self, w: Any) -> bool:
         """Return whether a variant's saliency method runs on the device."""
         return METHODS[self._variants[w.name].saliency.method].on_device
 

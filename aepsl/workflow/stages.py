@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from aepsl.config.root import Config
 from aepsl.config.segmentation import Crf
 from aepsl.data.adapters import Role, described
-from aepsl.data.content import Content, single_file
-from aepsl.machine import has_crf
+from aepsl.data.content import InputFiles, single_file
+from aepsl.host import has_crf
 from aepsl.saliency.methods import METHODS
 from aepsl.targets import TARGETS
 
 
-class At(NamedTuple):
+class ResultIndex(NamedTuple):
     """Index of a stage's result: the wildcards of its rule, except variant and shard."""
 
     role: Role = "train"
@@ -30,33 +30,33 @@ class At(NamedTuple):
     target: str = ""
 
 
-ONLY = At()
+SINGLE_RESULT = ResultIndex()
 """Index for a stage with a single result per variant."""
 
 
-class Source(NamedTuple):
+class Dependency(NamedTuple):
     """A dependency: one result that a stage reads."""
 
     stage: str
-    at: At = ONLY
+    at: ResultIndex = SINGLE_RESULT
     file: str = "manifest"
     """Name of the output that is read."""
     same_shard: bool = False
     """Whether a job reads only the shard with its own number."""
 
 
-class Job(NamedTuple):
+class JobContext(NamedTuple):
     """Arguments of the functions that return dependencies, keys and content of a stage."""
 
     config: Config
     """The configuration of the variant."""
-    at: At
+    at: ResultIndex
     last_step: int
     """Number of erasing steps; with ``mining.steps: auto``, of those that succeeded."""
 
 
-Sources = Source | list[Source] | None
-Keys = Callable[[Job], Iterator[str]]
+Sources = Dependency | list[Dependency] | None
+Keys = Callable[[JobContext], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Stage:
 
     files: Mapping[str, str]
     """Outputs: path templates inside the folder of a run, by name."""
-    reads: Mapping[str, Callable[[Job], Sources]] = field(default_factory=dict)
+    reads: Mapping[str, Callable[[JobContext], Sources]] = field(default_factory=dict)
     """Dependencies, by the name of the input."""
     keys: Keys = lambda job: iter(())
     """Dotted keys of the configuration that change the result."""
-    content: Callable[[Job], Content | None] = lambda job: None
+    content: Callable[[JobContext], InputFiles | None] = lambda job: None
     """Files outside the run that change the result."""
     counts_steps: bool = False
     """Whether the dependencies depend on the number of steps found by ``mining.steps: auto``."""
@@ -88,51 +88,51 @@ def _training(folder: str) -> dict[str, str]:
 # Dependencies
 
 
-def images(role: Role) -> Source:
+def images(role: Role) -> Dependency:
     """Return the image manifest of the training or evaluation split."""
-    return Source("index_images", At(role=role))
+    return Dependency("index_images", ResultIndex(role=role))
 
 
-def truth(role: Role) -> Source:
+def truth(role: Role) -> Dependency:
     """Return the mask manifest of the training or evaluation split."""
-    return Source("index_truth", At(role=role))
+    return Dependency("index_truth", ResultIndex(role=role))
 
 
-def classifier(step: int, file: str = "model") -> Source:
+def classifier(step: int, file: str = "model") -> Dependency:
     """Return an output of the training of one step."""
-    return Source("train_classifier", At(step=step), file)
+    return Dependency("train_classifier", ResultIndex(step=step), file)
 
 
-def cams(step: int, *, same_shard: bool = False) -> Source:
+def cams(step: int, *, same_shard: bool = False) -> Dependency:
     """Return the class activation maps of one step."""
-    return Source("extract_cams", At(step=step), same_shard=same_shard)
+    return Dependency("extract_cams", ResultIndex(step=step), same_shard=same_shard)
 
 
-def regions(step: int, *, same_shard: bool = False) -> Source:
+def regions(step: int, *, same_shard: bool = False) -> Dependency:
     """Return the regions mined up to a step; step 0 is empty."""
     if step == 0:
-        return Source("start_mining")
-    return Source("erase_regions", At(step=step), same_shard=same_shard)
+        return Dependency("start_mining")
+    return Dependency("erase_regions", ResultIndex(step=step), same_shard=same_shard)
 
 
-def labels(config: Config, round_: int = 0) -> Source:
+def labels(config: Config, round_: int = 0) -> Dependency:
     """Return the label store on which the network of a round is trained."""
     if round_:
-        return Source("relabel", At(round=round_))
+        return Dependency("relabel", ResultIndex(round=round_))
     mined = config.labels.source == "mined"
-    return Source("assemble_labels" if mined else "copy_true_labels")
+    return Dependency("assemble_labels" if mined else "copy_true_labels")
 
 
-def segmentation(round_: int, file: str = "model") -> Source:
+def segmentation(round_: int, file: str = "model") -> Dependency:
     """Return an output of the training of one round."""
-    return Source("train_segmentation", At(round=round_), file)
+    return Dependency("train_segmentation", ResultIndex(round=round_), file)
 
 
-def saliency(config: Config, *, same_shard: bool = False) -> Source | None:
+def saliency(config: Config, *, same_shard: bool = False) -> Dependency | None:
     """Return the saliency maps for the labels, if any."""
     if config.saliency.method == "none":
         return None
-    return Source("detect_saliency", same_shard=same_shard)
+    return Dependency("detect_saliency", same_shard=same_shard)
 
 
 def saliency_source(config: Config) -> str | None:
@@ -141,66 +141,66 @@ def saliency_source(config: Config) -> str | None:
     return value_of(config, f"saliency.{key}") if key else None
 
 
-def final_network(job: Job) -> Source:
+def final_network(job: JobContext) -> Dependency:
     """Return the network of the last round."""
     return segmentation(job.config.segmentation.relabel_rounds)
 
 
-def final_masks(job: Job) -> Source:
+def final_masks(job: JobContext) -> Dependency:
     """Return the final masks: refined by the CRF, if it is used."""
-    return Source("refine_predictions" if refines(job.config) else "predict")
+    return Dependency("refine_predictions" if uses_crf(job.config) else "predict")
 
 
-def refines(config: Config) -> bool:
+def uses_crf(config: Config) -> bool:
     """Return whether predictions are refined by the CRF: it is enabled and installed."""
     return config.crf.enabled and has_crf()
 
 
-def verdicts(job: Job) -> list[Source]:
+def verdicts(job: JobContext) -> list[Dependency]:
     """Return the verdicts on all trainings with ``mining.steps: auto``, else none."""
     mining = job.config.mining
     if mining.steps != "auto":
         return []
     judged = range(1, min(job.last_step + 1, mining.max_steps) + 1)
-    return [Source("judge_training", At(step=step), "verdict") for step in judged]
+    return [Dependency("judge_training", ResultIndex(step=step), "verdict") for step in judged]
 
 
-def generated(job: Job) -> Source | None:
+def generated_digest(job: JobContext) -> Dependency | None:
     """Return the digest file of the dataset, if a rule of the run generates the dataset."""
     made_by = described(job.config.data).made_by
-    return Source(made_by, file="digest") if made_by else None
+    return Dependency(made_by, file="digest") if made_by else None
 
 
-def calibrated(job: Job) -> Source | None:
+def calibrated_delta(job: JobContext) -> Dependency | None:
     """Return the calibrated delta of a step, if ``mining.area`` is set."""
     if job.config.mining.area is None:
         return None
-    return Source("calibrate_delta", At(step=job.at.step), "delta")
+    return Dependency("calibrate_delta", ResultIndex(step=job.at.step), "delta")
 
 
-def all_steps(job: Job) -> range:
+def all_steps(job: JobContext) -> range:
     """Return the erasing steps."""
     return range(1, job.last_step + 1)
 
 
-def scored(target: str) -> tuple[str, At]:
+def scored(target: str) -> tuple[str, ResultIndex]:
     """Parse the name of a score file, such as ``regions-step2``, into target and index."""
     name, _, number = target.partition("-")
     if number.startswith("step"):
-        return name, At(step=int(number.removeprefix("step")))
-    return name, At(round=int(number.removeprefix("round") or 0))
+        return name, ResultIndex(step=int(number.removeprefix("step")))
+    return name, ResultIndex(round=int(number.removeprefix("round") or 0))
 
 
-def scored_truth(job: Job) -> Source:
+def scored_truth(job: JobContext) -> Dependency:
     """Return the true masks that a target is compared with."""
     target, _ = scored(job.at.target)
     return truth(TARGETS[target].role)
 
 
-def scored_store(job: Job) -> Source:
+def scored_store(job: JobContext) -> Dependency:
     """Return the store that holds the target to score."""
     target, at = scored(job.at.target)
-    return Source(TARGETS[target].stage, at)
+    return Dependency(TARGETS[target].stage, at)
 
 
 # Keys
@@ -211,39 +211,39 @@ def keys(*names: str) -> Keys:
     return lambda job: iter(names)
 
 
-def _image_keys(job: Job) -> Iterator[str]:
+def _image_keys(job: JobContext) -> Iterator[str]:
     dataset = described(job.config.data)
     names = ("adapter", *dataset.split_keys(job.at.role), *dataset.image_keys)
     yield from (f"data.{name}" for name in names)
 
 
-def _truth_keys(job: Job) -> Iterator[str]:
+def _truth_keys(job: JobContext) -> Iterator[str]:
     yield from (f"data.{name}" for name in ("adapter", *described(job.config.data).truth_keys))
 
 
-def _saliency_keys(job: Job) -> Iterator[str]:
+def _saliency_keys(job: JobContext) -> Iterator[str]:
     method = METHODS[job.config.saliency.method]
     yield from (f"saliency.{name}" for name in ("method", *method.options))
 
 
-def _cam_keys(job: Job) -> Iterator[str]:
+def _cam_keys(job: JobContext) -> Iterator[str]:
     yield from ("mining.cam_scales", "mining.cam_flip")
     if len(job.config.mining.cam_scales) > 1 or job.config.mining.cam_flip:
         yield "mining.cam_merge"
 
 
-def _region_keys(job: Job) -> Iterator[str]:
+def _region_keys(job: JobContext) -> Iterator[str]:
     yield "mining.erase_rule"
     if job.config.mining.area is None:
         yield "mining.delta"
 
 
-def _label_keys(job: Job) -> Iterator[str]:
+def _label_keys(job: JobContext) -> Iterator[str]:
     if job.config.saliency.method != "none":
         yield from ("labels.background_threshold", "labels.class_thresholds")
 
 
-def _segmentation_keys(job: Job) -> Iterator[str]:
+def _segmentation_keys(job: JobContext) -> Iterator[str]:
     yield from ("seed", "networks", "segmentation.head", "segmentation.psl", "segmentation.train")
     if job.config.segmentation.psl != "none":
         yield "segmentation.psl_after"
@@ -253,7 +253,7 @@ _VIEWS = ("prediction.scales", "prediction.flip")
 _CRF = tuple(f"crf.{name}" for name in Crf.model_fields if name != "enabled")
 
 
-def _relabel_keys(job: Job) -> Iterator[str]:
+def _relabel_keys(job: JobContext) -> Iterator[str]:
     yield from ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS)
     if job.config.segmentation.relabel_crf:
         yield from ("prediction.threshold", *_CRF)
@@ -266,15 +266,15 @@ _PREDICT_KEYS = keys(*_VIEWS, "prediction.threshold", "crf.enabled")
 # Files outside the run
 
 
-def _image_content(job: Job) -> Content | None:
+def _image_content(job: JobContext) -> InputFiles | None:
     return described(job.config.data).images_content(job.at.role)
 
 
-def _truth_content(job: Job) -> Content | None:
+def _truth_content(job: JobContext) -> InputFiles | None:
     return described(job.config.data).truth_content(job.at.role)
 
 
-def _saliency_content(job: Job) -> Content | None:
+def _saliency_content(job: JobContext) -> InputFiles | None:
     source, dataset = saliency_source(job.config), described(job.config.data)
     if source is None:
         return None
@@ -284,7 +284,7 @@ def _saliency_content(job: Job) -> Content | None:
     return dataset.files_of_images("maps", folder, split, suffixes=(".png", ".jpg"))
 
 
-def _weights_content(job: Job) -> Content | None:
+def _weights_content(job: JobContext) -> InputFiles | None:
     networks = job.config.networks
     return single_file(networks.weights) if networks.weights_are_a_file else None
 
@@ -293,7 +293,7 @@ STAGES = {
     "generate_scenes": Stage({"digest": "scenes/{name}/scenes.json"}, keys=keys("data.scenes")),
     "index_images": Stage(
         {"manifest": "{role}_images/{name}/manifest.jsonl"},
-        reads={"scenes": generated},
+        reads={"scenes": generated_digest},
         keys=_image_keys,
         content=_image_content,
     ),
@@ -347,7 +347,7 @@ STAGES = {
             "dataset": lambda job: images("train"),
             "cams": lambda job: cams(job.at.step, same_shard=True),
             "regions": lambda job: regions(job.at.step - 1, same_shard=True),
-            "calibrated": calibrated,
+            "calibrated": calibrated_delta,
         },
         keys=_region_keys,
     ),
@@ -397,7 +397,7 @@ STAGES = {
         _store("crf/{name}"),
         reads={
             "dataset": lambda job: images("eval"),
-            "predictions": lambda job: Source("predict", same_shard=True),
+            "predictions": lambda job: Dependency("predict", same_shard=True),
         },
         keys=keys(*_CRF),
     ),
@@ -414,7 +414,7 @@ STAGES = {
             "dataset": lambda job: images("train"),
             "evaluated": lambda job: images("eval"),
             "truth": lambda job: truth("train"),
-            "scores": lambda job: Source("summarise", file="scores"),
+            "scores": lambda job: Dependency("summarise", file="scores"),
             "cams": lambda job: [cams(step) for step in all_steps(job)],
             "regions": lambda job: [regions(step) for step in all_steps(job)],
             "curves": lambda job: [classifier(step, "curve") for step in all_steps(job)],
@@ -422,7 +422,7 @@ STAGES = {
             "saliency": lambda job: saliency(job.config),
             "labels": lambda job: labels(job.config),
             "segmentation": lambda job: final_network(job)._replace(file="curve"),
-            "shown": lambda job: Source("predict_shown"),
+            "shown": lambda job: Dependency("predict_shown"),
         },
         counts_steps=True,
     ),

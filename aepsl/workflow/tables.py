@@ -13,7 +13,7 @@ from aepsl.config.ablations import Ablations, Row, Table
 from aepsl.config.root import Config
 from aepsl.targets import TARGETS
 from aepsl.workflow.inputs import Inputs
-from aepsl.workflow.stages import At, Source, classifier, refines, scored
+from aepsl.workflow.stages import Dependency, ResultIndex, classifier, scored, uses_crf
 from aepsl.workflow.variants import Variants, merged
 
 
@@ -74,7 +74,7 @@ class Tables:
             "labels": config.labels.source == "mined",
             "relabelled": rounds > 0,
             "predictions": True,
-            "predictions_crf": refines(config),
+            "predictions_crf": uses_crf(config),
         }
         if not exists[target]:
             return None
@@ -89,13 +89,15 @@ class Tables:
         return self._score(variant, target)
 
     def _score(self, variant: str, target: str) -> str:
-        return self._inputs.files(Source("score", At(target=target), "scores"), variant)[0]
+        return self._inputs.files(
+            Dependency("score", ResultIndex(target=target), "scores"), variant
+        )[0]
 
     def score_files(self, w: Any = None) -> list[str]:
         """Return the score files of the run's variants, each once, in the order of the table."""
         files: dict[str | None, None] = {}
         for name in self._names:
-            for target in (target for target, about in TARGETS.items() if about.words):
+            for target in (target for target, about in TARGETS.items() if about.summary_title):
                 last = self.score_file(name, target)
                 if last and TARGETS[target].counted == "step":
                     for step in range(1, self._inputs.steps(name)):

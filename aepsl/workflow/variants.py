@@ -16,8 +16,15 @@ from typing import Any
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
-from aepsl.workflow.contents import Contents
-from aepsl.workflow.stages import ONLY, STAGES, At, Job, Source, value_of
+from aepsl.workflow.content_digests import ContentDigests
+from aepsl.workflow.stages import (
+    SINGLE_RESULT,
+    STAGES,
+    Dependency,
+    JobContext,
+    ResultIndex,
+    value_of,
+)
 
 FIXED = ("run", "runtime", "report", "evaluation", "ablations", "variants")
 """Sections that variants cannot override, because they concern the whole run."""
@@ -40,7 +47,7 @@ class Variants(dict[str, Config]):
         self,
         config: Mapping[str, Any],
         overrides: Mapping[str, Mapping[str, Any]],
-        contents: Contents,
+        contents: ContentDigests,
     ) -> None:
         """Check every variant of ``config``; ``contents`` computes digests of configured files.
 
@@ -59,7 +66,7 @@ class Variants(dict[str, Config]):
         self._contents = contents
         self.key = cache(self._key)
 
-    def settings(self, stage: str, name: str, at: At = ONLY) -> str:
+    def settings(self, stage: str, name: str, at: ResultIndex = SINGLE_RESULT) -> str:
         """Return the settings that change a stage's result for a variant, as canonical JSON.
 
         ``content`` is the digest of the files outside the run that the stage reads.
@@ -70,35 +77,37 @@ class Variants(dict[str, Config]):
             values["content"] = self._contents.digest(content)
         return json.dumps(values, sort_keys=True)
 
-    def job(self, name: str, at: At = ONLY, *, last_step: int | None = None) -> Job:
+    def job(
+        self, name: str, at: ResultIndex = SINGLE_RESULT, *, last_step: int | None = None
+    ) -> JobContext:
         """Return the arguments of the functions that return dependencies, keys and content.
 
         Without ``last_step``, ``mining.steps: auto`` counts as the largest number of steps.
         """
         config = self[name]
         steps = config.mining.max_steps if config.mining.steps == "auto" else config.mining.steps
-        return Job(config, at, steps if last_step is None else last_step)
+        return JobContext(config, at, steps if last_step is None else last_step)
 
-    def _upstream(self, stage: str, job: Job) -> Iterator[Source]:
+    def _upstream(self, stage: str, job: JobContext) -> Iterator[Dependency]:
         for sources in STAGES[stage].reads.values():
             match sources(job):
                 case None:
                     pass
-                case Source() as source:
+                case Dependency() as source:
                     yield source
                 case several:
                     yield from several
         if STAGES[stage].counts_steps and job.config.mining.steps == "auto":
-            yield Source("judge_training", At(step=job.last_step))
+            yield Dependency("judge_training", ResultIndex(step=job.last_step))
 
-    def _key(self, stage: str, name: str, at: At) -> str:
+    def _key(self, stage: str, name: str, at: ResultIndex) -> str:
         """Return a digest of everything that a stage's result depends on."""
         upstream = self._upstream(stage, self.job(name, at))
         needs = [self.key(source.stage, name, source.at) for source in upstream]
         parts = [stage, repr(at), self.settings(stage, name, at), *needs]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def owner(self, stage: str, name: str, at: At = ONLY) -> str:
+    def owner(self, stage: str, name: str, at: ResultIndex = SINGLE_RESULT) -> str:
         """Return the first variant that shares the result of ``stage`` with ``name``."""
         key = self.key(stage, name, at)
         return next(other for other in self if self.key(stage, other, at) == key)

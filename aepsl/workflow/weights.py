@@ -24,12 +24,12 @@ def _misfits(found: Mapping[str, tuple[int, ...]], networks: Networks) -> Iterat
     needed = layout.shapes(networks.width, networks.batch_norm)
     for name, shape in needed.items():
         if name not in ours:
-            yield f"there is no {name}, the network has it"
+            yield f"{name} is missing, but the network has it"
         elif ours[name] != shape:
             yield f"{name} has shape {ours[name]}, the network needs {shape}"
     left_out = layout.shapes(networks.width, True).keys() - needed.keys()
     yield from (
-        f"there is {name}, the network does not have it" for name in ours if name in left_out
+        f"{name} is there, but the network does not have it" for name in ours if name in left_out
     )
 
 
@@ -57,7 +57,7 @@ def _found(networks: Networks) -> Shapes | None:
     if networks.weights_are_a_file:
         return shapes_in(Path(weights))
     if weights not in layout.weights:
-        what = f"torchvision has no such weights of {networks.backbone}"
+        what = f"torchvision has no such weights for {networks.backbone}"
         hint = f"random, {', '.join(layout.weights)}, or a .npz, .pth, .pt or .safetensors file"
         raise AepslError.of(weights, what, hint)
     return layout.shapes(1.0, False)
@@ -79,5 +79,5 @@ def weights_problem(networks: Networks) -> Problem | None:
     misfit = next(_misfits(found, networks), None)
     if misfit is None:
         return None
-    what = f"weights that do not fit: {misfit}"
+    what = f"the weights do not fit: {misfit}"
     return Problem(networks.weights, what, _hint(found, networks))

@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import run_snakemake
-from on_cluster import Run, Watch, locally, project
+from slurm_runs import Run, Watch, locally, project
 from test_kill import digests
 
 pytestmark = pytest.mark.slurm
@@ -12,15 +12,15 @@ SHARDS = {"shards": 2, "cache": None}
 
 def test_the_miniature_on_a_cluster_has_the_bytes_of_the_one_here(fresh, tmp_path):
     here, there, watch = project(tmp_path / "here", runtime=SHARDS), fresh(runtime=SHARDS), Watch()
-    said = Run(there, "--configfile", "mini.yaml", watch=watch).wait()
+    output = Run(there, "--configfile", "mini.yaml", watch=watch).wait()
     locally(here)
     assert digests(there) == digests(here)
     # Two GPUs, two GPU jobs at a time, none on another's.
     with_gpus = [sorted(gpu for _, gpu in now.values() if gpu) for now in watch.seen]
     assert max(map(len, with_gpus)) == 2
     assert all(len(set(gpus)) == len(gpus) for gpus in with_gpus)
-    assert "100%" in said
-    assert "Submitted array job" in said
+    assert "100%" in output
+    assert "Submitted array job" in output
     again = Run(there, "--configfile", "mini.yaml").wait()
     assert "Nothing to be done" in again
     assert "Nothing to be done" in run_snakemake(there, "--configfile", "mini.yaml").stderr

@@ -1,19 +1,19 @@
-"""What befalls jobs on the real SLURM: each run ends in the bytes of an undisturbed one."""
+"""Faults of a real SLURM: each run gives the bytes of an undisturbed one."""
 
 import os
 import signal
 import time
 from pathlib import Path
 
-import lab
+import cluster_setup
 import pytest
-from on_cluster import Run, jobs, locally, project, until
+from slurm_runs import Run, jobs, locally, project, until
 from test_kill import digests
 
 pytestmark = pytest.mark.slurm
 
 MODEL = "results/mini/classifier/main/step1/model.safetensors"
-GOES_ON = "goes on in epoch"
+RESUMED = "resumes in epoch"
 
 
 def settings(epochs, **runtime):
@@ -58,7 +58,7 @@ def training(folder):
 
 
 def log_of(folder):
-    """Return what the training said, the last time that it ran; Snakemake empties its log."""
+    """Return what the training output, the last time that it ran; Snakemake empties its log."""
     log = folder / "results/mini/logs/train_classifier/main-step1.log"
     return log.read_text() if log.exists() else ""
 
@@ -93,22 +93,22 @@ def processes_of(number):
 
 
 def out_of_memory(folder):
-    """Return those logs of SLURM that say so."""
+    """Return the logs of SLURM that report a lack of memory."""
     logs = (folder / "logs" / "slurm" / "rule_train_classifier").rglob("*.log")
     return [log for log in logs if "exceeded memory limit" in log.read_text()]
 
 
 def state_of(number):
-    """Return what SLURM says of a job's state."""
-    facts = lab.call("scontrol", "show", "job", "-o", str(number)).split()
+    """Return the state of a job in SLURM."""
+    facts = cluster_setup.call("scontrol", "show", "job", "-o", str(number)).split()
     return next(fact.partition("=")[2] for fact in facts if fact.startswith("JobState="))
 
 
-# What ends a job: another attempt goes on where it was
+# Ended jobs: another attempt resumes
 
 
 def cancelled(number, folder):
-    lab.call("scancel", str(number))
+    cluster_setup.call("scancel", str(number))
     until("its end", lambda: state_of(number) == "CANCELLED")
 
 
@@ -119,88 +119,88 @@ def killed(number, folder):
 
 
 def requeued(number, folder):
-    lab.call("scontrol", "requeue", str(number))
+    cluster_setup.call("scontrol", "requeue", str(number))
     until("its place in the queue", lambda: state_of(number) == "PENDING")
-    lab.call("scontrol", "update", f"JobId={number}", "StartTime=now")
+    cluster_setup.call("scontrol", "update", f"JobId={number}", "StartTime=now")
 
 
 def node_lost(number, folder):
-    lab.stop_daemon("slurmd.gpunode", signal.SIGKILL)
+    cluster_setup.stop_daemon("slurmd.gpunode", signal.SIGKILL)
     for process in processes_of(number):
         os.kill(process, signal.SIGKILL)
-    until("that SLURM misses it", lambda: lab.states()["gpunode"].startswith("down"))
-    lab.start_node("gpunode")  # SLURM starts the job again by itself, after two minutes
+    until("that SLURM misses it", lambda: cluster_setup.states()["gpunode"].startswith("down"))
+    cluster_setup.start_node("gpunode")  # SLURM starts the job again by itself, after two minutes
 
 
 @pytest.mark.parametrize("fault", [cancelled, killed, requeued, node_lost])
-def test_a_job_that_is_ended_goes_on_in_another_attempt(fresh, undisturbed, fault):
+def test_an_ended_job_resumes_in_another_attempt(fresh, undisturbed, fault):
     folder = fresh(**SHORT)
     run = go(folder)
     fault(training(folder), folder)
     run.wait()
-    assert GOES_ON in log_of(folder)
+    assert RESUMED in log_of(folder)
     assert digests(folder) == undisturbed(SHORT)
 
 
-def test_a_job_that_is_out_of_time_goes_on_in_another_attempt(fresh, undisturbed):
+def test_a_job_out_of_time_resumes_in_another_attempt(fresh, undisturbed):
     folder = fresh(**LONG)
     run = go(folder, "--set-resources", "train_classifier:runtime=1")
     number = training(folder)
     run.wait()
     assert state_of(number) == "TIMEOUT"
-    assert GOES_ON in log_of(folder)
+    assert RESUMED in log_of(folder)
     assert digests(folder) == undisturbed(LONG)
 
 
-def test_a_job_that_is_short_of_memory_has_more_in_another_attempt(fresh, undisturbed):
+def test_a_job_out_of_memory_gets_more_in_another_attempt(fresh, undisturbed):
     folder = fresh(**SHORT)
     go(folder, "--set-resources", "train_classifier:mem_mb=1500*attempt-1350").wait()
     assert len(out_of_memory(folder)) == 1
     assert digests(folder) == undisturbed(SHORT)
 
 
-def test_a_job_that_never_has_enough_fails_with_its_log_and_the_way_on(fresh, undisturbed):
+def test_a_job_that_is_always_out_of_memory_fails_with_its_log(fresh, undisturbed):
     folder = fresh(**SHORT)
-    said = go(folder, "--set-resources", "train_classifier:mem_mb=150").wait(status=1)
-    assert "Error in rule train_classifier" in said
+    output = go(folder, "--set-resources", "train_classifier:mem_mb=150").wait(status=1)
+    assert "Error in rule train_classifier" in output
     assert len(out_of_memory(folder)) == 3
-    assert "logs/train_classifier/main-step1.log" in said
-    assert said.count("Trying to restart job") == 2
+    assert "logs/train_classifier/main-step1.log" in output
+    assert output.count("Trying to restart job") == 2
     assert not (folder / MODEL).exists()
     again = go(folder).wait()
     assert "index_images" not in again  # only what is missing
     assert digests(folder) == undisturbed(SHORT)
 
 
-# What happens around a job: it is not touched
+# Faults that do not affect a job
 
 
 def node_daemon_restarted(number, folder):
-    lab.stop_daemon("slurmd.gpunode")
+    cluster_setup.stop_daemon("slurmd.gpunode")
     time.sleep(5)
-    lab.start_node("gpunode")
+    cluster_setup.start_node("gpunode")
 
 
 def controller_restarted(number, folder):
-    lab.stop_daemon("slurmctld")
+    cluster_setup.stop_daemon("slurmctld")
     time.sleep(5)
-    lab.start_controller()
+    cluster_setup.start_controller()
 
 
 def node_drained(number, folder):
-    lab.call("scontrol", "update", "NodeName=gpunode", "State=DRAIN", "Reason=test")
+    cluster_setup.call("scontrol", "update", "NodeName=gpunode", "State=DRAIN", "Reason=test")
 
 
 @pytest.mark.parametrize("fault", [node_daemon_restarted, controller_restarted, node_drained])
-def test_a_job_outlives_what_happens_around_it(fresh, undisturbed, fault):
+def test_faults_around_a_job_do_not_affect_it(fresh, undisturbed, fault):
     folder = fresh(**SHORT)
     run = go(folder)
     fault(training(folder), folder)
     try:
         run.wait()
     finally:
-        lab.call("scontrol", "update", "NodeName=gpunode", "State=RESUME", check=False)
-    assert GOES_ON not in log_of(folder)
+        cluster_setup.call("scontrol", "update", "NodeName=gpunode", "State=RESUME", check=False)
+    assert RESUMED not in log_of(folder)
     assert digests(folder) == undisturbed(SHORT)
 
 
@@ -209,15 +209,15 @@ def test_jobs_wait_for_a_drained_node(fresh, undisturbed):
     node_drained(None, folder)
     run = go(folder)
     until("a job that waits", lambda: "PENDING" in jobs("train_classifier").values())
-    lab.call("scontrol", "update", "NodeName=gpunode", "State=RESUME")
+    cluster_setup.call("scontrol", "update", "NodeName=gpunode", "State=RESUME")
     run.wait()
     assert digests(folder) == undisturbed(SHORT)
 
 
-# What happens to Snakemake: nothing is written by two
+# Faults of Snakemake: no file has two writers
 
 
-def test_jobs_that_outlive_snakemake_are_waited_for(fresh, undisturbed):
+def test_orphaned_jobs_are_waited_for(fresh, undisturbed):
     folder = fresh(**settings(1500, cache="kept"))
     first = go(folder)
     orphan = training(folder)
@@ -227,27 +227,27 @@ def test_jobs_that_outlive_snakemake_are_waited_for(fresh, undisturbed):
     second = go(folder)
     until("another job", lambda: len(jobs("train_classifier")) == 2)
     until("two processes", lambda: len(trainers(folder)) == 2)
-    until("a word of it", lambda: f"(SLURM job {orphan})" in log_of(folder))
+    until("its message", lambda: f"(SLURM job {orphan})" in log_of(folder))
     assert state_of(orphan) == "RUNNING"
     second.wait()
     assert state_of(orphan) == "COMPLETED"
-    assert "taken from the cache" in log_of(folder)  # not trained a second time
+    assert "reused from the cache" in log_of(folder)  # not trained a second time
     assert digests(folder) == undisturbed(LONG)
 
 
-def test_jobs_that_outlive_snakemake_may_be_cancelled(fresh, undisturbed):
+def test_orphaned_jobs_may_be_cancelled(fresh, undisturbed):
     folder = fresh(**SHORT)
     first = go(folder)
     orphan = training(folder)
     first.kill()
     locally(folder, "--unlock")
-    lab.call("scancel", str(orphan))
+    cluster_setup.call("scancel", str(orphan))
     go(folder).wait()
-    assert GOES_ON in log_of(folder)
+    assert RESUMED in log_of(folder)
     assert digests(folder) == undisturbed(SHORT)
 
 
-def test_a_stopped_snakemake_takes_its_jobs_along(fresh, undisturbed):
+def test_a_stopped_snakemake_cancels_its_jobs(fresh, undisturbed):
     folder = fresh(**SHORT)
     first = go(folder)
     number = training(folder)
@@ -255,5 +255,5 @@ def test_a_stopped_snakemake_takes_its_jobs_along(fresh, undisturbed):
     first.process.wait(timeout=120)
     until("its end", lambda: state_of(number) == "CANCELLED")
     go(folder).wait()
-    assert GOES_ON in log_of(folder)
+    assert RESUMED in log_of(folder)
     assert digests(folder) == undisturbed(SHORT)

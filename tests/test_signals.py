@@ -1,4 +1,4 @@
-"""Signals: obeyed, noted, or, for the seconds that a finished job needs, left alone."""
+"""Signals: handled, recorded, or blocked while a job finishes."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from aepsl import cli
-from aepsl.stopping import Stopped, finishing, stop_on_signals
+from aepsl.signals import Stopped, signals_blocked, stop_on_signals
 
 
 @pytest.fixture
@@ -20,11 +20,11 @@ def stoppable():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_is_finished_is_put_away_whatever_comes(stoppable, number):
+def test_a_finished_job_is_stored_despite_a_signal(stoppable, number):
     with pytest.raises(Stopped):
         os.kill(os.getpid(), number)
     put_away = False
-    with finishing():
+    with signals_blocked():
         os.kill(os.getpid(), number)
         put_away = True
     assert put_away

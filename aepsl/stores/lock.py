@@ -29,7 +29,7 @@ def _this_process() -> str:
     return f"process {os.getpid()} on {where}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S UTC}"
 
 
-class Lease:
+class FileLock:
     """The lock on one file."""
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class Lease:
             if error.errno not in NO_LOCKS:
                 file.close()
                 raise
-            what = "no locks here (%s): nothing keeps another job from the same work"
+            what = "no locks here (%s): another job may do the same work at the same time"
             log.warning("%s: " + what, self.path, error.strerror)
         file.truncate(0)
         print(_this_process(), file=file, flush=True)
@@ -80,16 +80,16 @@ class Lease:
 
 
 @contextmanager
-def leased(path: Path, *, what: str) -> Iterator[None]:
+def locked(path: Path, *, what: str) -> Iterator[None]:
     """Lock ``path`` for the block; log and wait while another process holds the lock.
 
     ``what`` names the protected file in the log.
     """
-    lease = Lease(path)
-    if not lease.take():
-        log.info("waits: %s is being written by %s", what, lease.holder)
-        lease.take(wait=True)
+    lock = FileLock(path)
+    if not lock.take():
+        log.info("waiting: %s is being written by %s", what, lock.holder)
+        lock.take(wait=True)
     try:
         yield
     finally:
-        lease.release()
+        lock.release()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A real SLURM on this machine, to test with: a node with two fake GPUs, and one without.
+"""A local SLURM for tests: a node with two fake GPUs, and one without.
 
-    python3 tests/slurm/lab.py start [--accounting]    installs what is missing, then starts
-    python3 tests/slurm/lab.py stop [--purge]          ends what was started, and nothing else
+    python3 tests/slurm/cluster_setup.py start [--accounting]    install packages, start SLURM
+    python3 tests/slurm/cluster_setup.py stop [--purge]          stop what it started
 
 Both may be repeated. Root and Debian's packages are needed, systemd and cgroups are not. Everything
 lies in AEPSL_SLURM (/tmp/aepsl-slurm), but for the link /etc/slurm/slurm.conf: Snakemake's plugin
@@ -30,7 +30,7 @@ DATABASE = STATE / "database" / "socket"
 NODES = {"gpunode": 2, "cpunode": 0}
 """The GPUs of each node."""
 CPUS = 8
-"""That each node claims to have, whatever this machine has."""
+"""Resources that each node declares."""
 PACKAGES = {
     "slurmctld": "slurmctld",
     "slurmd": "slurmd",
@@ -41,7 +41,7 @@ OF_ACCOUNTING = {"slurmdbd": "slurmdbd", "mariadbd": "mariadb-server"}
 NULL = os.makedev(1, 3)
 
 SLURM_CONF = """\
-# Written by tests/slurm/lab.py
+# Written by tests/slurm/cluster_setup.py
 ClusterName=lab
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
@@ -97,12 +97,12 @@ class LabError(Exception):
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which the lab's SLURM is found."""
+    """Return the environment variables of the test cluster."""
     return os.environ | {"SLURM_CONF": str(CONF), "MYSQL_UNIX_PORT": str(DATABASE)}
 
 
 def call(*command: str, check: bool = True, timeout: float = 30) -> str:
-    """Run a command of the lab; return what it says."""
+    """Run a command of the test cluster; return its output."""
     done = subprocess.run(
         command, env=environment(), text=True, capture_output=True, timeout=timeout, check=False
     )
@@ -126,7 +126,7 @@ def wait_for(what: str, ready: Callable[[], bool], *, seconds: float = 30) -> No
 
 
 def succeeds(*command: str) -> Callable[[], bool]:
-    """Return what says whether a command ends well."""
+    """Return a function that checks a command's exit status."""
 
     def ask() -> bool:
         call(*command, timeout=5)
@@ -247,9 +247,9 @@ def configure(*, accounting: bool) -> bool:
     for folder in ("etc", "log", "dev", "munge", "database", "spool/slurmctld"):
         (STATE / folder).mkdir(parents=True, exist_ok=True)
     nodes, devices = _nodes()
-    told = "AccountingStorageType=accounting_storage/none"
+    storage = "AccountingStorageType=accounting_storage/none"
     if accounting:
-        told = (
+        storage = (
             "AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\n"
             f"AccountingStoragePort=16918\nAccountingStoragePass={MUNGE}\n"
             "AccountingStorageTRES=gres/gpu\nAccountingStoreFlags=job_comment"
@@ -259,7 +259,7 @@ def configure(*, accounting: bool) -> bool:
             host=socket.gethostname().partition(".")[0],
             munge=MUNGE,
             state=STATE,
-            accounting=told,
+            accounting=storage,
             nodes="\n".join(nodes),
         ),
         "gres.conf": "\n".join(devices) + "\n",

@@ -14,23 +14,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from aepsl.config.sections import Slice
+from aepsl.config.sections import StageSettings
 from aepsl.console import log
-from aepsl.machine import numerics
+from aepsl.host import numerical_environment
+from aepsl.signals import Stopped
 from aepsl.stages._device import Compute
-from aepsl.stopping import Stopped
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.checkpoint import CheckpointFolder, locked
 from aepsl.training.distributed import broadcast, is_main, world_size
 from aepsl.training.engine import Progress, momentum_buffers, restore_training, training_state
 
-SHARE = 0.05
+MAX_SAVE_FRACTION = 0.05
 """Largest fraction of the training time that is spent on saving checkpoints."""
 
 
-def work_folder(
+def checkpoint_folder(
     folder: Path | None,
-    config: Slice,
+    config: StageSettings,
     compute: Compute,
     inputs: Sequence[Path],
     facts: Any,
@@ -44,7 +44,7 @@ def work_folder(
         return nullcontext(None)
     digests = [digest_of(path) for path in inputs if path.is_file()]
     about = [config.canonical(), compute.threads, digests, facts]
-    about += numerics(compute.device.type)
+    about += numerical_environment(compute.device.type)
     if world_size() > 1:
         about.append(world_size())
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
@@ -67,7 +67,7 @@ class Checkpoints:
         self._saved = time.monotonic()
         self._cost = 0.0
 
-    def take_up(self, device: torch.device) -> Progress:
+    def restore(self, device: torch.device) -> Progress:
         """Restore the checkpoint of an earlier process, if any, and return its progress.
 
         Rank 0 reads the checkpoint. It sends momenta and progress to the other ranks here, and the
@@ -88,10 +88,10 @@ class Checkpoints:
         restore_training(self.model, self.optimizer, left[0])
         progress = Progress(**left[1])
         where = f"epoch {progress.epoch + 1} after step {progress.step}"
-        log.info("%s goes on in %s", self._what, where)
+        log.info("%s resumes in %s", self._what, where)
         return progress
 
-    def after_step(self, progress: Progress, *, stop: int) -> None:
+    def save_if_due(self, progress: Progress, *, stop: int) -> None:
         """Save a checkpoint on a stop request, or if saving takes at most ``SHARE`` of the time.
 
         Args:
@@ -102,7 +102,7 @@ class Checkpoints:
             Stopped: after saving, if a stop was requested.
         """
         now = time.monotonic()
-        if self._work and (stop or (now - self._saved) * SHARE >= self._cost):
+        if self._work and (stop or (now - self._saved) * MAX_SAVE_FRACTION >= self._cost):
             self._work.save(training_state(self.model, self.optimizer), asdict(progress))
             self._saved = time.monotonic()
             self._cost = self._saved - now

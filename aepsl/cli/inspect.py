@@ -9,10 +9,10 @@ from rich.console import Console
 from aepsl.stores.records import Store
 
 
-def run(store: Path, *, image: str | None) -> None:
+def print_store(store: Path, *, image: str | None) -> None:
     """Print the facts of a store and, with ``image``, the record of that image."""
     console = Console(highlight=False, markup=False)
-    records = Store([store], kind=None, whole=False)
+    records = Store([store], kind=None, all_shards=False)
     console.print(f"{store}: {len(records)} records")
     for name, value in records.facts().items():
         console.print(f"  {name}: {value}")

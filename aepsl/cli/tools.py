@@ -30,7 +30,7 @@ def show_scores(
     """Print the scores of a run as a table."""
     from aepsl.stages import summarise
 
-    summarise.show(scores, report=report)
+    summarise.print_scores(scores, report=report)
 
 
 @commands.command()
@@ -41,9 +41,9 @@ def inspect(
     image: Annotated[str | None, typer.Option(help="Image id; also show its record.")] = None,
 ) -> None:
     """Show the content of a store and the settings that produced it."""
-    from aepsl.stages import inspect_store
+    from aepsl.cli.inspect import print_store
 
-    inspect_store.run(store, image=image)
+    print_store(store, image=image)
 
 
 @commands.command()
@@ -54,10 +54,10 @@ def verify(
     ] = None,
 ) -> None:
     """Check all result files of a run: none modified, missing, unexpected or incomplete."""
-    from aepsl.stages import verify_results
+    from aepsl.cli.verify import verify_results
 
-    count = verify_results.run(folder, root=root)
-    typer.echo(f"{folder}: {count} files, all as they were written")
+    count = verify_results(folder, root=root)
+    typer.echo(f"{folder}: {count} files, none modified")
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -71,7 +71,7 @@ def explain(context: typer.Context) -> None:
             result = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError:
             hint = "source .venv/bin/activate"
-            raise AepslError.of("snakemake", "is not on the path", hint) from None
+            raise AepslError.of("snakemake", "is not on the PATH", hint) from None
         if result.returncode:
             typer.echo(result.stdout + result.stderr, err=True)
             raise typer.Exit(result.returncode)
@@ -88,9 +88,9 @@ def fetch_voc(
 ) -> None:
     """Download PASCAL VOC 2012 and check it (2 GB; 3.5 GB with SBD)."""
     configure(log)
-    from aepsl.stages import fetch_voc as stage
+    from aepsl.cli.fetch import download
 
-    stage.run(folder, sbd=sbd)
+    download(folder, sbd=sbd)
 
 
 @commands.command()

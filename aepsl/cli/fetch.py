@@ -8,7 +8,7 @@ from aepsl.console import log, tracked
 from aepsl.data import fetch
 
 
-def run(folder: Path, *, sbd: bool) -> None:
+def download(folder: Path, *, sbd: bool) -> None:
     """Download VOC 2012 into ``folder``; with ``sbd``, also the list and masks of train_aug."""
     voc = fetch.fetch_voc(folder)
     log.info("VOC 2012: %s", voc)

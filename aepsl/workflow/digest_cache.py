@@ -42,7 +42,7 @@ def _state_of_entry(entry: os.DirEntry[str]) -> str:
     try:
         return _state(entry.stat())
     except FileNotFoundError:
-        return "a link that leads nowhere"
+        return "a broken link"
 
 
 def fingerprint(path: Path) -> str:
@@ -68,17 +68,17 @@ def fingerprint(path: Path) -> str:
     return f"{total % 2**512:x}"
 
 
-class Memory:
+class DigestCache:
     """Cache of values computed from files and folders, and of the digests of single files."""
 
-    def __init__(self, file: Path | None = None, *, settled: bool = False) -> None:
+    def __init__(self, file: Path | None = None, *, trust_cached: bool = False) -> None:
         """``file``: JSON file of the values, with the digests next to it; None keeps no files.
 
-        ``settled``: return cached values without checking the files. This is for cluster jobs,
+        ``trust_cached``: return cached values without checking the files. This is for cluster jobs,
         whose planning process has checked the files.
         """
         self._file = file
-        self._settled = settled
+        self._trust_cached = trust_cached
         self._values = _load(file)
         self._fingerprint = cache(
             fingerprint
@@ -106,7 +106,7 @@ class Memory:
             self._digests[str(path)] = known
             self._new += 1
             if self._new == MANY:
-                print("aepsl: reading the data, to know it again", file=sys.stderr)
+                print("aepsl: computing digests of the data", file=sys.stderr)
         return known.removeprefix(state)
 
     def get(
@@ -123,7 +123,7 @@ class Memory:
         known = self._values.get(name)
         if not isinstance(known, list) or len(known) != 2:
             known = None
-        if known and self._settled:
+        if known and self._trust_cached:
             return str(known[1])
         try:
             fingerprints = [self._fingerprint(path) for path in watch]

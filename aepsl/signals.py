@@ -29,7 +29,7 @@ class StopRequest:
         self.number: int | None = None
         self._obeys_second = obeys_second
 
-    def note(self, number: int, frame: FrameType | None) -> None:
+    def record(self, number: int, frame: FrameType | None) -> None:
         """Record a signal; a second one stops at once, unless ``obeys_second`` is false."""
         if self.number is not None and self._obeys_second:
             raise Stopped(number, "ended")
@@ -37,7 +37,7 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests(*, obeys_second: bool = True) -> Iterator[StopRequest]:
+def stop_request(*, obeys_second: bool = True) -> Iterator[StopRequest]:
     """Yield a StopRequest that records signals until the block ends.
 
     Args:
@@ -45,7 +45,7 @@ def stop_requests(*, obeys_second: bool = True) -> Iterator[StopRequest]:
             each process receives two: one from the scheduler, and one that torchrun forwards.
     """
     request = StopRequest(obeys_second=obeys_second)
-    before = {number: signal.signal(number, request.note) for number in SIGNALS}
+    before = {number: signal.signal(number, request.record) for number in SIGNALS}
     try:
         yield request
     finally:
@@ -64,7 +64,7 @@ def stop_on_signals() -> None:
 
 
 @contextmanager
-def finishing() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Ignore signals inside the block, which takes seconds and stores completed work."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     try:

@@ -1,4 +1,4 @@
-"""Who does a piece of work: one process at a time, whatever became of the others."""
+"""Locks: one process at a time, also after others were killed."""
 
 import errno
 import fcntl
@@ -12,77 +12,77 @@ from pathlib import Path
 
 import pytest
 
-from aepsl.cli.gpus import leased_gpus
+from aepsl.cli.gpus import reserve_gpus
 from aepsl.cli.job import job_files
-from aepsl.machine import find_gpus, usable_gpus
+from aepsl.host import gpu_device_files, usable_gpus
 from aepsl.stores.checksums import read_checksums
-from aepsl.stores.lease import Lease, leased
+from aepsl.stores.lock import FileLock, locked
 
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def hold(path, told):
-    lease = Lease(path)
-    assert lease.take()
-    told.put(os.getpid())
+def hold_lock(path, queue):
+    lock = FileLock(path)
+    assert lock.take()
+    queue.put(os.getpid())
     time.sleep(600)
 
 
 @pytest.fixture
 def holder(tmp_path):
     """Return another process that holds a lock, and the lock file."""
-    told, path = SPAWN.Queue(), tmp_path / "locks" / "x.lock"
-    process = SPAWN.Process(target=hold, args=(path, told), daemon=True)
+    queue, path = SPAWN.Queue(), tmp_path / "locks" / "x.lock"
+    process = SPAWN.Process(target=hold_lock, args=(path, queue), daemon=True)
     process.start()
-    told.get(timeout=60)
+    queue.get(timeout=60)
     yield process, path
     process.kill()
 
 
-def test_it_is_one_processs_at_a_time(holder):
+def test_a_lock_belongs_to_one_process_at_a_time(holder):
     process, path = holder
-    lease = Lease(path)
-    assert not lease.take()
-    assert lease.holder.startswith(f"process {process.pid} on ")
+    lock = FileLock(path)
+    assert not lock.take()
+    assert lock.holder.startswith(f"process {process.pid} on ")
     process.kill()
     process.join()
-    assert lease.take()
+    assert lock.take()
     assert path.read_text().startswith(f"process {os.getpid()} on ")
-    lease.release()
-    assert Lease(path).take()
+    lock.release()
+    assert FileLock(path).take()
 
 
-def test_the_job_of_a_cluster_is_named(tmp_path, monkeypatch):
+def test_the_cluster_job_is_named_in_the_lock_file(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    lease = Lease(tmp_path / "x.lock")
-    assert lease.take()
+    lock = FileLock(tmp_path / "x.lock")
+    assert lock.take()
     assert "(SLURM job 4711)" in (tmp_path / "x.lock").read_text()
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\n", b"\xff\xfe", b"process 1 on elsewhere, since 2020"]
 )
-def test_a_file_that_nobody_holds_is_no_obstacle(tmp_path, content):
+def test_a_file_without_a_holder_can_be_locked(tmp_path, content):
     path = tmp_path / "x.lock"
     path.write_bytes(content)
-    assert Lease(path).holder in ("another process", content.decode(errors="replace"))
-    assert Lease(path).take()
+    assert FileLock(path).holder in ("another process", content.decode(errors="replace"))
+    assert FileLock(path).take()
     assert path.read_text().startswith(f"process {os.getpid()} on ")
     assert len(path.read_text().splitlines()) == 1
 
 
-def count_alone(path, folder, turns, told):
+def count_alone(path, folder, turns, queue):
     inside = folder / "inside"
     for _ in range(turns):
-        with leased(path, what="x"):
-            inside.touch(exist_ok=False)  # nobody else is inside
+        with locked(path, what="x"):
+            inside.touch(exist_ok=False)  # no other process is inside
             inside.unlink()
-    told.put(os.getpid())
+    queue.put(os.getpid())
 
 
-def test_many_who_wait_are_inside_one_by_one(tmp_path):
-    told = SPAWN.Queue()
-    arguments = (tmp_path / "x.lock", tmp_path, 200, told)
+def test_waiting_processes_enter_one_at_a_time(tmp_path):
+    queue = SPAWN.Queue()
+    arguments = (tmp_path / "x.lock", tmp_path, 200, queue)
     all_of_them = [SPAWN.Process(target=count_alone, args=arguments) for _ in range(4)]
     for process in all_of_them:
         process.start()
@@ -92,15 +92,15 @@ def test_many_who_wait_are_inside_one_by_one(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_without_locks_it_is_held_and_said(tmp_path, monkeypatch, caplog, number):
+def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch, caplog, number):
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
     caplog.set_level("WARNING", logger="aepsl")
     monkeypatch.setattr("aepsl.console.log.propagate", True)
-    assert Lease(tmp_path / "x.lock").take()
-    assert "nothing keeps another job from the same work" in caplog.text
+    assert FileLock(tmp_path / "x.lock").take()
+    assert "another job may do the same work at the same time" in caplog.text
 
 
 def test_a_job_s_files_are_named_after_its_log():
@@ -116,18 +116,18 @@ def test_a_job_s_files_are_named_after_its_log():
     assert job_files(Path("logs")) is None
 
 
-def test_a_job_waits_for_the_one_that_does_the_same(tmp_path):
-    told = SPAWN.Queue()
+def test_a_job_waits_for_another_with_the_same_output(tmp_path):
+    queue = SPAWN.Queue()
     log = tmp_path / "logs" / "rule" / "0.log"
     checksums, lock = job_files(log)
-    other = SPAWN.Process(target=hold, args=(lock, told), daemon=True)
+    other = SPAWN.Process(target=hold_lock, args=(lock, queue), daemon=True)
     other.start()
-    pid = told.get(timeout=60)
+    pid = queue.get(timeout=60)
     output = tmp_path / "out" / "0.json"
     command = [sys.executable, "-m", "aepsl", "start-mining", "--output", output]
     job = subprocess.Popen([*command, "--log", log])
     until = time.monotonic() + 60
-    while not (log.exists() and "waits" in log.read_text()):
+    while not (log.exists() and "waiting" in log.read_text()):
         assert time.monotonic() < until
         time.sleep(0.05)
     assert f"{output} is being written by process {pid} on " in log.read_text()
@@ -145,12 +145,12 @@ def test_without_a_log_there_is_neither_a_lock_nor_a_list(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_job_that_waits_can_be_stopped(tmp_path, holder):
+def test_a_waiting_job_can_be_stopped(tmp_path, holder):
     log = tmp_path / "logs" / "x.log"
     command = [sys.executable, "-m", "aepsl", "start-mining", "--output", tmp_path / "0.json"]
     job = subprocess.Popen([*command, "--log", log], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
-    while not log.exists() or "waits" not in log.read_text():
+    while not log.exists() or "waiting" not in log.read_text():
         assert time.monotonic() < until
         time.sleep(0.05)
     job.terminate()
@@ -171,7 +171,7 @@ def fake(folder, *names):
 def test_the_gpus_of_a_machine(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     two = fake(tmp_path / "two", "nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm")
-    assert [path.name for path in find_gpus(two)] == ["nvidia0", "nvidia1"]
+    assert [path.name for path in gpu_device_files(two)] == ["nvidia0", "nvidia1"]
     assert usable_gpus(two) == ["0", "1"]
     assert usable_gpus(fake(tmp_path / "amd", "kfd")) == ["0"]
     assert usable_gpus(fake(tmp_path / "none", "null")) == []
@@ -188,39 +188,41 @@ def test_the_gpus_of_a_machine(tmp_path, monkeypatch):
         ("NoDevFiles", []),
     ],
 )
-def test_what_a_scheduler_gives_is_respected(tmp_path, monkeypatch, given, usable):
+def test_cuda_visible_devices_is_respected(tmp_path, monkeypatch, given, usable):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     assert usable_gpus(fake(tmp_path / "dev", "nvidia0", "nvidia1")) == usable
 
 
-def work(name, folder, count, told, environment, together):
+def work(name, folder, count, queue, environment, together):
     os.environ.update(environment)
     from aepsl.cli import gpus
 
     gpus.usable_gpus = lambda: ["0", "1"]
-    with gpus.leased_gpus("auto", count, folder=Path(folder)) as taken:
+    with gpus.reserve_gpus("auto", count, folder=Path(folder)) as taken:
         assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(taken)
-        told.put((name, "takes", tuple(taken), time.monotonic()))
+        queue.put((name, "takes", tuple(taken), time.monotonic()))
         if together:
             together.wait(60)
         time.sleep(0.5)
-        told.put((name, "leaves", tuple(taken), time.monotonic()))
+        queue.put((name, "leaves", tuple(taken), time.monotonic()))
 
 
 def played(tmp_path, counts, environments=None, *, together=False):
     """Let processes that want so many GPUs each work a while; return what happened.
 
-    With ``together`` each works until all do: somebody who has to wait fails.
+    With ``together`` each works until all do: a process that has to wait fails.
     """
-    told, barrier = SPAWN.Queue(), SPAWN.Barrier(len(counts)) if together else None
+    queue, barrier = SPAWN.Queue(), SPAWN.Barrier(len(counts)) if together else None
     environments = environments or [{}] * len(counts)
     everyone = [
-        SPAWN.Process(target=work, args=(n, tmp_path / "leases", count, told, environment, barrier))
+        SPAWN.Process(
+            target=work, args=(n, tmp_path / "leases", count, queue, environment, barrier)
+        )
         for n, (count, environment) in enumerate(zip(counts, environments, strict=True))
     ]
     for process in everyone:
         process.start()
-    events = sorted((told.get(timeout=90) for _ in range(2 * len(counts))), key=lambda e: e[3])
+    events = sorted((queue.get(timeout=90) for _ in range(2 * len(counts))), key=lambda e: e[3])
     for process in everyone:
         process.join()
         assert process.exitcode == 0
@@ -240,7 +242,7 @@ def in_use(events):
     return counts
 
 
-def test_two_jobs_have_a_gpu_each_and_nobody_waits(tmp_path):
+def test_two_jobs_get_one_gpu_each_without_waiting(tmp_path):
     events = played(tmp_path, [1, 1], together=True)
     assert max(in_use(events)) == 2
     assert {taken for _, _, taken, _ in events} == {("0",), ("1",)}
@@ -252,7 +254,7 @@ def test_more_jobs_than_gpus_never_share_one(tmp_path):
     assert sorted(name for name, what, _, _ in events if what == "leaves") == [0, 1, 2, 3, 4]
 
 
-def test_jobs_of_a_cluster_count_their_own(tmp_path):
+def test_cluster_jobs_number_their_own_gpus(tmp_path):
     # Each sees its only GPU as number 0.
     jobs = [{"SLURM_JOB_ID": "1"}, {"SLURM_JOB_ID": "2"}]
     events = played(tmp_path, [1, 1], jobs, together=True)
@@ -261,8 +263,8 @@ def test_jobs_of_a_cluster_count_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:1"])
-def test_nothing_is_held_for_other_devices(tmp_path, monkeypatch, device):
+def test_no_lock_is_taken_for_other_devices(tmp_path, monkeypatch, device):
     monkeypatch.setattr("aepsl.cli.gpus.usable_gpus", lambda: ["0"])
-    with leased_gpus(device, 1, folder=tmp_path / "leases") as taken:
+    with reserve_gpus(device, 1, folder=tmp_path / "leases") as taken:
         assert taken == []
     assert not (tmp_path / "leases").exists()

@@ -1,4 +1,4 @@
-"""What a replaced, touched or moved file changes: the digests that Snakemake compares."""
+"""Which digests a replaced, touched or moved file changes."""
 
 import json
 import os
@@ -11,9 +11,9 @@ import pytest
 
 from aepsl.errors import AepslError
 from aepsl.networks.layouts import LAYOUTS
-from aepsl.workflow import memory, plan
+from aepsl.workflow import digest_cache, plan
 from aepsl.workflow.plan import Plan
-from aepsl.workflow.stages import STAGES, At
+from aepsl.workflow.stages import STAGES, ResultIndex
 
 NAMES = {
     "index_images": "{role}_images",
@@ -56,7 +56,7 @@ def project(tmp_path, monkeypatch, voc_folder):
         run = Plan(config(**data))
         return {
             (NAMES.get(stage, stage).format(role=role), name): run.variants.settings(
-                stage, name, At(role=role, step=1, round=1, target="labels")
+                stage, name, ResultIndex(role=role, step=1, round=1, target="labels")
             )
             for stage in STAGES
             for role in ("train", "eval")
@@ -109,7 +109,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("case", CHANGES)
-def test_what_a_changed_file_changes(project, voc_folder, case):
+def test_which_digests_a_changed_file_changes(project, voc_folder, case):
     change, stages = CHANGES[case]
     before = project()
     change(voc_folder)
@@ -144,16 +144,16 @@ def test_xml_labels_are_part_of_it(project, voc_folder):
 
 def test_a_file_is_read_once(project, voc_folder, monkeypatch):
     before = project()
-    monkeypatch.setattr(memory, "digest_of", lambda path: pytest.fail(f"read {path} again"))
+    monkeypatch.setattr(digest_cache, "digest_of", lambda path: pytest.fail(f"read {path} again"))
     assert project() == before
 
 
 @pytest.mark.parametrize("lost", ["", "{", "[]", '{"x": 1}'])
-def test_a_lost_memory_is_made_again(project, lost):
+def test_a_lost_digest_cache_is_rebuilt(project, lost):
     before = project()
-    plan.MEMORY.write_text(lost)
+    plan.DIGEST_CACHE_FILE.write_text(lost)
     assert project() == before
-    assert "photographs" in json.loads(plan.MEMORY.read_text()).__repr__()
+    assert "photographs" in json.loads(plan.DIGEST_CACHE_FILE.read_text()).__repr__()
 
 
 def test_absent_files_are_named_before_anything_runs(project, voc_folder):
@@ -175,7 +175,7 @@ def test_absent_files_are_named_before_anything_runs(project, voc_folder):
     assert "maps" not in text
 
 
-def test_what_is_wrong_with_the_data_is_left_to_the_index(project, voc_folder):
+def test_invalid_data_is_reported_by_the_index_only(project, voc_folder):
     voc_folder.write_split("train", [])
     voc_folder.labels.write_text("no header\n")
     (voc_folder.root / "ImageSets/Segmentation/val.txt").write_bytes(b"\xff\xfe\x00")
@@ -188,7 +188,7 @@ def computed(tmp_path):
     times = []
 
     def get(path):
-        again = memory.Memory(tmp_path / "memory.json")
+        again = digest_cache.DigestCache(tmp_path / "memory.json")
         again.get(("?", str(path)), watch=[path], compute=lambda: str(times.append(1)))
         return len(times)
 
@@ -247,7 +247,7 @@ SPECIAL = {
 
 
 @pytest.mark.parametrize("kind", SPECIAL)
-def test_what_is_no_file_does_not_stop_the_planning(project, voc_folder, kind):
+def test_a_path_that_is_not_a_file_does_not_stop_the_planning(project, voc_folder, kind):
     """The index reports it, together with everything else that is wrong with the data."""
     for path in (voc_folder.image("a"), voc_folder.mask("a"), voc_folder.labels):
         path.unlink()
@@ -256,7 +256,7 @@ def test_what_is_no_file_does_not_stop_the_planning(project, voc_folder, kind):
 
 
 @pytest.mark.parametrize("kind", SPECIAL)
-def test_what_is_no_file_is_refused_where_the_configuration_names_one(project, voc_folder, kind):
+def test_a_configured_path_that_is_not_a_file_is_refused(project, voc_folder, kind):
     for path in (voc_folder.labels, Path("weights.npz"), Path("net.onnx")):
         path.unlink()
         SPECIAL[kind](path)

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-import lab
+import cluster_setup
 import yaml
 from conftest import ROOT, new_project
 
@@ -16,15 +16,17 @@ SOON = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5")
 
 @dataclass
 class Watch:
-    """What SLURM does, seen twice a second."""
+    """Samples of SLURM's state, two per second."""
 
     seen: list[dict[int, tuple[str, str]]] = field(default_factory=list)
-    """At each look, of each running job: its rule, and the GPUs that it has on its node."""
+    """At each call, the rule and the GPUs of each running job."""
 
-    def look(self):
-        """Note what runs."""
+    def record(self):
+        """Record the running jobs."""
         now = {}
-        for line in lab.call("scontrol", "show", "job", "-d", "-o", check=False).splitlines():
+        for line in cluster_setup.call(
+            "scontrol", "show", "job", "-d", "-o", check=False
+        ).splitlines():
             facts = dict(part.split("=", 1) for part in line.split() if "=" in part)
             if facts.get("JobState") != "RUNNING":
                 continue
@@ -40,15 +42,15 @@ class Run:
     def __init__(self, folder, *arguments, watch=None):
         self.folder = folder
         self.command = ["snakemake", "--profile", "profiles/slurm", *SOON, *arguments]
-        self.said = folder / "said.txt"
+        self.output = folder / "output.txt"
         self._watch = watch
-        self._out = self.said.open("w")
+        self._out = self.output.open("w")
         self.process = subprocess.Popen(
             self.command,
             cwd=folder,
             stdout=self._out,
             stderr=subprocess.STDOUT,
-            env=lab.environment(),
+            env=cluster_setup.environment(),
             start_new_session=True,
         )
         if watch:
@@ -56,21 +58,21 @@ class Run:
 
     def _follow(self):
         while self.process.poll() is None:
-            self._watch.look()
+            self._watch.record()
             time.sleep(0.5)
 
     def wait(self, *, status=0, seconds=600):
-        """Wait for the end; return what was said."""
+        """Wait for the end; return the output."""
         try:
             found = self.process.wait(timeout=seconds)
         finally:
             self.kill()
-        said = self.said.read_text()
-        assert found == status, said
-        return said
+        output = self.output.read_text()
+        assert found == status, output
+        return output
 
     def kill(self):
-        """End it as a lost login node does: at once, jobs not asked."""
+        """Kill it like a lost login node: jobs keep running."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
@@ -79,7 +81,7 @@ class Run:
 
 def jobs(rule):
     """Return the numbers and states of SLURM's jobs of a rule that are not done."""
-    lines = lab.call("squeue", "-h", "-o", "%i|%T|%k").splitlines()
+    lines = cluster_setup.call("squeue", "-h", "-o", "%i|%T|%k").splitlines()
     rows = [line.split("|") for line in lines]
     return {int(number): state for number, state, comment in rows if f"rule_{rule}" in comment}
 

@@ -9,14 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-def find_gpus(devices: Path = Path("/dev")) -> list[Path]:
+def gpu_device_files(devices: Path = Path("/dev")) -> list[Path]:
     """Return the device files of NVIDIA GPUs, or of AMD's driver; empty without a GPU."""
     return sorted(devices.glob("nvidia[0-9]*")) or sorted(devices.glob("kfd"))
 
 
 def usable_gpus(devices: Path = Path("/dev")) -> list[str]:
     """Return the GPUs that this process may use, in the notation of CUDA_VISIBLE_DEVICES."""
-    there = find_gpus(devices)
+    there = gpu_device_files(devices)
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None or not there:
         return [str(number) for number in range(len(there))]
@@ -75,7 +75,7 @@ def _versions() -> Iterator[str]:
             yield f"{name} absent"
 
 
-def numerics(kind: str) -> list[str]:
+def numerical_environment(kind: str) -> list[str]:
     """Return what can change numerical results besides code and input.
 
     These are the device type, the bfloat16 hardware of a CPU or the model of each GPU, and the

@@ -10,22 +10,22 @@ import json
 from pathlib import Path
 
 from aepsl.data.adapters import Dataset, Role
-from aepsl.data.content import Content
-from aepsl.errors import AepslError, fault_of_the_machine
-from aepsl.workflow.memory import Memory
+from aepsl.data.content import InputFiles
+from aepsl.errors import AepslError, system_error
+from aepsl.workflow.digest_cache import DigestCache
 
 ABSENT = "absent"
 
 
-class Contents:
+class ContentDigests:
     """Digests of files and folders, recomputed only if size or time has changed."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
-        """``memory``: cache of digests."""
-        self._memory = memory or Memory()
+    def __init__(self, cache: DigestCache | None = None) -> None:
+        """``cache``: digests of an earlier process."""
+        self._cache = cache or DigestCache()
         self._known: dict[tuple[str | None, ...], str] = {}
 
-    def digest(self, content: Content) -> str:
+    def digest(self, content: InputFiles) -> str:
         """Return the digest of all rows of ``content``, of which there may be millions.
 
         Raises:
@@ -38,11 +38,11 @@ class Contents:
                 for row in content.rows(self._file):
                     digest.update(f"{json.dumps(row)}\n".encode())
             except OSError as error:
-                raise fault_of_the_machine(error, where=content.watch[0]) or error from None
+                raise system_error(error, where=content.watch[0]) or error from None
             return f"sha256:{digest.hexdigest()}"
 
         if content.name not in self._known:
-            self._known[content.name] = self._memory.get(
+            self._known[content.name] = self._cache.get(
                 content.name, watch=content.watch, compute=compute
             )
         return self._known[content.name]
@@ -54,20 +54,20 @@ class Contents:
         if not lists:
             return len(dataset.ids(split))
         return int(
-            self._memory.get(
+            self._cache.get(
                 ("images", str(dataset.root), split),
                 watch=lists,
-                compute=lambda: str(len(dataset.readable_ids(split))),
+                compute=lambda: str(len(dataset.ids_or_none(split))),
             )
         )
 
     def _file(self, path: Path) -> str:
         try:
-            return self._memory.digest(path)
+            return self._cache.digest(path)
         except AepslError:
             return ABSENT  # not a regular file: indexing reports it
         except OSError as error:
             # An unreadable file must not look like changed data.
-            if fault := fault_of_the_machine(error, where=path):
+            if fault := system_error(error, where=path):
                 raise fault from None
             return ABSENT

@@ -8,31 +8,31 @@ from pathlib import Path
 from aepsl.console import tracked
 from aepsl.errors import AepslError, Problem
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.checksums import files_in, read_checksums
+from aepsl.stores.checksums import files_below, read_checksums
 from aepsl.stores.manifests import read_images
-from aepsl.stores.shards import ShardManifest, check_parts, check_shard, read_shard_manifest
+from aepsl.stores.shards import ShardManifest, check_complete, check_shard, read_shard_manifest
 
 CHECKSUMS = "checksums"
-UNLISTED = (CHECKSUMS, "logs", "locks", "benchmarks", "work")
+FOLDERS_WITHOUT_RESULTS = (CHECKSUMS, "logs", "locks", "benchmarks", "work")
 """Folders of a run without results; their files are not checked."""
 
-AGAIN = "remove it, and run Snakemake again"
+REMOVE_HINT = "remove it, and run Snakemake again"
 
 
-def _listed(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
+def _read_lists(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
     """Return the listed digest of each file, and the problems of the checksum lists."""
     listed: dict[Path, str] = {}
     problems: list[Problem] = []
     for path in sorted((folder / CHECKSUMS).rglob("*.sha256")):
         try:
             found = read_checksums(path)
-            listed |= {_seen_from(folder, name): digest for name, digest in found.items()}
+            listed |= {_relocated(folder, name): digest for name, digest in found.items()}
         except AepslError as error:
             problems += error.problems
     return listed, problems
 
 
-def _seen_from(folder: Path, name: Path) -> Path:
+def _relocated(folder: Path, name: Path) -> Path:
     """Return the path of a listed file, given that the run's folder is now ``folder``."""
     parts = name.parts
     if folder.name and len(parts) > 2 and parts[:2] == ("results", folder.resolve().name):
@@ -44,25 +44,25 @@ def _changed(listed: Mapping[Path, str]) -> Iterator[Problem]:
     for path, digest in tracked(listed.items(), total=len(listed), what="checksums"):
         if not path.is_file():
             hint = "run Snakemake again, in the folder of the Snakefile"
-            yield Problem(str(path), "is not there, but a job wrote it", hint)
+            yield Problem(str(path), "is missing, but a job wrote it", hint)
         elif digest_of(path) != digest:
-            yield Problem(str(path), "was changed since it was written", AGAIN)
+            yield Problem(str(path), "was modified after it was written", REMOVE_HINT)
 
 
-def _foreign(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
-    for path in files_in(folder):
-        if path.relative_to(folder).parts[0] in UNLISTED or path in listed:
+def _unexpected(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
+    for path in files_below(folder):
+        if path.relative_to(folder).parts[0] in FOLDERS_WITHOUT_RESULTS or path in listed:
             continue
         if path.name.startswith(".snakemake"):
             continue
         if ".tmp." in path.name:
-            hint = "remove it: a job that was killed left it"
-            yield Problem(str(path), "is half written", hint)
+            hint = "remove it: a killed job left it"
+            yield Problem(str(path), "is incomplete", hint)
         else:
             yield Problem(str(path), "no job of this run wrote it", "move it out of the results")
 
 
-def _stores(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
+def _stores(listed: Mapping[Path, str]) -> Iterator[Problem]:
     """Yield problems of stores: a shard that does not match its manifest, an incomplete store."""
     by_folder: dict[Path, dict[Path, ShardManifest]] = {}
     broken: set[Path] = set()
@@ -75,11 +75,11 @@ def _stores(folder: Path, listed: Mapping[Path, str]) -> Iterator[Problem]:
         except AepslError as error:
             broken.add(manifest.parent)
             yield from error.problems
-    for place, contents in by_folder.items():
-        if place in broken:
+    for folder, contents in by_folder.items():
+        if folder in broken:
             continue
         try:
-            check_parts(list(contents), list(contents.values()))
+            check_complete(list(contents), list(contents.values()))
         except AepslError as error:
             yield from error.problems
 
@@ -90,13 +90,13 @@ def _photographs(folder: Path, root: Path) -> Iterator[Problem]:
         for image in tracked(images, total=len(images), what="photographs"):
             photograph = root / image.path
             if not photograph.is_file():
-                yield Problem(str(photograph), "the photograph is gone", "put it back")
+                yield Problem(str(photograph), "the photograph is missing", "put it back")
             elif digest_of(photograph) != image.sha256:
-                hint = "run Snakemake again: it is indexed anew"
-                yield Problem(str(photograph), "is another photograph than the one indexed", hint)
+                hint = "run Snakemake again, which indexes it again"
+                yield Problem(str(photograph), "differs from the indexed photograph", hint)
 
 
-def run(folder: Path, *, root: Path | None) -> int:
+def verify_results(folder: Path, *, root: Path | None) -> int:
     """Check all result files of a run; return their number.
 
     With ``root``, the dataset's folder, also check that no photograph was modified after indexing.
@@ -106,10 +106,10 @@ def run(folder: Path, *, root: Path | None) -> int:
     """
     if not (folder / CHECKSUMS).is_dir():
         hint = "give the folder of a run, results/<run>, in the folder of the Snakefile"
-        raise AepslError.of(folder, "there are no checksums in it", hint)
-    listed, problems = _listed(folder)
-    problems += [*_changed(listed), *_foreign(folder, listed)]
-    problems += [p for p in _stores(folder, listed) if p.where not in {q.where for q in problems}]
+        raise AepslError.of(folder, "contains no checksums", hint)
+    listed, problems = _read_lists(folder)
+    problems += [*_changed(listed), *_unexpected(folder, listed)]
+    problems += [p for p in _stores(listed) if p.where not in {q.where for q in problems}]
     if root:
         problems += _photographs(folder, root)
     if problems:

@@ -1,0 +1,150 @@
+"""The two networks of the method: the classifier and the segmentation network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from aepsl.networks.backbones import Backbone, BackboneShape
+from aepsl.networks.heads import FC_CHANNELS, Aspp, LargeFov, NoHead
+from aepsl.networks.layers import Normalise
+from aepsl.networks.layouts import scaled_channels
+from aepsl.networks.pretrained import CONVENTIONS, InputConvention
+from aepsl.networks.resnet import ResNet50
+from aepsl.networks.vgg import Vgg16
+
+BACKBONES: dict[str, type[Backbone]] = {"vgg16": Vgg16, "resnet50": ResNet50}
+
+DEFAULT_CONVENTION = CONVENTIONS["torchvision"]
+"""Input normalisation of randomly initialised networks: mean and deviation of ImageNet."""
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Options of a network; networks with equal options can exchange weights."""
+
+    backbone: str = "vgg16"
+    head: str = "largefov"
+    stride: int = 8
+    width: float = 1.0
+    fc6_dilation: int = 12
+    batch_norm: bool = False
+    fixed_norm: bool = False
+    dropout: float = 0.5
+
+    def make_backbone(self) -> Backbone:
+        """Return the backbone, randomly initialised."""
+        shape = BackboneShape(self.stride, self.width, self.batch_norm, self.fixed_norm)
+        return BACKBONES[self.backbone](shape)
+
+    def make_head(self, inputs: int) -> LargeFov | Aspp | NoHead:
+        """Return the layers after a backbone with ``inputs`` channels."""
+        return HEADS[self.head](inputs, self)
+
+
+def _largefov(inputs: int, shape: NetworkShape) -> LargeFov:
+    return LargeFov(
+        inputs,
+        scaled_channels(FC_CHANNELS, shape.width),
+        dilation=shape.fc6_dilation,
+        batch_norm=shape.batch_norm,
+        dropout=shape.dropout,
+    )
+
+
+HEADS: dict[str, Callable[[int, NetworkShape], LargeFov | Aspp | NoHead]] = {
+    "largefov": _largefov,
+    "aspp": lambda inputs, shape: Aspp(inputs, stride=shape.stride),
+    "none": lambda inputs, shape: NoHead(inputs),
+}
+"""Functions from the backbone's channels and the network's options to the layers after it."""
+
+
+class _Network(nn.Module):
+    """Normalisation, backbone and head, which both networks have."""
+
+    def __init__(self, shape: NetworkShape, convention: InputConvention) -> None:
+        super().__init__()
+        self.stride = shape.stride
+        self.normalise = Normalise(convention.mean, convention.scale)
+        self.backbone = shape.make_backbone()
+        self.head = shape.make_head(self.backbone.channels)
+        self.head_loaded = False
+
+    def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:
+        """Copy pretrained tensors into the backbone, and into fc6 and fc7 if possible.
+
+        Raises:
+            ValueError: if a tensor of the backbone is missing, or one has another shape.
+        """
+        self.backbone.load(tensors, bgr=bgr)
+        if isinstance(self.head, LargeFov):
+            self.head_loaded = self.head.load(tensors)
+
+    def _with_head(self, *heads: nn.Module) -> list[nn.Module]:
+        return list(heads) if self.head_loaded else [self.head, *heads]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features of (n, 3, h, w) RGB images, 0..255, at the output stride."""
+        return self.head(self.backbone(self.normalise(images)))
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Classifier(_Network):
+    """Features, global average pooling, one linear layer (paper, section 3.1)."""
+
+    def __init__(
+        self, *, classes: int, shape: NetworkShape, convention: InputConvention = DEFAULT_CONVENTION
+    ) -> None:
+        super().__init__(shape, convention)
+        self.classify = _linear(self.head.channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the (n, classes) scores, float32, of (n, 3, h, w) RGB images in 0..255."""
+        return self.classify(self.features(images).mean(dim=(2, 3))).float()
+
+    def new_layers(self) -> list[nn.Module]:
+        """Return the new layers: those without pretrained weights, which learn at a higher rate."""
+        return self._with_head(self.classify)
+
+
+class SegmentationOutput(NamedTuple):
+    """Output of the segmentation network for a batch, float32."""
+
+    pixels: Tensor
+    """(n, 1 + classes, h, w) scores at the network's stride, background first."""
+    image: Tensor
+    """(n, classes) scores of the classification branch."""
+
+
+class SegmentationNetwork(_Network):
+    """Pixel scores, and a classification branch on the same features (paper, Fig. 3b)."""
+
+    def __init__(
+        self, *, classes: int, shape: NetworkShape, convention: InputConvention = DEFAULT_CONVENTION
+    ) -> None:
+        super().__init__(shape, convention)
+        self.segment = nn.Conv2d(self.head.channels, 1 + classes, 1)
+        nn.init.normal_(self.segment.weight, std=0.01)
+        assert self.segment.bias is not None
+        nn.init.zeros_(self.segment.bias)
+        self.classify = _linear(self.head.channels, classes)
+
+    def forward(self, images: Tensor) -> SegmentationOutput:
+        """Return pixel and image scores of (n, 3, h, w) RGB images in 0..255."""
+        features = self.features(images)
+        pixels, image = self.segment(features), self.classify(features.mean(dim=(2, 3)))
+        return SegmentationOutput(pixels.float(), image.float())
+
+    def new_layers(self) -> list[nn.Module]:
+        """Return the new layers: those without pretrained weights, which learn at a higher rate."""
+        return self._with_head(self.segment, self.classify)
