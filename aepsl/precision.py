@@ -1,4 +1,4 @@
-"""In which precision networks multiply."""
+"""The number format of a network's products: float32 or bfloat16."""
 
 from __future__ import annotations
 

@@ -115,6 +115,63 @@ def test_names_in_the_documents_are_names_of_the_code():
     ]
 
 
+def names_in(tree):
+    """Return every name that a module defines or imports, methods and fields included."""
+    targets = ast.Name | ast.Attribute
+    defined = {n.name for n in ast.walk(tree) if isinstance(n, FUNCTION | ast.ClassDef)}
+    assigned = {
+        getattr(n, "id", None) or n.attr
+        for n in ast.walk(tree)
+        if isinstance(n, targets) and isinstance(n.ctx, ast.Store)
+    }
+    imported = {
+        alias.asname or alias.name
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Import | ast.ImportFrom)
+        for alias in n.names
+    }
+    return defined | assigned | imported
+
+
+def unknown_references(name, text):
+    """Return the references in a module's text to names that its target does not have."""
+    found = []
+    for role, target in re.findall(r":(\w+):`([^`]+)`", text):
+        module, _, last = target.rpartition(".")
+        path = f"{target if role == 'mod' else module}".replace(".", "/") + ".py"
+        if role == "mod":
+            found += [target] if path not in TREES else []
+        elif path in TREES:
+            found += [target] if last not in names_in(TREES[path]) else []
+        elif last not in names_in(ast.parse(text)):
+            found.append(target)
+    return found
+
+
+def test_references_in_docstrings_lead_somewhere():
+    """``:func:`name``` is a name of the module itself, or of the module before its dot."""
+    text = 'def f():\n    """See :func:`f`, :func:`g` and :data:`aepsl.masks.NONE`."""\n'
+    assert unknown_references("example", text) == ["g", "aepsl.masks.NONE"]
+    assert sum(len(re.findall(r":\w+:`", text)) for text in MODULES.values()) > 20
+    assert not [
+        f"{name}: {target}"
+        for name, text in MODULES.items()
+        for target in unknown_references(name, text)
+    ]
+
+
+def test_constants_in_docstrings_are_constants():
+    constants = {n for tree in TREES.values() for n in names_in(tree) if n.isupper()}
+    environment = {"CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"}
+    assert "IGNORE_INDEX" in constants
+    assert not [
+        f"{name}: {constant}"
+        for name, text in MODULES.items()
+        for constant in re.findall(r"``([A-Z]+_[A-Z_]+|[A-Z]{4,})``", text)
+        if constant not in constants | environment
+    ]
+
+
 def test_files_in_the_documents_are_there():
     found = [
         (document, name)

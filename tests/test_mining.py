@@ -22,7 +22,7 @@ from aepsl.mining.grid import (
     upsample_to_image,
 )
 from aepsl.mining.loss import label_recall, squared_label_loss
-from aepsl.mining.success import training_succeeds, uninformed_loss
+from aepsl.mining.success import training_succeeds, uniform_loss
 from aepsl.networks.models import Classifier, NetworkShape
 
 
@@ -273,18 +273,18 @@ def test_recall_literal():
     assert label_recall(logits, labels).item() == 0.75
 
 
-def test_uninformed_loss_is_the_loss_of_equal_scores():
+def test_uniform_loss_is_the_loss_of_equal_scores():
     labels = (np.random.default_rng(0).random((50, 7)) < 0.3).astype(np.float32)
     labels[:, 2] = 1
     equal = squared_label_loss(torch.zeros(50, 7), torch.from_numpy(labels)).item()
-    assert uninformed_loss(labels) == pytest.approx(equal, rel=1e-5)
+    assert uniform_loss(labels) == pytest.approx(equal, rel=1e-5)
 
 
 def last_step(losses, recalls):
     """Return how many steps a made-up curve gives under the criterion."""
     for step, (loss, recall) in enumerate(zip(losses, recalls, strict=True), start=1):
         verdict = training_succeeds(
-            loss=loss, recall=recall, uninformed=0.362, largest_loss=0.36, smallest_recall=0.5
+            loss=loss, recall=recall, uniform=0.362, largest_loss=0.36, smallest_recall=0.5
         )
         if not verdict.success:
             return step - 1, verdict.reason
@@ -295,7 +295,7 @@ def test_mining_stops_at_the_criterion():
     # the paper's last-epoch losses: three steps, and the fourth is one too many
     steps, reason = last_step([0.048, 0.087, 0.10, 0.16], [0.9] * 4)
     assert steps == 3
-    assert reason == "loss 0.160 is 0.442 of an uninformed one, above 0.36"
+    assert reason == "loss 0.160 is 0.442 of the loss of uniform predictions, above 0.36"
     steps, reason = last_step([0.05, 0.06], [0.8, 0.49])
     assert steps == 1
     assert reason == "recall 0.49 is below 0.5"

@@ -38,7 +38,7 @@ class Runtime(Section):
     )
     threads: int = setting(
         2,
-        "Threads of a training. Another number changes the order of sums and so the last bits.",
+        "Threads of a job that trains or runs a network. Another number changes the last bits.",
         unit="threads",
         source="-",
         ge=1,
@@ -55,8 +55,8 @@ class Runtime(Section):
     )
     training_gpus: int = setting(
         1,
-        "GPUs of a training, on one node, one process each. Another number changes the order of"
-        " sums and so the last bits.",
+        "GPUs of a training, on one node, one process each. Another number changes the result,"
+        " because each GPU draws its own dropout and sums change their order.",
         unit="GPUs",
         source="-",
         ge=1,

@@ -1,4 +1,8 @@
-"""Datasets behind one interface: an adapter is a class here and its name in ``data.adapter``."""
+"""Datasets behind one interface.
+
+An adapter is a subclass of :class:`Dataset` and an entry in :data:`ADAPTERS`. The setting
+``data.adapter`` selects one by name.
+"""
 
 from __future__ import annotations
 
@@ -84,13 +88,13 @@ class Dataset(ABC):
         """Return the files that list the images of a split."""
         return ()
 
+    @abstractmethod
     def images_content(self, role: Role) -> InputFiles | None:
         """Return the photographs and labels of a split; None if the workflow generates them."""
-        return None
 
+    @abstractmethod
     def truth_content(self, role: Role) -> InputFiles | None:
         """Return the true masks of a split; None if the workflow generates them."""
-        return None
 
     def ids_or_none(self, split: str) -> list[str]:
         """Return the ids of a split, empty if they are unreadable; the index reports the error."""
@@ -166,6 +170,12 @@ class Scenes(Dataset):
     def mask(self, image_id: str) -> Path:
         """Return the exact mask of a scene."""
         return self.root / "SegmentationClass" / f"{image_id}.png"
+
+    def images_content(self, role: Role) -> None:
+        """Return None: the workflow generates the scenes."""
+
+    def truth_content(self, role: Role) -> None:
+        """Return None: the workflow generates the masks."""
 
 
 class Voc(Dataset):

@@ -57,9 +57,10 @@ def check_labels(
 def limit_per_class(
     labels: Mapping[str, tuple[str, ...]], per_class: int | None
 ) -> dict[str, tuple[str, ...]]:
-    """Keep, in order, each image with a class of which fewer than ``per_class`` images are kept.
+    """Keep at most about ``per_class`` images of each class.
 
-    Images without labels are kept.
+    The images are taken in order. An image is kept if, of one of its classes, fewer than
+    ``per_class`` images have been kept so far. Images without labels are kept.
     """
     if per_class is None:
         return dict(labels)

@@ -53,7 +53,7 @@ class Scene(NamedTuple):
     mask: NDArray[np.uint8]
     """(size, size): 0 background, 1 + class."""
     labels: tuple[str, ...]
-    """Image labels, in the order of ``SCENE_CLASSES``."""
+    """Image labels, in the order of :data:`SCENE_CLASSES`."""
 
 
 class _Pose(NamedTuple):

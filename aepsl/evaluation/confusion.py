@@ -46,8 +46,8 @@ def confusion_matrix(
 def intersection_over_union(matrix: Counts) -> NDArray[np.float64]:
     """Return the IoU of each class, NaN for a class that neither mask contains.
 
-    An ignored prediction counts as a false negative of its true class and as a false positive of no
-    class, so ignoring pixels that are true of a class never raises its score.
+    A pixel that a mask ignores counts as a false negative of its true class, and as a false
+    positive of no class. Ignoring pixels of a class therefore never raises the IoU of this class.
 
     Args:
         matrix: (..., classes, classes + 1), from :func:`confusion_matrix`.

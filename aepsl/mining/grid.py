@@ -1,4 +1,7 @@
-"""Activation maps as arrays: alignment of their cells with the image, scaling, merging."""
+"""Activation maps as arrays: alignment with the image, scaling, merging.
+
+A *cell* is one position of a network's output: cell k is aligned with pixel ``k * stride``.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from numpy.typing import NDArray
 def interpolation_matrix(length: int, cells: int, stride: float) -> NDArray[np.float32]:
     """Return the (length, cells) matrix that interpolates linearly from a grid of step ``stride``.
 
-    Cell k is aligned with pixel ``k * stride``, because every pooling of the network is 3x3 with
-    stride 2 and padding 1. Pixels beyond the last cell get its value.
+    Cell k is aligned with pixel ``k * stride``, because every strided layer has an odd kernel and
+    half padding. Pixels beyond the last cell get its value.
     """
     position = np.arange(length, dtype=np.float64) / stride
     left = np.minimum(np.floor(position).astype(int), cells - 1)

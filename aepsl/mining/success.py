@@ -15,7 +15,7 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def uninformed_loss(labels: NDArray[np.floating]) -> float:
+def uniform_loss(labels: NDArray[np.floating]) -> float:
     """Return the squared label loss of uniform predictions, averaged over images.
 
     Every class gets the probability 1/C; an image with k of C classes then has the loss
@@ -24,7 +24,7 @@ def uninformed_loss(labels: NDArray[np.floating]) -> float:
     Args:
         labels: (images, classes), 1 where the class is present, else 0; at least one 1 per row.
 
-    >>> round(uninformed_loss(np.eye(20)), 3)
+    >>> round(uniform_loss(np.eye(20)), 3)
     0.475
     """
     shown = labels.sum(axis=1)
@@ -32,7 +32,7 @@ def uninformed_loss(labels: NDArray[np.floating]) -> float:
 
 
 def training_succeeds(
-    *, loss: float, recall: float, uninformed: float, largest_loss: float, smallest_recall: float
+    *, loss: float, recall: float, uniform: float, largest_loss: float, smallest_recall: float
 ) -> Verdict:
     """Return whether the training of a step's classifier has succeeded.
 
@@ -42,18 +42,20 @@ def training_succeeds(
     Args:
         loss: mean of the last epoch.
         recall: label recall of the last epoch, 0..1.
-        uninformed: loss of uniform predictions, see :func:`uninformed_loss`.
-        largest_loss: largest loss of a success, relative to ``uninformed``.
+        uniform: loss of uniform predictions, see :func:`uniform_loss`.
+        largest_loss: largest loss of a success, relative to ``uniform``.
         smallest_recall: smallest recall of a success.
     """
-    fraction = loss / uninformed if uninformed > 0 else 0.0
+    fraction = loss / uniform if uniform > 0 else 0.0
     reasons = []
     if fraction > largest_loss:
         reasons.append(
-            f"loss {loss:.3f} is {fraction:.3f} of an uninformed one, above {largest_loss}"
+            f"loss {loss:.3f} is {fraction:.3f} of the loss of uniform predictions,"
+            f" above {largest_loss}"
         )
     if recall < smallest_recall:
         reasons.append(f"recall {recall:.2f} is below {smallest_recall}")
     if reasons:
         return Verdict(False, " and ".join(reasons))
-    return Verdict(True, f"loss {fraction:.3f} of an uninformed one, recall {recall:.2f}")
+    success = f"loss {fraction:.3f} of the loss of uniform predictions, recall {recall:.2f}"
+    return Verdict(True, success)

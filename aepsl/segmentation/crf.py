@@ -29,8 +29,8 @@ def refine(
 ) -> NDArray[np.uint8]:
     """Refine class probabilities with the CRF and return the mask.
 
-    Only classes that reach ``threshold`` at some pixel are included, as without the CRF, because
-    the cost grows with their number.
+    The CRF decides among the classes that reach ``threshold`` at some pixel, since its cost grows
+    with their number. The same threshold decides which classes a mask may contain without a CRF.
 
     Args:
         image: (height, width, 3) RGB, the original photograph; never mean-subtracted.

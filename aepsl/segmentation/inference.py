@@ -110,7 +110,7 @@ def weighted_probabilities(
 def upsample_probabilities(
     log_scores: NDArray[np.floating], *, height: int, width: int, stride: int
 ) -> NDArray[np.float32]:
-    """Return (classes, height, width) probabilities from log-probabilities on the cells."""
+    """Return (1 + classes, height, width) probabilities from log-probabilities on the cells."""
     scores = torch.from_numpy(log_scores.astype(np.float32))[None]
     full = resize_scores(scores, height=height, width=width, stride=stride)
     return full.softmax(dim=1)[0].numpy()

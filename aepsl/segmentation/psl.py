@@ -1,4 +1,9 @@
-"""Online prohibitive segmentation learning: section 3.2 of the paper, equation by equation."""
+"""Online prohibitive segmentation learning: section 3.2 of the paper, equation by equation.
+
+A segmentation network predicts f, the probability of each class at each pixel, and v, the score of
+each class for the whole image. J is :func:`segmentation_loss`, and the paper's objective of PSL
+(equation 2; the number is recalled) is :func:`prohibitive_loss`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,10 @@ from aepsl.masks import IGNORE_INDEX
 
 
 def resize_scores(scores: Tensor, *, height: int, width: int, stride: int) -> Tensor:
-    """Interpolate (n, classes, h, w) scores at ``stride`` to (n, classes, height, width).
+    """Interpolate (n, 1 + classes, h, w) scores at ``stride`` to (n, 1 + classes, height, width).
 
-    Cell k is aligned with pixel ``k * stride``; pixels beyond the last cell get its value.
+    Cell k, a position of the scores, is aligned with pixel ``k * stride``; pixels beyond the last
+    cell get its value.
     """
     grid_height = (scores.shape[2] - 1) * stride + 1
     grid_width = (scores.shape[3] - 1) * stride + 1
@@ -27,8 +33,8 @@ def segmentation_loss(log_probabilities: Tensor, masks: Tensor) -> Tensor:
     """Return ``J(f, S) = -1 / (sum_c |S_c|) sum_c sum_{u in S_c} log f_{u,c}``, mean over images.
 
     Args:
-        log_probabilities: (n, classes, h, w), ``log f``, background first.
-        masks: (n, h, w), the class of each pixel; 255 is ignored.
+        log_probabilities: (n, 1 + classes, h, w), ``log f``, background first.
+        masks: (n, h, w), the class of each pixel, 0 for background; 255 is ignored.
 
     Returns:
         A scalar, at least 0. An image without labelled pixels contributes 0.

@@ -92,7 +92,9 @@ class Checkpoints:
         return progress
 
     def save_if_due(self, progress: Progress, *, stop: int) -> None:
-        """Save a checkpoint on a stop request, or if saving takes at most ``SHARE`` of the time.
+        """Save a checkpoint on a stop request, or if one is due.
+
+        One is due if saving it takes at most :data:`MAX_SAVE_FRACTION` of the time since the last.
 
         Args:
             progress: progress of the training.

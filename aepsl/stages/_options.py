@@ -38,7 +38,7 @@ class Reads:
     """The parameter is one or more files; their content is part of the key."""
 
     def __init__(self, *, per_image: bool = False) -> None:
-        """``per_image``: each record depends only on the files' entry of its own image."""
+        """``per_image``: record i depends only on what the files hold for image i."""
         self.per_image = per_image
 
 

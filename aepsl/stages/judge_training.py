@@ -7,7 +7,7 @@ import csv
 from aepsl.config.mining import Success
 from aepsl.console import log
 from aepsl.errors import AepslError
-from aepsl.mining.success import training_succeeds, uninformed_loss
+from aepsl.mining.success import training_succeeds, uniform_loss
 from aepsl.stages._options import Curve, DatasetFile, Output, Settings, Step
 from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.manifests import read_images
@@ -29,14 +29,14 @@ def judge_training(
     """
     limits = config.section("mining.success", Success)
     manifest = read_images(dataset)
-    uninformed = uninformed_loss(manifest.label_matrix(manifest.images))
+    uniform = uniform_loss(manifest.label_matrix(manifest.images))
     with curve.open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     loss, recall = float(last["loss"]), float(last["recall"])
     verdict = training_succeeds(
         loss=loss,
         recall=recall,
-        uninformed=uninformed,
+        uniform=uniform,
         largest_loss=limits.loss,
         smallest_recall=limits.recall,
     )
@@ -44,5 +44,5 @@ def judge_training(
     if step == 1 and not verdict.success:
         hint = "train longer or at a higher rate (mining.train), or relax mining.success"
         raise AepslError.of(str(curve), f"the first classifier failed: {verdict.reason}", hint)
-    facts = {"step": step, "loss": loss, "recall": recall, "uninformed_loss": uninformed}
+    facts = {"step": step, "loss": loss, "recall": recall, "uniform_loss": uniform}
     write_manifest_json(output, verdict._asdict() | facts)

@@ -130,7 +130,7 @@ def validated(path: Path, kind: type[T], value: Any) -> T:
 
 
 def validated_lines(path: Path, kind: type[T], lines: Iterable[bytes]) -> list[T]:
-    """Validate ``lines`` of JSON, read from ``path``; see :func:`checked`."""
+    """Validate ``lines`` of JSON, read from ``path``; see :func:`validated`."""
     read = TypeAdapter(kind).validate_json
     try:
         return [read(line) for line in lines]

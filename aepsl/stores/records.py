@@ -50,7 +50,7 @@ class Record:
 
 @dataclass(frozen=True)
 class RawRecord:
-    """A record with compressed arrays; see :meth:`Store.packed`."""
+    """A record with compressed arrays; see :meth:`Store.read_raw`."""
 
     arrays: Mapping[str, NDArray[Any] | RawArray]
     facts: Mapping[str, Any]

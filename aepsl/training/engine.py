@@ -138,10 +138,11 @@ def train_one_epoch(
     """Train for the rest of an epoch; return its row of the curve.
 
     Args:
-        model: trained in place; with several processes, the result of :func:`distributed.wrap`.
+        model: trained in place; with several processes, the result of
+            :func:`aepsl.training.distributed.wrap`.
         batches: the local batches that ``progress`` has not counted yet.
         loss_of: see :data:`Losses`.
-        optimizer: the result of :func:`sgd`.
+        optimizer: the result of :func:`make_sgd`.
         schedule: function from the step of this epoch to the factor of the learning rates.
         progress: updated in place.
         device: the device of the model.

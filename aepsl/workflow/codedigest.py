@@ -2,7 +2,8 @@
 
 Snakemake sees commands, not imported modules. The digest covers a module and all modules of this
 package that it imports, found statically. Comments, docstrings, formatting, the annotations of
-functions (which describe the options of a stage) and the modules in ``SILENT`` are excluded.
+functions (which describe the options of a stage) and the modules in :data:`IGNORED_MODULES` are
+excluded.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ class Variants(dict[str, Config]):
         """Check every variant of ``config``; ``contents`` computes digests of configured files.
 
         Raises:
-            AepslError: if an override has an unknown key, an invalid value, or a key in ``FIXED``.
+            AepslError: if an override has an unknown key, an invalid value, or a key in
+                :data:`FIXED`.
         """
         super().__init__(
             (name, parse(Config, merged(config, override), where=f"variant {name}"))
