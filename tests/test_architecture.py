@@ -11,6 +11,8 @@ import dry_run
 import pytest
 from conftest import ROOT, new_project
 
+from aepsl.workflow.stages import STAGES
+
 MODULES = {
     path.relative_to(ROOT).as_posix(): path.read_text() for path in ROOT.glob("aepsl/**/*.py")
 }
@@ -33,6 +35,13 @@ def public(tree):
         and id(node) not in inside
         and not node.name.startswith("_")
     ]
+
+
+class Wildcards(dict):
+    """Values for the wildcards of a path; an unknown one stays as it is."""
+
+    def __missing__(self, name):
+        return f"<{name}>"
 
 
 def test_import_law():
@@ -169,6 +178,25 @@ def test_constants_in_docstrings_are_constants():
         for name, text in MODULES.items()
         for constant in re.findall(r"``([A-Z]+_[A-Z_]+|[A-Z]{4,})``", text)
         if constant not in constants | environment
+    ]
+
+
+def test_the_table_of_files_has_the_outputs_of_every_rule():
+    rows = [
+        line
+        for line in (ROOT / "docs" / "architecture.md").read_text().splitlines()
+        if line.startswith("| `")
+    ]
+    assert not [
+        f"{rule}: {path}"
+        for rule, stage in STAGES.items()
+        for path in stage.files.values()
+        for role in (("train", "eval") if "{role}" in path else ("",))
+        if not any(
+            f"`{path.format_map(Wildcards(role=role)).split('/')[0]}" in row
+            and rule in row.rpartition(" | ")[2]
+            for row in rows
+        )
     ]
 
 

@@ -148,9 +148,9 @@ MEMORY = Path("/sys/fs/cgroup/memory")
 @pytest.fixture
 def little_memory():
     """Return what puts a process where there is none left."""
-    group = MEMORY / "aepsl-test"
+    group = MEMORY / f"aepsl-test-{os.getpid()}"
     try:
-        group.mkdir(exist_ok=True)
+        group.mkdir()
         (group / "memory.limit_in_bytes").write_text("0")
     except OSError:
         pytest.skip("this machine does not let a test limit memory (cgroup v1)")
