@@ -1,9 +1,9 @@
 """Data-parallel training: torchrun starts the same command in several processes.
 
-The way of the setting ``runtime.training_gpus``: :mod:`aepsl.workflow.resources` passes it to a
-training's command as ``--training-gpus``; :func:`in_processes` wraps that command, reserves the GPUs
-and calls :func:`torchrun`, which starts the command again, once per GPU; there :func:`take_part` runs
-it, and :mod:`aepsl.training.distributed` connects the processes and averages their gradients.
+How ``runtime.training_gpus`` gets here: :mod:`aepsl.workflow.resources` passes it to a training's
+command as ``--training-gpus``. :func:`in_processes` wraps that command, reserves the GPUs and calls
+:func:`torchrun`, which starts the command again, once per GPU. In each process, :func:`take_part`
+runs the training, and :mod:`aepsl.training.distributed` connects the processes.
 
 Rank 0 does everything that a single process does: log, locks, cache, checksums, checkpoint, model.
 The other ranks only train, and only if rank 0 trains.
