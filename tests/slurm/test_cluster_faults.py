@@ -51,7 +51,7 @@ def go(folder, *arguments, **options):
 
 def training(folder):
     """Wait until a job trains and has saved something; return its number."""
-    checkpoint = folder / "results/mini/work/classifier-main-step1/checkpoint.safetensors"
+    checkpoint = folder / "results/mini/work/train_classifier/main-step1/checkpoint.safetensors"
     until("a checkpoint", checkpoint.exists)
     (number,) = [n for n, state in jobs("train_classifier").items() if state == "RUNNING"]
     return number
