@@ -2,8 +2,9 @@
 
 How ``runtime.training_gpus`` gets here: :mod:`aepsl.workflow.resources` passes it to a training's
 command as ``--training-gpus``. :func:`in_processes` wraps that command, reserves the GPUs and calls
-:func:`torchrun`, which starts the command again, once per GPU. In each process, :func:`take_part`
-runs the training, and :mod:`aepsl.training.distributed` connects the processes.
+:func:`torchrun`, which starts the command again in that many processes, one per GPU if there are
+GPUs. In each, :func:`take_part` runs the training, and :mod:`aepsl.training.distributed` connects
+the processes.
 
 Rank 0 does everything that a single process does: log, locks, cache, checksums, checkpoint, model.
 The other ranks only train, and only if rank 0 trains.

@@ -1,7 +1,7 @@
 """Datasets behind one interface.
 
 An adapter is a subclass of :class:`Dataset` and an entry in :data:`ADAPTERS`. The setting
-``data.adapter`` selects one by name.
+``data.adapter`` selects one by name; docs/architecture.md lists the steps to add one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,6 @@ Role = Literal["train", "eval"]
 class Dataset(ABC):
     """A dataset: the locations of its photographs, image labels and true masks."""
 
-    image_keys: ClassVar[tuple[str, ...]]
-    """Settings in ``data`` that, besides file contents, determine the index of photographs."""
-    truth_keys: ClassVar[tuple[str, ...]]
-    """Settings in ``data`` that, besides file contents, determine the index of true masks."""
     made_by: ClassVar[str | None] = None
     """The rule that generates its files; None if they exist before the run."""
 
@@ -42,6 +38,22 @@ class Dataset(ABC):
         self.data = data
         self.root = root
         self.labels_csv = labels_csv
+
+    @property
+    @abstractmethod
+    def image_keys(self) -> tuple[str, ...]:
+        """Settings in ``data`` that, besides file contents, determine the index of photographs.
+
+        ``classes`` and ``limit_per_class`` are always among them.
+        """
+
+    @property
+    @abstractmethod
+    def truth_keys(self) -> tuple[str, ...]:
+        """Settings in ``data`` that, besides file contents, determine the index of true masks.
+
+        ``classes`` is always among them. :meth:`mask` and :attr:`class_names` read no others.
+        """
 
     @property
     @abstractmethod
@@ -62,7 +74,9 @@ class Dataset(ABC):
 
     @abstractmethod
     def photographs(self) -> Mapping[str, Path]:
-        """Return the file of each photograph, by image id.
+        """Return the file of each photograph, by image id: its name without suffix.
+
+        The files are in ``root`` or in a folder below it.
 
         Raises:
             AepslError: if the folder is not in the dataset's layout.
@@ -90,11 +104,15 @@ class Dataset(ABC):
 
     @abstractmethod
     def images_content(self, role: Role) -> InputFiles | None:
-        """Return the photographs and labels of a split; None if the workflow generates them."""
+        """Describe the photographs and labels of a split, for their digest.
+
+        None if the workflow generates them. An unreadable dataset raises nothing: the index
+        reports it.
+        """
 
     @abstractmethod
     def truth_content(self, role: Role) -> InputFiles | None:
-        """Return the true masks of a split; None if the workflow generates them."""
+        """Describe the true masks of a split, for their digest; otherwise as above."""
 
     def ids_or_none(self, split: str) -> list[str]:
         """Return the ids of a split, empty if they are unreadable; the index reports the error."""
@@ -104,7 +122,11 @@ class Dataset(ABC):
             return []
 
     def identify(self, split: str) -> str:
-        """Return a key of the images of a split; it may be equal where only the lists differ."""
+        """Return a cache key of the ids of a split.
+
+        It need not tell versions of the files in :meth:`lists` apart: these are watched. An adapter
+        without such files overrides it.
+        """
         return f"{self.root} {split}"
 
     def files_of_images(

@@ -79,7 +79,10 @@ class Inputs:
         return read
 
     def params(self, stage: str) -> dict[str, Any]:
-        """Return a rule's params, whose change reruns its jobs: settings, code digest, shards."""
+        """Return the params of every rule, whose change reruns jobs: settings, code digest, shards.
+
+        Some rules add params of their own.
+        """
         code = code_digest(f"aepsl.stages.{STAGES[stage].module or stage}")
         # A function, because Snakemake would read braces in a string as wildcards.
         settings = lambda w: self._variants.settings(stage, getattr(w, "name", MAIN), _at(w))  # noqa: E731
@@ -115,7 +118,7 @@ class Inputs:
         return shards_for(self._images(stage, variant)) if configured == "auto" else configured
 
     def _images(self, stage: str, variant: str) -> int:
-        """Return an upper bound of a stage's number of images."""
+        """Return an estimate of a stage's number of images, from which the shards follow."""
         source = STAGES[stage].reads["dataset"](self._variants.job(variant))
         assert isinstance(source, Dependency)
         dataset = described(self._variants[variant].data)
