@@ -5,7 +5,6 @@
 Runs the real commands on generated scenes, twice each: with an empty cache and with a filled one.
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -14,10 +13,15 @@ from tempfile import TemporaryDirectory
 
 from aepsl.config.data import SCENE_CLASSES
 from aepsl.workflow.codedigest import code_digest
+from aepsl.workflow.plan import Plan
+from aepsl.workflow.stages import ResultIndex
 
 ADDED = 10
-DATA = {"data.adapter": "voc", "data.root": "x", "data.class_names": list(SCENE_CLASSES)}
-DATA |= {"data.labels": "csv", "data.labels_csv": "x"}
+
+
+def settings(stage, config, **index):
+    """Return the settings that the workflow gives a stage, as JSON."""
+    return Plan(config).variants.settings(stage, "main", ResultIndex(**index))
 
 
 def aepsl(*arguments):
@@ -28,9 +32,12 @@ def aepsl(*arguments):
 
 
 def index(folder, out, cache):
-    where = ("--root", folder / "data", "--labels-csv", folder / "data" / "labels.csv")
+    data, labels = folder / "data", folder / "data" / "labels.csv"
+    config = {"adapter": "voc", "root": str(data), "class_names": list(SCENE_CLASSES)}
+    config |= {"labels": "csv", "labels_csv": str(labels)}
     return aepsl(
-        *("index-images", "--config", json.dumps(DATA), "--part", "train", *where),
+        *("index-images", "--config", settings("index_images", {"data": config}, role="train")),
+        *("--role", "train", "--root", data, "--labels-csv", labels),
         *("--output", out / "images.jsonl", "--cache", cache),
         *("--code", code_digest("aepsl.stages.index_images")),
         *("--log", out / "index.log"),
@@ -38,9 +45,9 @@ def index(folder, out, cache):
 
 
 def saliency(folder, out, cache):
-    config = {"saliency.method": "robust_background", "saliency.superpixels": 200}
     return aepsl(
-        *("detect-saliency", "--config", json.dumps(config), "--dataset", out / "images.jsonl"),
+        *("detect-saliency", "--config", settings("detect_saliency", {})),
+        *("--dataset", out / "images.jsonl", "--shard", 0, "--shards", 1),
         *("--root", folder / "data", "--output", out / "0.h5", "--threads", "2"),
         *("--code", code_digest("aepsl.stages.detect_saliency"), "--cache", cache),
         *("--log", out / "saliency.log"),
@@ -54,9 +61,10 @@ def choose(data, names):
 def main(count, side):
     with TemporaryDirectory() as top:
         folder = Path(top)
-        scenes = {"data.scenes": {"train_images": count + ADDED, "val_images": 1, "size": side}}
+        scenes = {"scenes": {"train_images": count + ADDED, "val_images": 1, "size": side}}
+        config = settings("generate_scenes", {"data": scenes})
         made = folder / "data" / "scenes.json"
-        aepsl("generate-scenes", "--config", json.dumps(scenes), "--output", made, "--threads", "2")
+        aepsl("generate-scenes", "--config", config, "--output", made, "--threads", "2")
         train = (folder / "data/ImageSets/Segmentation/train.txt").read_text().split()
         rows = []
         for what, chosen, cache in (

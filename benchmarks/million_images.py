@@ -6,7 +6,6 @@ The photographs are hard links to small ones, so the figures are those of the bo
 one shard has records of 375 x 500 px. Peak memory is that of the largest process.
 """
 
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,9 @@ from PIL import Image
 
 from aepsl.stores.manifests import read_images
 from aepsl.stores.records import Record, writing_shard
+from aepsl.workflow.plan import Plan
 from aepsl.workflow.shards import shards_for
+from aepsl.workflow.stages import SINGLE_RESULT
 
 ROOT = Path(__file__).parent.parent
 LINKS = 50_000
@@ -133,9 +134,10 @@ def main(count, folder):
     print(f"manifest: {manifest.stat().st_size / GB:.2f} GB")
     stores, images = one_shard(folder / "shard", manifest, shards)
     labels = folder / "shard" / "labels" / "0.h5"
+    settings = Plan({}).variants.settings("assemble_labels", "main", SINGLE_RESULT)
     measured(
         f"labels of one shard, {images:,} images",
-        *(*AEPSL, "assemble-labels", "--config", json.dumps({"labels.background_threshold": 0.06})),
+        *(*AEPSL, "assemble-labels", "--config", settings),
         *("--dataset", manifest, "--regions", stores["regions"].with_suffix(".json")),
         *("--saliency", stores["saliency"].with_suffix(".json"), "--output", labels),
         *("--shard", 0, "--shards", shards, "--log", folder / "shard" / "log.txt"),
