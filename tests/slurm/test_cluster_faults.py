@@ -26,6 +26,8 @@ def settings(epochs, **runtime):
 
 
 SHORT, LONG = settings(200), settings(1500)
+OVER_A_MINUTE = settings(4000)
+"""Longer than the shortest time limit on a fast processor; a slow one needs more attempts."""
 
 
 @pytest.fixture(scope="session")
@@ -143,13 +145,13 @@ def test_an_ended_job_resumes_in_another_attempt(fresh, undisturbed, fault):
 
 
 def test_a_job_out_of_time_resumes_in_another_attempt(fresh, undisturbed):
-    folder = fresh(**LONG)
-    run = go(folder, "--set-resources", "train_classifier:runtime=1")
+    folder = fresh(**OVER_A_MINUTE)
+    run = go(folder, "--set-resources", "train_classifier:runtime=1", "--retries", "9")
     number = training(folder)
-    run.wait()
+    run.wait(seconds=1200)
     assert state_of(number) == "TIMEOUT"
     assert RESUMED in log_of(folder)
-    assert digests(folder) == undisturbed(LONG)
+    assert digests(folder) == undisturbed(OVER_A_MINUTE)
 
 
 def test_a_job_out_of_memory_gets_more_in_another_attempt(fresh, undisturbed):
