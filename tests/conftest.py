@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
-    """Give each of several workers one thread: those of torch wait for each other by spinning."""
+    """Make the tests independent of how they are started.
+
+    A shell that starts a command in the background lets it and all its children ignore Ctrl-C.
+    Each of several workers gets one thread: those of torch wait for each other by spinning.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
         import torch
 
