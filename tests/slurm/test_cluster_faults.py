@@ -146,7 +146,8 @@ def test_an_ended_job_resumes_in_another_attempt(fresh, undisturbed, fault):
 
 def test_a_job_out_of_time_resumes_in_another_attempt(fresh, undisturbed):
     folder = fresh(**OVER_A_MINUTE)
-    run = go(folder, "--set-resources", "train_classifier:runtime=1", "--retries", "9")
+    limits = ("train_classifier:runtime=1", "train_classifier:mem_mb=2000")  # of every attempt
+    run = go(folder, "--set-resources", *limits, "--retries", "9")
     number = training(folder)
     until("its time limit", lambda: state_of(number) == "TIMEOUT", seconds=240)
     run.wait(seconds=1200)
