@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aepsl.workflow.shards import shards_for
 
 STEPS, EPOCHS = 3, 15
-"""Erasing steps, and epochs of every training: configs/voc2012.yaml."""
+"""Erasing steps, and epochs of every training: the preset voc2012."""
 
 CPU_MS = {
     "index": 3.0,

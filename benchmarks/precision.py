@@ -23,7 +23,7 @@ NETWORKS = {
     "ResNet-50": NetworkShape(backbone="resnet50", head="none"),
     "scenes": NetworkShape(width=0.125, fc6_dilation=1, batch_norm=True),
 }
-"""The last one is that of config.yaml."""
+"""The last one is that of the preset scenes."""
 WORK = {"train": (4, 161), "predict": (1, 161)}
 """Images and their side in pixels."""
 

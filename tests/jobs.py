@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import yaml
 from conftest import ROOT
 
+from aepsl.config.presets import merged
 from aepsl.workflow.inputs import MAIN
 from aepsl.workflow.plan import Plan
 from aepsl.workflow.stages import STAGES
-from aepsl.workflow.variants import merged
 
 
 @contextmanager

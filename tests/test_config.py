@@ -5,14 +5,15 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from aepsl.config.files import refuse_duplicate_keys
+from aepsl.config.files import read_configuration, refuse_duplicate_keys
+from aepsl.config.listing import as_yaml, listing
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks, Training
+from aepsl.config.presets import PRESETS, expanded, preset_files
 from aepsl.config.root import Config
 from aepsl.config.sections import StageSettings, parse
 from aepsl.errors import AepslError
 from aepsl.workflow.plan import Plan
-from aepsl.workflow.variants import merged
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -133,9 +134,8 @@ def test_a_stage_reads_no_key_that_it_was_not_given():
 
 @pytest.mark.parametrize("name", ["voc-small", "photographs", "voc2012"])
 def test_tables_of_photographs_inherit_no_number_from_the_scenes(name):
-    scenes = yaml.safe_load((ROOT / "config.yaml").read_text())
-    own = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
-    both = merged(scenes, own)["ablations"]["tables"]
+    scenes, both = (expanded({"base": preset}) for preset in ("scenes", name))
+    both = both["ablations"]["tables"]
     if both["paper"]:
         assert both["paper"]["note"] != scenes["ablations"]["tables"]["paper"]["note"]
     if both["erase"]:
@@ -150,6 +150,7 @@ def test_configs_say_how_to_run_them(path):
     comments = "\n".join(line for line in head if line.startswith("#"))
     assert "Command:" in comments
     assert yaml.safe_load(path.read_text())["run"] == path.stem
+    assert len(head) - comments.count("\n") <= 45
 
 
 def leaves(values, path=""):
@@ -161,12 +162,41 @@ def leaves(values, path=""):
 
 
 @pytest.mark.parametrize("name", ["voc-small", "photographs", "voc2012"])
-def test_photographs_inherit_no_number_from_the_scenes(name):
-    scenes = yaml.safe_load((ROOT / "config.yaml").read_text())
-    own = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
-    parse(Config, merged(scenes, own), where=name)
-    del scenes["ablations"]
-    assert set(leaves(scenes)) - set(leaves(own)) <= {"seed"}
+def test_presets_of_photographs_choose_each_number_that_the_scenes_choose(name):
+    scenes, own = (expanded({"base": preset}) for preset in ("scenes", name))
+    parse(Config, own, where=name)
+    for preset in (scenes, own):
+        del preset["ablations"]
+    assert set(leaves(scenes)) - set(leaves(own)) <= {"seed", "data.adapter", "networks.weights"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_valid_and_names_its_run(name):
+    file = preset_files(name)[-1]
+    assert file.stem == name
+    assert parse(Config, expanded({"base": name}), where=name).run == name
+    refuse_duplicate_keys(preset_files(name))
+
+
+def test_a_configuration_holds_what_differs_from_its_preset():
+    whole = expanded({"base": "photographs", "mining": {"train": {"epochs": 2}}})
+    assert whole["mining"]["train"]["epochs"] == 2
+    assert whole["mining"]["train"]["crop"] == 161
+    assert expanded({"seed": 3}) == {"seed": 3}
+
+
+def test_an_unknown_preset_is_refused_with_the_most_similar_one():
+    with pytest.raises(
+        AepslError, match=r"no preset 'photograph'\n +Hint: did you mean photographs"
+    ):
+        Plan({"base": "photograph"})
+    with pytest.raises(AepslError, match="one of scenes, photographs"):
+        Plan({"base": ["x"]})
+
+
+def test_variants_cannot_start_from_another_preset():
+    with pytest.raises(AepslError, match="base"):
+        Plan({"variants": {"other": {"base": "scenes"}}})
 
 
 def duplicates_in(tmp_path, text):
@@ -214,3 +244,48 @@ def test_null_leaves_out_a_variant_a_table_and_a_row(tmp_path, monkeypatch, null
     assert run.names == ["main", "b"]
     assert list(run.variants) == ["main", "b", "seed0", "steps-one-seed0"]
     assert run.tables.names == ["steps"]
+
+
+def test_each_setting_is_listed_with_its_origin(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("base: photographs\nrun: mine\nmining:\n  train:\n    epochs: 2 # few\n")
+    read = read_configuration([file], ["seed=3"])
+    config = parse(Config, expanded(read.values), where="")
+    settings = listing(config, files=read.files, arguments=read.arguments)
+    rows = {".".join(key): (value, about, origin) for key, value, about, origin in settings}
+    assert set(rows) >= {name for name, field in knobs(Config) if field.default not in ({}, ())} - {
+        "ablations.tables"
+    }
+    assert rows["seed"] == (3, "", "--config")
+    assert rows["mining.train.epochs"] == (2, "few", f"{file}:5")
+    assert rows["mining.train.crop"] == (161, "px; 321 in the paper", "preset photographs")
+    assert rows["mining.train.momentum"][::2] == (0.9, "default")
+    assert rows["ablations.seeds"][2] == "preset photographs"
+
+
+def test_the_listing_is_yaml_of_the_same_configuration():
+    read = read_configuration([ROOT / "configs/photographs.yaml"])
+    config = parse(Config, expanded(read.values), where="")
+    text = as_yaml(listing(config, files=read.files, arguments={}))
+    again = parse(Config, yaml.safe_load(text), where="")
+    assert again == config
+    assert max(line.index(" # ") for line in text.splitlines() if " # " in line) < 400
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "the configuration file does not exist"),
+        ("a: [", "is not a configuration"),
+        ("- a", "is not a configuration"),
+        ("seed: 1\nseed: 2\n", "occurs twice"),
+    ],
+)
+def test_an_unreadable_configuration_is_refused(tmp_path, content, message):
+    file = tmp_path / "mine.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(AepslError, match=message):
+        read_configuration([file])
+    with pytest.raises(AepslError, match="--config"):
+        read_configuration([], ["seed"])

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aepsl.config.data import Data
+from aepsl.config.presets import expanded, merged
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.data.content import single_file
@@ -40,7 +41,6 @@ from aepsl.stores.reuse import _find
 from aepsl.workflow.content_digests import ContentDigests
 from aepsl.workflow.digest_cache import DigestCache
 from aepsl.workflow.plan import Plan
-from aepsl.workflow.variants import merged
 
 EXAMPLES = int(os.environ.get("AEPSL_FUZZ", "15"))
 LONG = settings(
@@ -299,7 +299,7 @@ def test_a_manifest_of_anything(files, tmp_path, content):
         understood_or_refused(lambda path=path, name=name: READERS[name](path))
 
 
-DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+DEFAULT = expanded(yaml.safe_load((ROOT / "config.yaml").read_text()))
 MINI = merged(DEFAULT, yaml.safe_load((ROOT / "tests/mini.yaml").read_text()))
 ALL = merged(Config.model_validate(MINI).model_dump(mode="json"), {"variants": MINI["variants"]})
 

@@ -215,6 +215,7 @@ PREDICTED = both("predict", "predict_shown", "relabel")
 REFUSED = None
 
 KEYS = {
+    "base": ("none such", {"scenes": REFUSED, "photographs": REFUSED}),
     "run": ("other", EVERYTHING),
     "seed": (7, TRAINED),
     "data.adapter": ("voc", {"scenes": REFUSED, "photographs": set()}),
@@ -659,7 +660,7 @@ MODULES = {
 """The stages whose code digest covers a module, by hand; a stage's own module is in its own."""
 
 NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
-NO_RESULT += " config/files data/fetch stages/_options"
+NO_RESULT += " config/files config/listing config/presets data/fetch stages/_options"
 NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""
 

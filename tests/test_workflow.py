@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aepsl.config.presets import expanded
 from aepsl.errors import AepslError
 from aepsl.workflow import codedigest
 from aepsl.workflow.codedigest import code_digest, import_closure
@@ -421,10 +422,7 @@ def test_the_command_names_the_configurations_that_were_given():
 
 
 def embedded():
-    import yaml
-
-    root = Path(__file__).resolve().parent.parent
-    return yaml.safe_load((root / "config.yaml").read_text())
+    return expanded({"base": "scenes"})
 
 
 def test_the_embedded_tables_train_each_network_once():

@@ -11,13 +11,23 @@ from typing import Annotated
 import typer
 
 from aepsl.cli.job import Log
+from aepsl.config.files import read_configuration
+from aepsl.config.presets import expanded
 from aepsl.config.root import Config
+from aepsl.config.sections import parse
 from aepsl.console import configure
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import write_json
 from aepsl.workflow.explain import explain as in_words
 
 Output = Annotated[Path, typer.Option(help="File to write.")]
+
+ConfigFiles = Annotated[
+    list[Path] | None, typer.Argument(help="Configuration files; none: config.yaml alone.")
+]
+ConfigValues = Annotated[
+    list[str] | None, typer.Option("--config", help="A setting, key=value, as for Snakemake.")
+]
 
 commands = typer.Typer()
 
@@ -91,6 +101,17 @@ def fetch_voc(
     from aepsl.cli.fetch import download
 
     download(folder, sbd=sbd)
+
+
+@commands.command()
+def config(files: ConfigFiles = None, config: ConfigValues = None) -> None:
+    """Print the whole configuration that applies, and where each value comes from."""
+    from aepsl.config.listing import as_yaml, listing
+
+    read = read_configuration(files or [], config or [])
+    whole = parse(Config, expanded(read.values), where="config")
+    settings = listing(whole, files=read.files, arguments=read.arguments)
+    typer.echo(as_yaml(settings), nl=False)
 
 
 @commands.command()

@@ -1,13 +1,70 @@
-"""Check of configuration files for duplicate keys, which YAML readers ignore silently."""
+"""Configuration files: read as Snakemake reads them, without duplicate keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+import aepsl
+from aepsl.config.presets import merged, preset_files
 from aepsl.errors import AepslError, Problem
+
+PROJECT = Path(aepsl.__file__).parent.parent
+"""Folder of the Snakefile and its config.yaml."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What Snakemake's ``config`` holds, and the files that it was read from."""
+
+    values: Mapping[str, Any]
+    files: tuple[Path, ...]
+    """Presets, config.yaml, then the given files: later ones override earlier ones."""
+    arguments: Mapping[str, Any]
+    """Values of the command line, which override all files."""
+
+
+def read_configuration(files: Sequence[Path], settings: Sequence[str] = ()) -> Configuration:
+    """Return the configuration of ``snakemake --configfile FILES --config SETTINGS``.
+
+    Args:
+        files: configuration files; later ones override earlier ones.
+        settings: ``key=value``, as for Snakemake's ``--config``.
+
+    Raises:
+        AepslError: if a file is missing, is not YAML or has a key twice; or a setting is no pair.
+    """
+    named = [file for file in (PROJECT / "config.yaml", *files) if file in files or file.exists()]
+    values: dict[str, Any] = {}
+    for file in named:
+        values = merged(values, _mapping_in(file))
+    refuse_duplicate_keys(named)
+    arguments: dict[str, Any] = {}
+    for text in settings:
+        key, is_pair, value = text.partition("=")
+        if not is_pair:
+            raise AepslError.of("--config", f"{text} is not key=value", "for instance seed=1")
+        arguments = merged(arguments, {key: yaml.safe_load(value)})
+    values = merged(values, arguments)
+    presets = preset_files(values.get("base"))
+    return Configuration(values, (*presets, *named), arguments)
+
+
+def _mapping_in(file: Path) -> Mapping[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "check its path"
+        raise AepslError.of(file, "the configuration file does not exist", hint) from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise AepslError.of(file, f"is not a configuration: {error}", "see README") from None
+    if not isinstance(values, Mapping):
+        raise AepslError.of(file, "is not a configuration: it has no keys", "see README")
+    return values
 
 
 def refuse_duplicate_keys(files: Iterable[str | Path]) -> None:

@@ -12,6 +12,7 @@ from aepsl.config.evaluation import Evaluation
 from aepsl.config.labels import Labels, Saliency
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks
+from aepsl.config.presets import PRESETS
 from aepsl.config.sections import WORD_NULL, Section, setting
 from aepsl.config.segmentation import Crf, Prediction, Segmentation
 
@@ -86,6 +87,12 @@ class Runtime(Section):
 class Config(Section):
     """The complete configuration of a run."""
 
+    base: Annotated[str | None, WORD_NULL] = setting(
+        None,
+        f"Preset that this configuration starts from: {', '.join(PRESETS)}; null: the defaults.",
+        unit="-",
+        source="-",
+    )
     run: str = setting(
         "scenes",
         "Name of the run: its folder in results/.",

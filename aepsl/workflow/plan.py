@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aepsl.config.presets import expanded
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
@@ -52,6 +53,7 @@ class Plan:
         Raises:
             AepslError: listing every unknown key and invalid value.
         """
+        config = expanded(config)
         self.config = parse(Config, config, where="config")
         plain = {key: value for key, value in config.items() if key != "variants"}
         variants = {n: v for n, v in self.config.variants.items() if v is not None}

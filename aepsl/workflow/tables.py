@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from aepsl.config.ablations import Ablations, Row, Table
+from aepsl.config.presets import merged
 from aepsl.config.root import Config
 from aepsl.targets import TARGETS
 from aepsl.workflow.inputs import Inputs
 from aepsl.workflow.stages import Dependency, ResultIndex, classifier, scored, uses_crf
-from aepsl.workflow.variants import Variants, merged
+from aepsl.workflow.variants import Variants
 
 
 def _tables(ablations: Ablations) -> Iterator[tuple[str, Table]]:

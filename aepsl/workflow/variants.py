@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from aepsl.config.presets import merged
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
@@ -26,18 +27,8 @@ from aepsl.workflow.stages import (
     value_of,
 )
 
-FIXED = ("run", "runtime", "report", "evaluation", "ablations", "variants")
+FIXED = ("base", "run", "runtime", "report", "evaluation", "ablations", "variants")
 """Sections that variants cannot override, because they concern the whole run."""
-
-
-def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` updated with ``override``; nested sections are merged."""
-    result = dict(base)
-    for key, value in override.items():
-        old = result.get(key)
-        nested = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(old, value) if nested else value  # type: ignore[arg-type]
-    return result
 
 
 class Variants(dict[str, Config]):
