@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import (
     EACCES,
     EDQUOT,
@@ -38,6 +39,28 @@ class Problem:
         return f"{self.where}: {self.what}\n    Hint: {self.hint}"
 
 
+MOST_EQUAL = 3
+"""Largest number of equal problems that are all shown."""
+
+
+def told_once(problems: Sequence[Problem]) -> Iterator[Problem]:
+    """Yield the problems; of more than :data:`MOST_EQUAL` equal ones, the first and their number.
+
+    >>> many = [Problem(f"image {n}", "has no labels", "give it one") for n in range(40)]
+    >>> [problem.where for problem in told_once(many)]
+    ['image 0 and 39 more']
+    """
+    counts = Counter((problem.what, problem.hint) for problem in problems)
+    told = set()
+    for problem in problems:
+        equal = counts[problem.what, problem.hint]
+        if equal <= MOST_EQUAL:
+            yield problem
+        elif (problem.what, problem.hint) not in told:
+            told.add((problem.what, problem.hint))
+            yield replace(problem, where=f"{problem.where} and {equal - 1} more")
+
+
 class AepslError(Exception):
     """An error that the user can fix, shown without a traceback."""
 
@@ -48,7 +71,11 @@ class AepslError(Exception):
 
     def __str__(self) -> str:
         lines = [self.summary] if self.summary else []
-        return "\n".join(lines + [str(problem) for problem in self.problems])
+        return "\n".join(lines + [str(problem) for problem in told_once(self.problems)])
+
+    def __reduce__(self) -> tuple[type[AepslError], tuple[tuple[Problem, ...], str | None]]:
+        """Return what a copy in another process is made of: not the message alone."""
+        return type(self), (self.problems, self.summary)
 
     @classmethod
     def of(cls, where: str | Path, what: str, hint: str) -> AepslError:

@@ -47,7 +47,7 @@ def test_schema_is_in_step():
         ({"mining": {"delta": -1}}, "mining.delta: Input should be greater than 0", "see"),
         (
             {"data": {"labels": "yaml"}},
-            "data.labels: Input should be 'xml' or 'csv'",
+            "data.labels: Input should be 'xml', 'csv' or 'masks'",
             "see",
         ),
     ],

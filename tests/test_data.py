@@ -1,3 +1,4 @@
+import pickle
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ from aepsl.data.augment import apply_transform, random_transform
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.data.photographs import photograph
-from aepsl.errors import AepslError
+from aepsl.errors import AepslError, Problem
 from aepsl.randomness import generator, shuffled_batches
 from aepsl.stages import generate_scenes
 from aepsl.stores.manifests import read_images
@@ -349,3 +350,24 @@ def test_other_folders_are_not_replaced(tmp_path, foreign):
     with pytest.raises(AepslError, match="contains files other than generated scenes"):
         generate_scenes.generate_scenes(SCENES, output=output, threads=1)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_equal_problems_are_told_once_with_their_number():
+    problems = [Problem(f"image {n}", "has no labels", "label it") for n in range(5)]
+    other = [Problem("x", "is broken", "replace it"), Problem("y", "is broken", "replace it")]
+    error = AepslError([*problems, *other], "7 problems:")
+    assert str(error).splitlines() == [
+        "7 problems:",
+        "image 0 and 4 more: has no labels",
+        "    Hint: label it",
+        "x: is broken",
+        "    Hint: replace it",
+        "y: is broken",
+        "    Hint: replace it",
+    ]
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (again.problems, again.summary, str(again)) == (
+        error.problems,
+        error.summary,
+        str(error),
+    )

@@ -236,6 +236,11 @@ KEYS = {
     "data.labels": ("xml", INDEXED),
     "data.labels_csv": ("copy/same.csv", NOTHING),
     "data.class_names": (["=1+1", "<script>"], only("photographs", "index_images", "index_truth")),
+    "data.annotations": ("labels.csv", NOTHING),  # of layouts that the miniatures do not have
+    "data.image_column": ("photo", NOTHING),
+    "data.label_column": ("kind", NOTHING),
+    "data.eval_fraction": (0.3, NOTHING),
+    "data.split_seed": (1, NOTHING),
     "data.classes": (
         ["<script>", "=1+1"],
         {"scenes": REFUSED} | {"photographs": and_after("index_images", of="photographs")},
@@ -614,8 +619,9 @@ MODULES = {
     " refine_predictions relabel copy_true_labels score report export_masks pack_voc_test"
     f" {TRAININGS}",
     "data/photographs": f"detect_saliency refine_predictions report {NETWORKS}",
-    "data/voc": "generate_scenes index_images index_truth export_masks",
+    "data/names": "generate_scenes index_images index_truth export_masks",
     "data/adapters data/content config/data": "generate_scenes index_images index_truth",
+    "data/catalogue data/readers data/voc": "generate_scenes index_images index_truth",
     "data/index": "index_images index_truth",
     "data/scenes data/scene_files": "generate_scenes",
     "data/augment data/loading": TRAININGS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from pydantic import field_validator
 
@@ -64,15 +65,16 @@ class Scenes(Section):
 class Data(Section):
     """The dataset: photographs, image labels, and true masks for scoring."""
 
-    adapter: Literal["scenes", "voc"] = setting(
+    adapter: Literal["scenes", "voc", "folder", "csv", "coco", "huggingface"] = setting(
         "scenes",
-        "scenes: generated images; voc: a folder in PASCAL VOC's layout.",
+        "scenes: generated images; voc: a folder in PASCAL VOC's layout; folder: a folder a class;"
+        " csv: a table of labels; coco: a JSON file; huggingface: imagefolder with metadata.",
         unit="-",
         source="-",
     )
     root: str | None = setting(
         None,
-        "Folder that contains JPEGImages and ImageSets/Segmentation.",
+        "Folder of the dataset: for voc, it contains JPEGImages and ImageSets/Segmentation.",
         unit="path",
         source="VOCdevkit",
     )
@@ -84,24 +86,57 @@ class Data(Section):
     )
     mask_folder: str = setting(
         "SegmentationClass",
-        "Folder of true masks, relative to data.root.",
+        "Folder of true masks, relative to data.root; used only if it exists.",
         unit="path",
         source="VOC",
     )
-    labels: Literal["xml", "csv"] = setting(
+    labels: Literal["xml", "csv", "masks"] = setting(
         "xml",
-        "xml: image labels from Annotations/*.xml; csv: from data.labels_csv.",
+        "voc: image labels from Annotations/*.xml; from data.labels_csv; or from the true masks.",
         unit="-",
         source="VOC",
     )
+    annotations: str | None = setting(
+        None,
+        "csv, coco: file of the labels, relative to data.root, perhaps one a split:"
+        " labels_{split}.csv. null: the only such file there.",
+        unit="path",
+        source="-",
+    )
+    image_column: str | None = setting(
+        None,
+        "csv, huggingface: column of the photographs; null: found by its name, such as image.",
+        unit="-",
+        source="-",
+    )
+    label_column: str | None = setting(
+        None,
+        "csv, huggingface: column of the labels; null: found by its name, such as labels; or a"
+        " column a class, of 0 and 1.",
+        unit="-",
+        source="-",
+    )
+    eval_fraction: float = setting(
+        0.2,
+        "Share of each class's photographs drawn for data.eval_split, where the dataset names no"
+        " splits.",
+        unit="fraction",
+        source="usual",
+        ge=0,
+        lt=1,
+    )
+    split_seed: int = setting(0, "Seed of that draw.", unit="-", source="-", ge=0)
     labels_csv: str | None = setting(
         None,
         "CSV with the columns image and labels (class names separated by spaces).",
         unit="path",
         source="-",
     )
-    class_names: tuple[str, ...] = setting(
-        VOC_CLASSES, "All classes, in the order of the mask values 1..n.", unit="-", source="VOC"
+    class_names: tuple[str, ...] | None = setting(
+        None,
+        "All classes, in the order of the mask values 1..n; null: VOC's twenty.",
+        unit="-",
+        source="VOC",
     )
     classes: tuple[str, ...] | None = setting(
         None,
@@ -120,10 +155,13 @@ class Data(Section):
 
     @field_validator("class_names")
     @classmethod
-    def _names_of_classes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _names_of_classes(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is None:
+            return None
+        names = tuple(normalize("NFC", name) for name in names)  # macOS writes form D
         for name in names:
-            if not name or name.split() != [name] or not name.isprintable():
-                raise ValueError(f"{name!r}: class names must not contain spaces")
+            if not name or name.strip() != name or not name.isprintable():
+                raise ValueError(f"{name!r}: a class name must have text, and no space around it")
         if BACKGROUND_NAME in names:
             raise ValueError(f"{BACKGROUND_NAME!r} is reserved for pixel value 0: remove it")
         repeated = [name for name, times in Counter(names).items() if times > 1]
@@ -133,9 +171,11 @@ class Data(Section):
             raise ValueError(f"{len(names)} classes, but a mask can store at most {MOST_CLASSES}")
         return names
 
-    @field_validator("train_split", "eval_split", "mask_folder")
+    @field_validator("train_split", "eval_split", "mask_folder", "annotations")
     @classmethod
-    def _inside_the_root(cls, name: str) -> str:
+    def _inside_the_root(cls, name: str | None) -> str | None:
+        if name is None:
+            return None
         if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{name!r} must be a path inside data.root")
         return name

@@ -7,14 +7,18 @@ An adapter is a subclass of :class:`Dataset` and an entry in :data:`ADAPTERS`. T
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from aepsl.config.data import SCENE_CLASSES, Data
+from aepsl.config.data import SCENE_CLASSES, VOC_CLASSES, Data
 from aepsl.data import voc
+from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, with_drawn_splits
 from aepsl.data.content import Digest, InputFiles, files_of_images
+from aepsl.data.readers import READERS, Layout
 from aepsl.errors import AepslError, Problem
 
 Role = Literal["train", "eval"]
@@ -74,7 +78,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def photographs(self) -> Mapping[str, Path]:
-        """Return the file of each photograph, by image id: its name without suffix.
+        """Return the file of each photograph, by image id.
 
         The files are in ``root`` or in a folder below it.
 
@@ -151,7 +155,9 @@ class Dataset(ABC):
         """Yield the problems of the dataset's configuration that need no file to be opened."""
         unknown = sorted(set(self.data.classes or ()) - set(self.class_names))
         if unknown:
-            hint = f"the classes are {', '.join(self.class_names)}"
+            near = get_close_matches(unknown[0], self.class_names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            hint += f"the classes are {', '.join(self.class_names)}"
             yield Problem(
                 "data.classes",
                 f"contains {', '.join(unknown)}, which is not a class of the dataset",
@@ -203,13 +209,18 @@ class Scenes(Dataset):
 class Voc(Dataset):
     """A folder in PASCAL VOC's layout, with labels from its XML files or from a CSV."""
 
-    image_keys = ("class_names", "classes", "limit_per_class", "labels")
     truth_keys = ("class_names", "classes", "mask_folder")
 
     @property
+    def image_keys(self) -> tuple[str, ...]:
+        """Settings that determine the index; ``mask_folder`` if the masks give the labels."""
+        keys = ("class_names", "classes", "limit_per_class", "labels")
+        return (*keys, "mask_folder") if self.data.labels == "masks" else keys
+
+    @property
     def class_names(self) -> tuple[str, ...]:
-        """``data.class_names``."""
-        return self.data.class_names
+        """``data.class_names``, or VOC's twenty."""
+        return VOC_CLASSES if self.data.class_names is None else self.data.class_names
 
     def split(self, role: Role) -> str:
         """Return ``data.train_split`` or ``data.eval_split``."""
@@ -228,9 +239,13 @@ class Voc(Dataset):
         return voc.image_files(self.root)
 
     def labels(self) -> voc.LabelSource:
-        """Return the labels in ``data.labels_csv``, or in ``Annotations/<id>.xml``."""
+        """Return the labels in ``data.labels_csv``, ``Annotations/<id>.xml`` or the masks."""
         if self.labels_csv:
-            return voc.labels_from_csv(self.labels_csv, known_images=self.photographs())
+            return voc.labels_from_csv(
+                self.labels_csv, known_images=self.photographs(), class_names=self.class_names
+            )
+        if self.data.labels == "masks":
+            return voc.labels_from_masks(self.mask, class_names=self.class_names)
         return voc.labels_from_xml(self.root)
 
     def mask(self, image_id: str) -> Path:
@@ -260,7 +275,11 @@ class Voc(Dataset):
     def images_content(self, role: Role) -> InputFiles:
         """Return the photographs of a split with their labels."""
         data, split = self.data, self.split(role)
-        labels = self.labels_csv if data.labels == "csv" else self.root / "Annotations"
+        labels = {
+            "csv": self.labels_csv,
+            "masks": self.root / data.mask_folder,
+            "xml": self.root / "Annotations",
+        }[data.labels]
         watch = (*self.lists(split), self.root / "JPEGImages", labels or self.root)
         name = ("photographs", str(self.root), split, data.labels, str(labels))
         return InputFiles(name, watch, lambda digest: self._rows(split, digest))
@@ -285,15 +304,141 @@ class Voc(Dataset):
         self, ids: Iterable[str], files: Mapping[str, Path], digest: Digest
     ) -> Iterable[Any]:
         if not self.labels_csv:
+            if self.data.labels == "masks":
+                return (digest(self.mask(i)) for i in ids)
             return (digest(self.root / "Annotations" / f"{i}.xml") for i in ids)
         try:
-            labels = voc.labels_from_csv(self.labels_csv, known_images=files)
+            labels = voc.labels_from_csv(
+                self.labels_csv, known_images=files, class_names=self.class_names
+            )
         except (AepslError, OSError, ValueError):
             return (digest(self.labels_csv),)
         return (labels.of(i) for i in ids)
 
 
-ADAPTERS: dict[str, type[Dataset]] = {"scenes": Scenes, "voc": Voc}
+class Listed(Dataset):
+    """A folder of photographs in a layout that one of :data:`aepsl.data.readers.READERS` reads."""
+
+    image_keys = (
+        *("class_names", "classes", "limit_per_class", "annotations", "mask_folder"),
+        *("image_column", "label_column", "eval_fraction", "split_seed"),
+        *("train_split", "eval_split"),
+    )
+    truth_keys = image_keys
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Return the photographs with labels and splits; drawn ones where none are given."""
+        if not self.root.is_dir():
+            raise AepslError.of(self.root, "no such folder", "set data.root to your photographs")
+        data = self.data
+        layout = Layout(
+            annotations=data.annotations,
+            mask_folder=data.mask_folder,
+            image_column=data.image_column,
+            label_column=data.label_column,
+            class_names=data.class_names,
+        )
+        return with_drawn_splits(
+            READERS[data.adapter](self.root, layout),
+            fraction=data.eval_fraction,
+            seed=data.split_seed,
+            train=data.train_split,
+            val=data.eval_split,
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """``data.class_names``."""
+        return self.data.class_names or ()
+
+    def split(self, role: Role) -> str:
+        """Return ``data.train_split`` or ``data.eval_split``."""
+        return self.data.train_split if role == "train" else self.data.eval_split
+
+    def split_keys(self, role: Role) -> tuple[str, ...]:
+        """Return nothing: both names are among :attr:`image_keys`, as they guide the draw."""
+        return ()
+
+    def ids(self, split: str) -> list[str]:
+        """Return the ids of a split, under its own or another usual name: valid for val.
+
+        Raises:
+            AepslError: if the dataset has no such split.
+        """
+        given = self.catalogue.splits()
+        usual = next((names for names in SPLIT_NAMES.values() if split in names), ())
+        name = next((n for n in (split, *usual) if n in given), None)
+        if name is None:
+            what = (
+                f"no photograph is in the split {split}; its splits: {', '.join(given) or 'none'}"
+            )
+            hint = "set data.train_split and data.eval_split to two of them"
+            raise AepslError.of(self.root, what, hint)
+        return [i for i, item in self.catalogue.items.items() if item.split == name]
+
+    def photographs(self) -> Mapping[str, Path]:
+        """Return the files of all photographs."""
+        return {image_id: item.path for image_id, item in self.catalogue.items.items()}
+
+    def labels(self) -> voc.LabelSource:
+        """Return the labels that the layout gives."""
+        items = self.catalogue.items
+        return voc.LabelSource(lambda i: items[i].labels, list(self.catalogue.problems))
+
+    def mask(self, image_id: str) -> Path:
+        """Return the mask that the dataset names, or the PNG of the photograph's name."""
+        item = self.catalogue.items[image_id]
+        if item.mask:
+            return item.mask
+        folder, relative = self.root / self.data.mask_folder, item.path.relative_to(self.root)
+        own = folder / relative.with_suffix(".png")
+        return own if own.exists() else folder / f"{relative.stem}.png"
+
+    def paths(self) -> dict[str, str]:
+        """Return the folder."""
+        return {"data.root": self.data.root} if self.data.root else {}
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is not set."""
+        for key in ("root", "class_names"):
+            if not getattr(self.data, key):
+                what = f"is not set, but data.adapter is {self.data.adapter}"
+                yield Problem(f"data.{key}", what, "aepsl init FOLDER writes such a configuration")
+        yield from super().problems()
+
+    def images_content(self, role: Role) -> InputFiles:
+        """Return the photographs of a split with their labels."""
+        return self._content(role, "photographs", self._image_row)
+
+    def truth_content(self, role: Role) -> InputFiles:
+        """Return the true masks of a split."""
+        return self._content(role, "masks", lambda i, digest: [i, digest(self.mask(i))])
+
+    def _image_row(self, image_id: str, digest: Digest) -> list[Any]:
+        item = self.catalogue.items[image_id]
+        place = item.path.relative_to(self.root).as_posix()
+        return [image_id, place, digest(item.path), item.labels]
+
+    def _content(self, role: Role, kind: str, row: Callable[[str, Digest], Any]) -> InputFiles:
+        split = self.split(role)
+        name = (kind, str(self.root), split, self.data.model_dump_json())
+
+        def rows(digest: Digest) -> Iterable[Any]:
+            return (row(image_id, digest) for image_id in self.ids_or_none(split))
+
+        return InputFiles(name, self._folders(), rows)
+
+    def _folders(self) -> tuple[Path, ...]:
+        """Return the folder and all folders in it, whose files decide what the index holds."""
+        return (self.root, *sorted(path for path in self.root.rglob("*") if path.is_dir()))
+
+    def identify(self, split: str) -> str:
+        """Return the folder and the split."""
+        return f"{self.root} {split}"
+
+
+ADAPTERS: dict[str, type[Dataset]] = {"scenes": Scenes, "voc": Voc} | dict.fromkeys(READERS, Listed)
 
 
 def open_dataset(data: Data, *, root: Path, labels_csv: Path | None = None) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -38,7 +39,7 @@ def check_labels(
     problems: list[Problem] = []
     for image_id in ids:
         labels = source.of(image_id)
-        if not labels:
+        if labels is None or not labels:
             if labels_required:
                 hint = "give it at least one label, or take it out of the split"
                 problems.append(Problem(f"image {image_id}", "has no labels", hint))
@@ -46,7 +47,9 @@ def check_labels(
                 kept[image_id] = ()
             continue
         for name in set(labels) - set(dataset.class_names):
-            hint = f"one of {', '.join(dataset.class_names)}; or set data.class_names"
+            near = get_close_matches(name, dataset.class_names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            hint += f"one of {', '.join(dataset.class_names)}; or set data.class_names"
             problems.append(Problem(f"image {image_id}", f"unknown label {name!r}", hint))
         used = tuple(name for name in dataset.classes if name in labels)
         if used:
@@ -91,7 +94,12 @@ def _decode(path: Path, sha256: str) -> ImageEntry:
 
 
 def _read(
-    path: Path, labels: tuple[str, ...], *, root: Path, earlier: Mapping[str, ImageEntry]
+    image_id: str,
+    path: Path,
+    labels: tuple[str, ...],
+    *,
+    root: Path,
+    earlier: Mapping[str, ImageEntry],
 ) -> _IndexedImage:
     """Return the index entry of a photograph; decode it unless ``earlier`` has its digest."""
     try:
@@ -100,7 +108,7 @@ def _read(
     except AepslError as error:
         return _IndexedImage(None, list(error.problems))
     place = path.relative_to(root).as_posix()
-    return _IndexedImage(replace(entry, id=path.stem, path=place, labels=labels), [])
+    return _IndexedImage(replace(entry, id=image_id, path=place, labels=labels), [])
 
 
 Progress = Callable[[Iterable[_IndexedImage], int], Iterable[_IndexedImage]]
@@ -130,10 +138,10 @@ def index_images(
     labels, problems = check_labels(
         dataset.ids(split), source, dataset, labels_required=role == "train"
     )
-    wanted: list[tuple[Path, tuple[str, ...]]] = []
+    wanted: list[tuple[str, Path, tuple[str, ...]]] = []
     for image_id, names in limit_per_class(labels, dataset.data.limit_per_class).items():
         if image_id in files:
-            wanted.append((files[image_id], names))
+            wanted.append((image_id, files[image_id], names))
         else:
             hint = "add the photograph to the dataset, or take the image out of the split"
             problems.append(Problem(f"image {image_id}", "the image does not exist", hint))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+
+from aepsl.data.images import read_mask
+from aepsl.data.names import IMAGE_SUFFIXES, is_safe_file_name, split_cell
 from aepsl.errors import AepslError, Problem, require_file
 
 Labels = dict[str, tuple[str, ...]]
-
-LONGEST_ID = 240
-"""Longest image id, in bytes: id and suffix must fit in a file name."""
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def check_folder(root: Path) -> None:
@@ -33,16 +32,6 @@ def check_folder(root: Path) -> None:
             "set data.root to a folder in VOC's layout (README: 'Your photographs');"
             " aepsl fetch-voc downloads PASCAL VOC",
         )
-
-
-def is_safe_file_name(image_id: str) -> bool:
-    """Return whether an id is a safe file name: short, printable, without separators."""
-    return (
-        image_id.isprintable()
-        and image_id not in ("", ".", "..")
-        and not {"/", "\\"} & set(image_id)
-        and len(image_id.encode()) <= LONGEST_ID
-    )
 
 
 def _printable(image_id: str) -> str:
@@ -131,11 +120,13 @@ def labels_from_xml(root: Path) -> LabelSource:
     return source
 
 
-def labels_from_csv(path: Path, *, known_images: Iterable[str]) -> LabelSource:
+def labels_from_csv(
+    path: Path, *, known_images: Iterable[str], class_names: Iterable[str] = ()
+) -> LabelSource:
     """Read labels from a CSV with a header and the columns ``image`` and ``labels``.
 
-    ``labels`` holds class names separated by spaces. Rows of images that are not in
-    ``known_images``, and images with two rows, are reported as problems.
+    ``labels`` holds class names; see :func:`aepsl.data.names.split_cell`. Rows of images that are
+    not in ``known_images``, and images with two rows, are reported as problems.
 
     Raises:
         AepslError: if the file is missing, is not a valid CSV, or has no such header.
@@ -145,13 +136,16 @@ def labels_from_csv(path: Path, *, known_images: Iterable[str]) -> LabelSource:
     require_file(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _labels_in(csv.DictReader(file, strict=True), path, set(known_images))
+            rows = csv.DictReader(file, strict=True)
+            return _labels_in(rows, path, set(known_images), class_names=set(class_names))
     except (ValueError, csv.Error) as error:
         hint = "save it as CSV in UTF-8: image,labels"
         raise AepslError.of(path, f"not a table of labels ({error})", hint) from None
 
 
-def _labels_in(rows: csv.DictReader[str], path: Path, known: set[str]) -> LabelSource:
+def _labels_in(
+    rows: csv.DictReader[str], path: Path, known: set[str], *, class_names: set[str]
+) -> LabelSource:
     labels: Labels = {}
     source = LabelSource(of=labels.get)
     if not {"image", "labels"} <= set(rows.fieldnames or ()):
@@ -165,7 +159,29 @@ def _labels_in(rows: csv.DictReader[str], path: Path, known: set[str]) -> LabelS
         if image_id not in known:
             hint = "remove the row, or put the image into JPEGImages"
             source.problems.append(Problem(where, f"image {name} does not exist", hint))
-        labels[image_id] = _unique((row["labels"] or "").split())
+        labels[image_id] = _unique(split_cell(row["labels"] or "", class_names=class_names))
+    return source
+
+
+def labels_from_masks(mask: Callable[[str], Path], *, class_names: Sequence[str]) -> LabelSource:
+    """Read image labels from the values of true masks, lazily: the classes that a mask shows.
+
+    Args:
+        mask: function from image id to its mask; the file may not exist.
+        class_names: class k has the value k + 1.
+    """
+    source = LabelSource(of=lambda image_id: read(mask(image_id)))
+
+    def read(path: Path) -> tuple[str, ...] | None:
+        if not path.exists():
+            return None
+        try:
+            values = np.unique(read_mask(path)).tolist()
+        except AepslError as error:
+            source.problems += error.problems
+            return None
+        return tuple(class_names[v - 1] for v in values if 0 < v <= len(class_names))
+
     return source
 
 

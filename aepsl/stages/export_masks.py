@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aepsl.console import tracked
 from aepsl.data.images import write_mask
-from aepsl.data.voc import is_safe_file_name
+from aepsl.data.names import is_safe_file_name
 from aepsl.errors import AepslError
 from aepsl.stages._options import OutputFolder, Predictions
 from aepsl.stores.records import Store

@@ -1,0 +1,322 @@
+"""Readers of the layouts that people have: each returns a catalogue of photographs.
+
+``folder``: a folder a class; ``csv``: a table; ``coco``: a JSON file; ``huggingface``: metadata
+files. docs/own-data.md shows each layout.
+"""
+
+from __future__ import annotations
+
+import csv
+import filecmp
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aepsl.data.catalogue import (
+    SPLIT_NAMES,
+    Catalogue,
+    Collected,
+    FileIndex,
+    Item,
+    image_paths,
+)
+from aepsl.data.names import normalised, split_cell
+from aepsl.errors import AepslError, Problem, require_file
+from aepsl.masks import BACKGROUND_NAME
+
+IMAGE_COLUMNS = ("file_name", "filename", "image", "image_path", "path", "file", "image_name",
+                 "image_id", "photo", "id")  # fmt: skip
+LABEL_COLUMNS = ("labels", "label", "tags", "classes", "class", "categories", "category", "text")
+SPLIT_COLUMNS = ("split", "subset", "set", "fold")
+MASK_COLUMNS = ("mask", "mask_path", "mask_name", "mask_file_name", "segmentation", "annotation")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a dataset's files are, and what its columns are called; None: found by their names."""
+
+    annotations: str | None = None
+    """Table or JSON file relative to the root; may contain ``{split}``."""
+    mask_folder: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+def read_folders(root: Path, layout: Layout) -> Catalogue:
+    """Read a folder a class, ``dog/x.jpg``, perhaps inside a folder a split, ``train/dog/x.jpg``.
+
+    A photograph in a folder ``background`` shows no class; one in no class's folder has no label.
+    Equal files of the same name in several folders are one photograph of several classes.
+
+    Args:
+        root: the dataset's folder.
+        layout: its mask folder is left out.
+    """
+    without = [root / layout.mask_folder] if layout.mask_folder else []
+    splits = {name for names in SPLIT_NAMES.values() for name in names}
+    found: dict[tuple[str | None, str], list[Item]] = {}
+    for path in image_paths(root, without=without):
+        *folders, _ = path.relative_to(root).parts
+        split = folders.pop(0) if folders and folders[0].lower() in splits else None
+        labels = _labels([folders[0]]) if folders else None
+        rest = "/".join([*folders[1:], path.name])
+        same = found.setdefault((split, rest), [])
+        for number, other in enumerate(same):
+            if other.labels and labels and filecmp.cmp(other.path, path, shallow=False):
+                same[number] = replace(other, labels=(*other.labels, *labels))
+                break
+        else:
+            same.append(Item(path, labels, split))
+    collected = Collected(root)
+    for items in found.values():
+        for item in items:
+            collected.add(item)
+    return collected.catalogue()
+
+
+def read_table(root: Path, layout: Layout) -> Catalogue:
+    """Read a CSV: a row a photograph, its labels in one cell or in a column a class of 0 and 1.
+
+    Columns of splits and of masks are used if there are any.
+
+    Args:
+        root: the dataset's folder.
+        layout: its annotations are the CSV; None: the only one in the folder.
+    """
+    files = _annotation_files(root, layout, ("*.csv", "*.tsv"))
+    return _from_tables(root, [(file, _rows_of_csv(file), split) for file, split in files], layout)
+
+
+def read_huggingface(root: Path, layout: Layout) -> Catalogue:
+    """Read Hugging Face's imagefolder: ``metadata.csv`` or ``.jsonl`` beside the photographs.
+
+    The column ``file_name`` is relative to the file's folder; a folder ``train`` or ``test`` is a
+    split.
+
+    Args:
+        root: the dataset's folder.
+        layout: names of the columns; its annotations are not used.
+    """
+    tables = []
+    for file in sorted(root.rglob("metadata.*")):
+        if file.suffix not in (".csv", ".jsonl"):
+            continue
+        rows = _rows_of_csv(file) if file.suffix == ".csv" else _rows_of_jsonl(file)
+        parts = file.relative_to(root).parts[:-1]
+        tables.append((file, rows, parts[0] if parts else None))
+    if not tables:
+        hint = "metadata.csv or metadata.jsonl, with a column file_name"
+        raise AepslError.of(root, "there is no metadata file in it", hint)
+    return _from_tables(root, tables, layout)
+
+
+def read_coco(root: Path, layout: Layout) -> Catalogue:
+    """Read COCO's JSON: the labels of an image are the categories of its annotations.
+
+    An image without annotations shows background only.
+
+    Args:
+        root: the dataset's folder.
+        layout: its annotations are the JSON file; None: the only ones in the folder.
+    """
+    files = _annotation_files(root, layout, ("*.json",))
+    index, collected = FileIndex(root, without=_mask_folders(root, layout)), Collected(root)
+    for file, split in files:
+        content = _json(file)
+        try:
+            names = {row["id"]: _clean(row["name"]) for row in content["categories"]}
+            labels: dict[Any, list[str]] = {row["id"]: [] for row in content["images"]}
+            for row in content["annotations"]:
+                labels[row["image_id"]].append(names[row["category_id"]])
+            rows = [(row["file_name"], labels[row["id"]]) for row in content["images"]]
+        except (KeyError, TypeError) as error:
+            what = f"not COCO's layout ({type(error).__name__}: {error})"
+            hint = "images, annotations and categories, whose ids agree"
+            raise AepslError.of(file, what, hint) from None
+        for name, of in rows:
+            path = index.find(str(name), folder=file.parent)
+            if isinstance(path, Problem):
+                collected.problems.append(replace(path, where=f"{file}: {path.where}"))
+            else:
+                collected.add(Item(path, _labels(of), split))
+    return collected.catalogue([file for file, _ in files])
+
+
+READERS: dict[str, Callable[[Path, Layout], Catalogue]] = {
+    "folder": read_folders,
+    "csv": read_table,
+    "coco": read_coco,
+    "huggingface": read_huggingface,
+}
+
+
+def _clean(name: object) -> str:
+    return normalised(str(name).strip())
+
+
+def _labels(names: Iterable[object]) -> tuple[str, ...]:
+    """Return labels without repetition, and without the word background."""
+    unique = dict.fromkeys(map(_clean, names))
+    return tuple(name for name in unique if name and name != BACKGROUND_NAME)
+
+
+def _mask_folders(root: Path, layout: Layout) -> list[Path]:
+    return [root / layout.mask_folder] if layout.mask_folder else []
+
+
+def _annotation_files(
+    root: Path, layout: Layout, patterns: tuple[str, ...]
+) -> list[tuple[Path, str | None]]:
+    """Return the files that hold the labels, each with its split.
+
+    Raises:
+        AepslError: if there is none, or several and none is named.
+    """
+    if layout.annotations and "{split}" not in layout.annotations:
+        return [(root / layout.annotations, None)]
+    if layout.annotations:
+        pattern = layout.annotations.replace("{split}", "*")
+        before, _, after = layout.annotations.partition("{split}")
+        shape = re.compile(re.escape(before) + "([^/]+)" + re.escape(after))
+        found = sorted(root.glob(pattern))
+        matches = [(file, shape.fullmatch(file.relative_to(root).as_posix())) for file in found]
+        return _or_none([(file, m[1]) for file, m in matches if m], root, layout.annotations)
+    files = sorted(file for pattern in patterns for file in root.glob(pattern))
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise AepslError.of(
+            root, f"several files may hold the labels: {names}", "set data.annotations"
+        )
+    return _or_none([(file, None) for file in files], root, " or ".join(patterns))
+
+
+def _or_none(
+    files: list[tuple[Path, str | None]], root: Path, pattern: str
+) -> list[tuple[Path, str | None]]:
+    if not files:
+        raise AepslError.of(root, f"there is no file {pattern} in it", "set data.annotations")
+    return files
+
+
+def _text(file: Path) -> str:
+    """Return the text of a file in UTF-8, or in what Excel writes on Windows."""
+    if not file.exists():
+        raise AepslError.of(file, "the file of labels does not exist", "set data.annotations to it")
+    require_file(file)
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
+    text = _text(file)
+    header = text.partition("\n")[0]
+    separator = max(";,\t|", key=header.count)
+    try:
+        reader = csv.DictReader(
+            text.splitlines(), delimiter=separator if separator in header else " ", strict=True
+        )
+        rows: list[Mapping[str, str]] = [
+            {name.strip(): cell or "" for name, cell in row.items() if name} for row in reader
+        ]
+    except csv.Error as error:
+        raise AepslError.of(file, f"not a table ({error})", "save it as CSV in UTF-8") from None
+    if not rows:
+        raise AepslError.of(file, "the table has no rows", "a header, then one row a photograph")
+    return rows
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(_text(file))
+    except (ValueError, RecursionError) as error:
+        raise AepslError.of(file, f"not JSON ({error})", "save it again as JSON") from None
+
+
+def _rows_of_jsonl(file: Path) -> list[Mapping[str, Any]]:
+    rows: list[Mapping[str, Any]] = []
+    for number, line in enumerate(_text(file).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise AepslError.of(
+                f"{file}:{number}", f"not JSON ({error})", "one object a line"
+            ) from None
+    return rows
+
+
+def _column(names: Iterable[str], wanted: str | None, usual: Iterable[str]) -> str | None:
+    by_lower = {name.strip().lower(): name for name in names}
+    if wanted is not None:
+        return by_lower.get(wanted.strip().lower())
+    return next((by_lower[name] for name in usual if name in by_lower), None)
+
+
+def _from_tables(
+    root: Path, tables: Iterable[tuple[Path, list[Mapping[str, Any]], str | None]], layout: Layout
+) -> Catalogue:
+    index, collected = FileIndex(root, without=_mask_folders(root, layout)), Collected(root)
+    lists = []
+    for file, rows, split in tables:
+        lists.append(file)
+        for item in _items(file, rows, split, index=index, layout=layout):
+            if isinstance(item, Problem):
+                collected.problems.append(item)
+            else:
+                collected.add(item)
+    return collected.catalogue(lists)
+
+
+def _items(
+    file: Path,
+    rows: list[Mapping[str, Any]],
+    split: str | None,
+    *,
+    index: FileIndex,
+    layout: Layout,
+) -> Iterator[Item | Problem]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    image = _column(names, layout.image_column, IMAGE_COLUMNS)
+    if image is None:
+        what = f"no column of photographs among {', '.join(names)}"
+        raise AepslError.of(file, what, "set data.image_column")
+    label = _column(names, layout.label_column, LABEL_COLUMNS)
+    splits, masks = (_column(names, None, usual) for usual in (SPLIT_COLUMNS, MASK_COLUMNS))
+    flags = [name for name in names if name not in (image, splits, masks)]
+    if label is None and not all(_is_flag(row.get(name, "")) for row in rows for name in flags):
+        what = f"no column of labels among {', '.join(names)}"
+        raise AepslError.of(file, what, "set data.label_column; or a column a class, of 0 and 1")
+    for number, row in enumerate(rows, start=2):
+        path = index.find(str(row.get(image, "")), folder=file.parent)
+        if isinstance(path, Problem):
+            yield replace(path, where=f"{file}:{number}: {path.where}")
+            continue
+        if label is None:
+            labels = _labels(
+                name for name in flags if str(row.get(name, "")).strip() in ("1", "1.0")
+            )
+        else:
+            cell = row.get(label)
+            listed = (
+                cell
+                if isinstance(cell, list)
+                else split_cell(
+                    "" if cell is None else str(cell), class_names=layout.class_names or ()
+                )
+            )
+            labels = _labels(listed)
+        mask = str(row.get(masks) or "") if masks else ""
+        own = str(row.get(splits) or "").strip() if splits else ""
+        yield Item(path, labels, own or split, file.parent / mask if mask else None)
+
+
+def _is_flag(value: object) -> bool:
+    return str(value).strip() in ("", "0", "1", "0.0", "1.0")
