@@ -85,6 +85,7 @@ class VocFolder:
         "data.train_split": "train",
         "data.eval_split": "val",
         "data.mask_folder": "SegmentationClass",
+        "mining.loss": "squared",
     }
 
     def settings(self, **data):

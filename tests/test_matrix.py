@@ -272,6 +272,7 @@ KEYS = {
     "mining.success.loss": (0.5, NOTHING),
     "mining.success.recall": (0.4, NOTHING),
     "mining.head": ("none", CLASSIFIER),
+    "mining.loss": ("sigmoid", both("index_images", "train_classifier", "train_segmentation")),
     "mining.erase_rule": ("top_fraction", both("erase_regions", "calibrate_delta")),
     "mining.delta": (0.4, only("scenes", "erase_regions", "train_classifier")),
     "mining.area": (
@@ -643,7 +644,7 @@ MODULES = {
     "mining/cam": "extract_cams",
     "mining/erase": "train_classifier extract_cams calibrate_delta erase_regions report",
     "mining/grid": "extract_cams erase_regions report",
-    "mining/loss": TRAININGS,
+    "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
     "labels/assemble": "assemble_labels score",

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ from aepsl.mining.grid import (
     scaled_to_max,
     upsample_to_image,
 )
-from aepsl.mining.loss import label_recall, squared_label_loss
+from aepsl.mining.loss import LABEL_LOSSES, label_recall, sigmoid_label_loss, squared_label_loss
 from aepsl.mining.success import training_succeeds, uniform_loss
 from aepsl.networks.models import Classifier, NetworkShape
 
@@ -300,3 +302,30 @@ def test_mining_stops_at_the_criterion():
     assert steps == 1
     assert reason == "recall 0.49 is below 0.5"
     assert last_step([0.05, 0.05], [0.5, 0.5])[0] == 2
+
+
+def test_sigmoid_loss_literal():
+    logits = torch.tensor([[0.0, 2.0], [0.0, -2.0]])
+    labels = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    # log 2 and log(1 + e^-2) in both rows
+    wanted = (math.log(2) + math.log1p(math.exp(-2))) / 2
+    assert sigmoid_label_loss(logits, labels).item() == pytest.approx(wanted)
+
+
+def test_the_losses_agree_with_their_probabilities_and_with_uniform_predictions():
+    labels = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    for name, about in LABEL_LOSSES.items():
+        equal = about.loss(torch.zeros(2, 3), labels).item()
+        assert uniform_loss(labels.numpy(), loss=name) == pytest.approx(equal)
+        logits = torch.zeros(2, 3, requires_grad=True)
+        with torch.no_grad():
+            before = about.probabilities(logits)
+        about.loss(logits, labels).backward()
+        after = about.probabilities(logits.detach() - 0.1 * logits.grad)
+        assert (after[0, 0] > before[0, 0]) and (after[0, 1] < before[0, 1])
+
+
+@pytest.mark.parametrize(("scores", "recall"), [([-1.0, -2.0], 1.0), ([-1.0, 0.5], 0.0)])
+def test_nothing_is_recalled_where_no_score_is_positive(scores, recall):
+    logits, labels = torch.tensor([scores, [1.0, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    assert label_recall(logits, labels).item() == (recall + 1) / 2

@@ -23,6 +23,7 @@ from aepsl.config.segmentation import Segmentation
 from aepsl.data.adapters import ADAPTERS
 from aepsl.errors import AepslError
 from aepsl.mining.erase import ERASE_RULES, mined_fraction
+from aepsl.mining.loss import LABEL_LOSSES
 from aepsl.networks.heads import ASPP_RATES
 from aepsl.networks.models import BACKBONES, HEADS
 from aepsl.networks.pretrained import CONVENTIONS
@@ -31,7 +32,7 @@ from aepsl.report.tables import column_title
 from aepsl.saliency.methods import METHODS
 from aepsl.saliency.network import ANSWERS
 from aepsl.stages import detect_saliency, score
-from aepsl.stages.train_classifier import _loss_of
+from aepsl.stages.train_classifier import ClassifierLoss
 from aepsl.stores.atomic import read_manifest_json
 from aepsl.stores.records import Record, Store, writing_shard
 from aepsl.targets import MEASURES, TARGETS
@@ -49,6 +50,7 @@ def choices(section, name):
     ("chosen", "registry"),
     [
         (choices(Data, "adapter"), ADAPTERS),
+        (choices(Mining, "loss"), LABEL_LOSSES),
         (choices(Mining, "erase_rule"), ERASE_RULES),
         (choices(Saliency, "method"), METHODS),
         (choices(SaliencyNetworkConfig, "answer"), ANSWERS),
@@ -272,8 +274,9 @@ def test_a_score_file_holds_the_measures_of_its_target(tmp_path):
 
 def test_a_training_curve_holds_the_measures_of_the_classifier():
     batch = {"image": torch.zeros(1, 3, 4, 4), "labels": torch.ones(1, 2)}
-    losses = _loss_of(lambda images: torch.zeros(1, 2), batch)
-    assert set(losses) == set(TARGETS["classifier"].measures)
+    for name in LABEL_LOSSES:
+        losses = ClassifierLoss(name)(lambda images: torch.zeros(1, 2), batch)
+        assert set(losses) == set(TARGETS["classifier"].measures)
 
 
 def test_an_unknown_target_is_refused(tmp_path):

@@ -74,6 +74,14 @@ class Mining(Section):
     head: Literal["largefov", "none"] = setting(
         "largefov", "Head between backbone and pooling.", unit="-", source="paper, sec. 3.1"
     )
+    loss: Literal["squared", "sigmoid"] = setting(
+        "squared",
+        "Label loss of the classifiers and of the classification branch. squared: of a softmax over"
+        " the classes; sigmoid: each class alone, so that one class, and images of background only,"
+        " can be learnt.",
+        unit="-",
+        source="paper, sec. 3.1: squared",
+    )
     erase_rule: Literal["fraction_of_max", "top_fraction", "absolute"] = setting(
         "fraction_of_max",
         "Erase rule: how delta is turned into a threshold.",

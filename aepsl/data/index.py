@@ -28,20 +28,28 @@ class _IndexedImage:
 
 
 def check_labels(
-    ids: Sequence[str], source: LabelSource, dataset: Dataset, *, labels_required: bool
+    ids: Sequence[str],
+    source: LabelSource,
+    dataset: Dataset,
+    *,
+    labels_required: bool,
+    background_allowed: bool = False,
 ) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
     """Return the labels of each image, restricted to the classes in use, and the problems found.
 
     Skips images that show none of the classes in use. An image without labels is a problem only if
-    ``labels_required``, that is for training.
+    ``labels_required``, that is for training; one that is said to show no class, only unless
+    ``background_allowed``.
     """
     kept: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
     for image_id in ids:
         labels = source.of(image_id)
-        if labels is None or not labels:
-            if labels_required:
+        if not labels:
+            if labels_required and (labels is None or not background_allowed):
                 hint = "give it at least one label, or take it out of the split"
+                if labels is not None:
+                    hint += "; with mining.loss: sigmoid, it may show background only"
                 problems.append(Problem(f"image {image_id}", "has no labels", hint))
             else:
                 kept[image_id] = ()
@@ -118,6 +126,7 @@ def index_images(
     dataset: Dataset,
     *,
     role: Role,
+    background_allowed: bool = False,
     threads: int = 1,
     earlier: Mapping[str, ImageEntry] = MappingProxyType({}),
     progress: Progress = lambda reads, total: reads,
@@ -127,6 +136,7 @@ def index_images(
     Args:
         dataset: the dataset, whose files must exist.
         role: role of the split; each image of the training split (``train``) needs a label.
+        background_allowed: whether a training image may show background only.
         threads: number of images that are decoded at the same time.
         earlier: entries of photographs indexed before, by digest; these are hashed, not decoded.
         progress: wraps the iteration, to report progress.
@@ -136,7 +146,11 @@ def index_images(
     """
     files, split, source = dataset.photographs(), dataset.split(role), dataset.labels()
     labels, problems = check_labels(
-        dataset.ids(split), source, dataset, labels_required=role == "train"
+        dataset.ids(split),
+        source,
+        dataset,
+        labels_required=role == "train",
+        background_allowed=background_allowed,
     )
     wanted: list[tuple[str, Path, tuple[str, ...]]] = []
     for image_id, names in limit_per_class(labels, dataset.data.limit_per_class).items():

@@ -40,7 +40,7 @@ def upsample_to_image(
 
 def scaled_to_max(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     """Scale each map of (classes, h, w) to a maximum of 1; a map of zeros stays 0."""
-    peak = maps.reshape(len(maps), -1).max(axis=1, initial=0.0)[:, None, None].astype(np.float32)
+    peak = maps.max(axis=(1, 2), initial=0.0, keepdims=True).astype(np.float32)
     return np.divide(maps, peak, out=np.zeros(maps.shape, np.float32), where=peak > 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,18 +16,22 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def uniform_loss(labels: NDArray[np.floating]) -> float:
-    """Return the squared label loss of uniform predictions, averaged over images.
+def uniform_loss(labels: NDArray[np.floating], *, loss: str = "squared") -> float:
+    """Return the label loss of uniform predictions, averaged over images.
 
-    Every class gets the probability 1/C; an image with k of C classes then has the loss
-    ``0.5 * (1/k - 1/C)``.
+    ``squared``: every class gets the probability 1/C; an image with k of C classes then has the
+    loss ``0.5 * (1/k - 1/C)``. ``sigmoid``: every class gets the probability 1/2.
 
     Args:
-        labels: (images, classes), 1 where the class is present, else 0; at least one 1 per row.
+        labels: (images, classes), 1 where the class is present, else 0; for ``squared`` at least
+            one 1 per row.
+        loss: a name in :data:`aepsl.mining.loss.LABEL_LOSSES`.
 
     >>> round(uniform_loss(np.eye(20)), 3)
     0.475
     """
+    if loss == "sigmoid":
+        return math.log(2)
     shown = labels.sum(axis=1)
     return float(np.mean(0.5 * (1 / shown - 1 / labels.shape[1])))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,10 @@ from torch.nn import functional
 
 from aepsl.networks.layers import mirror
 from aepsl.networks.models import SegmentationNetwork
-from aepsl.segmentation.psl import image_scores, resize_scores, weighted_scores
+from aepsl.segmentation.psl import resize_scores, weighted_scores
+
+ImageScores = Callable[[Tensor], Tensor]
+"""Function from the (n, classes) scores of the classification branch to v, 0..1."""
 
 
 class GridScores(NamedTuple):
@@ -26,13 +29,18 @@ class GridScores(NamedTuple):
     """(classes,), v, the image scores, 0..1."""
 
 
+def softmax(scores: Tensor) -> Tensor:
+    """Return the softmax of (n, classes) scores."""
+    return scores.softmax(dim=1)
+
+
 def grid_size(height: int, width: int, *, stride: int) -> tuple[int, int]:
     """Return the number of rows and columns of the network's output for an image."""
     return math.ceil(height / stride), math.ceil(width / stride)
 
 
 def _probabilities(
-    network: SegmentationNetwork, images: Tensor, *, scale: float
+    network: SegmentationNetwork, images: Tensor, *, scale: float, image_scores: ImageScores
 ) -> tuple[Tensor, Tensor]:
     """Return class probabilities on the cells of the unscaled image, and v."""
     height, width = images.shape[2:]
@@ -53,7 +61,12 @@ def _probabilities(
 
 @torch.inference_mode()
 def grid_scores(
-    network: SegmentationNetwork, image: Tensor, *, scales: Sequence[float], flip: bool
+    network: SegmentationNetwork,
+    image: Tensor,
+    *,
+    scales: Sequence[float],
+    flip: bool,
+    image_scores: ImageScores = softmax,
 ) -> GridScores:
     """Return the probabilities of each class on the image's cells, averaged over the views.
 
@@ -65,13 +78,16 @@ def grid_scores(
         image: (1, 3, height, width) RGB, 0..255.
         scales: scale factors of the views.
         flip: whether to include the mirrored image.
+        image_scores: the probabilities that the label loss trains; a softmax in the paper.
     """
-    views = [_probabilities(network, image, scale=scale) for scale in scales]
+    views = [
+        _probabilities(network, image, scale=scale, image_scores=image_scores) for scale in scales
+    ]
     if flip:
         mirrored = mirror(image, stride=network.stride)
         columns = grid_size(*image.shape[2:], stride=network.stride)[1]
         for scale in scales:
-            pixels, v = _probabilities(network, mirrored, scale=scale)
+            pixels, v = _probabilities(network, mirrored, scale=scale, image_scores=image_scores)
             views.append((pixels.flip(3)[..., :columns], v))
     pixels = torch.stack([pixels for pixels, _ in views]).mean(dim=0)[0]
     return GridScores(

@@ -74,11 +74,6 @@ def auxiliary_masks(log_probabilities: Tensor, image_scores: Tensor) -> Tensor:
     return weighted_scores(log_probabilities, image_scores).argmax(dim=1)
 
 
-def image_scores(logits: Tensor) -> Tensor:
-    """Return v, the softmax of the (n, classes) scores of the classification branch."""
-    return logits.softmax(dim=1)
-
-
 def prohibitive_loss(log_probabilities: Tensor, masks: Tensor, scores: Tensor) -> Tensor:
     """Return ``J(f, S) + J(f, S_hat)``, the loss of the segmentation branch under PSL.
 

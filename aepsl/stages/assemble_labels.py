@@ -50,7 +50,8 @@ def assemble_labels(
                 )
             label = assemble_label(
                 record.arrays["union"].astype(bool),
-                maps[image.id].arrays["saliency"] if maps else None,
+                # Where no class is shown, all is background, however salient.
+                maps[image.id].arrays["saliency"] if maps and image.labels else None,
                 classes=record.facts["classes"],
                 background_threshold=threshold,
             )

@@ -58,7 +58,9 @@ def erase_regions(
                 mine_region(heatmap, rule=config["mining.erase_rule"], delta=delta)
                 for heatmap in maps
             ]
-            region = np.stack([mask for mask, _ in mined])
+            region = np.zeros((len(mined), image.height, image.width), bool)
+            for number, (mask, _) in enumerate(mined):
+                region[number] = mask
             before = (
                 earlier[image.id].arrays["union"].astype(bool)
                 if image.id in earlier

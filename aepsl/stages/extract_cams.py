@@ -113,6 +113,6 @@ def extract_cams(
             normalise = len(views) > 1 and mining.cam_merge == "normalised_mean"
             merged = merge_cams(views, normalise_first=normalise)
             present = merged.maps.astype(np.float16)
-            peaks = present.reshape(len(classes), -1).max(axis=1).astype(np.float32)
+            peaks = present.max(axis=(1, 2)).astype(np.float32)
             record = Record({"cam": present}, {"classes": classes, "maximum": peaks})
             writer.add(image.id, record)

@@ -67,6 +67,7 @@ def index_images(
     manifest = index.index_images(
         dataset,
         role=role,
+        background_allowed=role == "train" and config["mining.loss"] == "sigmoid",
         threads=threads,
         earlier=_indexed_before(),
         progress=lambda reads, total: tracked(reads, total=total, what=f"index {split}"),

@@ -29,7 +29,7 @@ def judge_training(
     """
     limits = config.section("mining.success", Success)
     manifest = read_images(dataset)
-    uniform = uniform_loss(manifest.label_matrix(manifest.images))
+    uniform = uniform_loss(manifest.label_matrix(manifest.images), loss=config["mining.loss"])
     with curve.open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     loss, recall = float(last["loss"]), float(last["recall"])

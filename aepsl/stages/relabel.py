@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from aepsl.console import tracked
 from aepsl.data.photographs import photograph
+from aepsl.mining.loss import LABEL_LOSSES
 from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.crf import refine
 from aepsl.segmentation.inference import GridScores, grid_scores, weighted_probabilities
@@ -60,6 +61,7 @@ def relabel(
         AepslError: if ``relabel_crf`` is set, but pydensecrf is not installed.
     """
     crf = crf_options(config) if config["segmentation.relabel_crf"] else None
+    image_scores = LABEL_LOSSES[config["mining.loss"]].probabilities
     scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
     compute = Compute(pick_device(device), threads)
     torch.set_num_threads(compute.threads)
@@ -78,7 +80,9 @@ def relabel(
         ):
             pixels = photograph(image, root=root)
             batch = as_batch(pixels, compute.device)
-            scores = grid_scores(network, batch, scales=scales, flip=flip)
+            scores = grid_scores(
+                network, batch, scales=scales, flip=flip, image_scores=image_scores
+            )
             probabilities = weighted_probabilities(
                 scores.log_pixels.cpu().numpy(),
                 _weights(config["segmentation.relabel_by"], scores, present),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aepsl.config.mining import ClassifierTraining
 from aepsl.config.networks import Networks
 from aepsl.data.loading import TrainingImages
-from aepsl.mining.loss import label_recall, squared_label_loss
+from aepsl.mining.loss import LABEL_LOSSES, label_recall
 from aepsl.networks.models import Classifier
 from aepsl.stages._checkpointing import checkpoint_folder
 from aepsl.stages._device import Compute, pick_device
@@ -38,9 +40,17 @@ from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import step_decay
 
 
-def _loss_of(model: Classifier, batch: Batch) -> Losses:
-    logits, labels = model(batch["image"].float()), batch["labels"]
-    return {"loss": squared_label_loss(logits, labels), "recall": label_recall(logits, labels)}
+@dataclass(frozen=True)
+class ClassifierLoss:
+    """The label loss of a batch, and its label recall."""
+
+    name: str
+
+    def __call__(self, model: Classifier, batch: Batch) -> Losses:
+        """Return ``loss`` and ``recall``."""
+        logits, labels = model(batch["image"].float()), batch["labels"]
+        loss = LABEL_LOSSES[self.name].loss(logits, labels)
+        return {"loss": loss, "recall": label_recall(logits, labels)}
 
 
 def train_classifier(
@@ -88,7 +98,7 @@ def train_classifier(
                 seed=seed,
                 erase=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
             ),
-            lambda epoch: _loss_of,
+            lambda epoch: ClassifierLoss(config["mining.loss"]),
             train=train,
             schedule=step_decay(
                 steps_per_epoch=steps_per_epoch(images, train),

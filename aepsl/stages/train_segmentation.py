@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from aepsl.config.networks import Networks
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.loading import TrainingImages
-from aepsl.mining.loss import squared_label_loss
+from aepsl.mining.loss import LABEL_LOSSES, LabelLoss
 from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.psl import (
-    image_scores,
     prohibitive_loss,
     resize_scores,
     segmentation_loss,
@@ -65,6 +64,7 @@ class SegmentationLosses:
 
     psl: str
     stride: int
+    label_loss: LabelLoss
 
     def __call__(self, model: SegmentationNetwork, batch: Batch) -> Losses:
         """Return ``loss``, and its parts ``pixels`` and ``image``."""
@@ -76,12 +76,14 @@ class SegmentationLosses:
         log_probabilities = full.log_softmax(dim=1)
         match self.psl:
             case "scores":
-                pixels = prohibitive_loss(log_probabilities, masks, image_scores(out.image))
+                pixels = prohibitive_loss(
+                    log_probabilities, masks, self.label_loss.probabilities(out.image)
+                )
             case "labels":
                 pixels = prohibitive_loss(log_probabilities, masks, labels)
             case _:
                 pixels = segmentation_loss(log_probabilities, masks)
-        image = squared_label_loss(out.image, labels)
+        image = self.label_loss.loss(out.image, labels)
         return {"loss": pixels + image, "pixels": pixels, "image": image}
 
 
@@ -134,7 +136,11 @@ def train_segmentation(
                 seed=seed,
                 masks=StoredMasks(Store(labels, kind="labels")),
             ),
-            lambda epoch: SegmentationLosses(psl=_psl(settings, epoch), stride=networks.stride),
+            lambda epoch: SegmentationLosses(
+                psl=_psl(settings, epoch),
+                stride=networks.stride,
+                label_loss=LABEL_LOSSES[config["mining.loss"]],
+            ),
             train=train,
             schedule=poly_decay(
                 total_steps=train.epochs * steps_per_epoch(images, train), power=train.poly_power

@@ -48,10 +48,10 @@ def unreadable_paths(config: Config) -> Iterator[Problem]:
 
 
 def _classes(config: Config, dataset: Dataset) -> Iterator[Problem]:
-    if len(dataset.classes) == 1:
+    if len(dataset.classes) == 1 and config.mining.loss == "squared":
         where = "data.classes" if config.data.classes else "data.class_names"
         what = "one class only: the softmax of one class is always 1, so nothing is learnt"
-        yield Problem(where, what, "name a second class, which other photographs show instead")
+        yield Problem(where, what, "set mining.loss: sigmoid; or name a second class")
     unknown = sorted(set(config.labels.class_thresholds) - set(dataset.classes))
     if unknown:
         hint = f"the classes are {', '.join(dataset.classes)}"

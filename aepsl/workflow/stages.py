@@ -215,6 +215,8 @@ def _image_keys(job: JobContext) -> Iterator[str]:
     dataset = described(job.config.data)
     names = ("adapter", *dataset.split_keys(job.at.role), *dataset.image_keys)
     yield from (f"data.{name}" for name in names)
+    if job.at.role == "train":
+        yield "mining.loss"
 
 
 def _truth_keys(job: JobContext) -> Iterator[str]:
@@ -244,7 +246,8 @@ def _label_keys(job: JobContext) -> Iterator[str]:
 
 
 def _segmentation_keys(job: JobContext) -> Iterator[str]:
-    yield from ("seed", "networks", "segmentation.head", "segmentation.psl", "segmentation.train")
+    yield from ("seed", "networks", "mining.loss")
+    yield from ("segmentation.head", "segmentation.psl", "segmentation.train")
     if job.config.segmentation.psl != "none":
         yield "segmentation.psl_after"
 
@@ -254,7 +257,7 @@ _CRF = tuple(f"crf.{name}" for name in Crf.model_fields if name != "enabled")
 
 
 def _relabel_keys(job: JobContext) -> Iterator[str]:
-    yield from ("segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS)
+    yield from ("mining.loss", "segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS)
     if job.config.segmentation.relabel_crf:
         yield from ("prediction.threshold", *_CRF)
 
@@ -316,7 +319,7 @@ STAGES = {
             "dataset": lambda job: images("train"),
             "regions": lambda job: regions(job.at.step - 1),
         },
-        keys=keys("seed", "networks", "mining.head", "mining.train"),
+        keys=keys("seed", "networks", "mining.head", "mining.loss", "mining.train"),
         content=_weights_content,
     ),
     "judge_training": Stage(
@@ -325,7 +328,7 @@ STAGES = {
             "dataset": lambda job: images("train"),
             "curve": lambda job: classifier(job.at.step, "curve"),
         },
-        keys=keys("mining.success"),
+        keys=keys("mining.loss", "mining.success"),
     ),
     "extract_cams": Stage(
         _store("cams/{name}/step{step}"),
