@@ -61,6 +61,7 @@ def choices(section, name):
     ],
     ids=[
         "adapter",
+        "label loss",
         "erase rule",
         "saliency",
         "answer",
