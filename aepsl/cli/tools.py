@@ -33,6 +33,33 @@ commands = typer.Typer()
 
 
 @commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of your photographs.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Configuration to write; default: <folder>.yaml.")
+    ] = None,
+) -> None:
+    """Look at a folder of photographs, say what is in it, and write its configuration."""
+    from aepsl.cli.init import initialise
+
+    initialise(folder, output=output)
+
+
+@commands.command()
+def check(
+    files: ConfigFiles = None,
+    config: ConfigValues = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Read every photograph and label, and say whether they will be enough; status 1 if not."""
+    configure(None)
+    from aepsl.cli.check import check as check_dataset
+
+    if not check_dataset(files or [], config or [], as_json=as_json):
+        raise typer.Exit(1)
+
+
+@commands.command()
 def show_scores(
     scores: Annotated[Path, typer.Argument(help="Scores of a run: results/<run>/scores.json.")],
     report: Annotated[Path | None, typer.Option(help="Report page, whose path is printed.")] = None,

@@ -1,0 +1,150 @@
+"""Check a dataset before hours are spent on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from aepsl.config.files import read_configuration
+from aepsl.console import tracked
+from aepsl.data.adapters import Dataset, Role, described
+from aepsl.data.images import read_image
+from aepsl.data.index import check_labels
+from aepsl.data.survey import Finding, Photograph, perceptual_hash, survey, verdict
+from aepsl.errors import AepslError, Problem, told_once
+from aepsl.workflow.plan import Plan
+
+THREADS = 2
+"""Photographs that are decoded at the same time."""
+
+
+def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> bool:
+    """Read every photograph of a configuration, print what was found, return whether all is well.
+
+    Args:
+        files: configuration files.
+        settings: ``key=value``, as for Snakemake's ``--config``.
+        as_json: whether to print JSON for programs instead of a table.
+
+    Raises:
+        AepslError: if the configuration or its files cannot be used.
+    """
+    plan = Plan(read_configuration(files, settings).values)
+    plan.check_files()
+    config = plan.config
+    dataset = described(config.data)
+    if dataset.made_by:
+        raise AepslError.of("data.adapter", f"{config.data.adapter} are generated", "run Snakemake")
+    photographs: list[Photograph] = []
+    problems: list[Problem] = []
+    roles: tuple[Role, ...] = ("train", "eval")
+    for role in roles:
+        read, wrong = _photographs(dataset, role, background=config.mining.loss == "sigmoid")
+        photographs += read
+        problems += wrong
+    problems = list(dict.fromkeys(problems))
+    train, crop = dataset.split("train"), config.mining.train
+    findings = survey(
+        photographs, classes=dataset.classes, train=train, crop=round(crop.crop / crop.scale_max)
+    )
+    counts = {
+        split: Counter(name for p in photographs if p.split == split for name in p.labels)
+        for split in dict.fromkeys(dataset.split(role) for role in roles)
+    }
+    in_training = {name: counts[train][name] for name in dataset.classes}
+    words = (
+        f"Not yet: {len(problems)} problems with the files."
+        if problems
+        else verdict(findings, counts=in_training)
+    )
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "photographs": Counter(p.split for p in photographs),
+                    "classes": counts,
+                    "problems": [vars(problem) for problem in problems],
+                    "findings": [vars(finding) for finding in findings],
+                    "verdict": words,
+                },
+                ensure_ascii=False,
+                indent=1,
+            )
+        )
+    else:
+        _print(dataset, photographs, counts, problems=problems, findings=findings, words=words)
+    return not problems and not any(finding.serious for finding in findings)
+
+
+def _photographs(
+    dataset: Dataset, role: Role, *, background: bool
+) -> tuple[list[Photograph], list[Problem]]:
+    """Return the photographs of a split, and what is wrong with their files and labels."""
+    split, source = dataset.split(role), dataset.labels()
+    try:
+        ids, files = dataset.ids(split), dataset.photographs()
+    except AepslError as error:
+        return [], list(error.problems)
+    labels, problems = check_labels(
+        ids, source, dataset, labels_required=role == "train", background_allowed=background
+    )
+    problems += source.problems
+
+    def read(image_id: str) -> Photograph | AepslError:
+        path = files.get(image_id)
+        if path is None:
+            hint = "add the photograph to the dataset, or take the image out of the split"
+            return AepslError.of(f"image {image_id}", "the image does not exist", hint)
+        try:
+            image = read_image(path)
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        except AepslError as error:
+            return error
+        height, width = image.shape[:2]
+        bits = perceptual_hash(image)
+        return Photograph(image_id, split, labels[image_id], height, width, content, bits)
+
+    with ThreadPool(THREADS) as pool:
+        reads = list(tracked(pool.imap(read, labels), total=len(labels), what=f"check {split}"))
+    problems += [p for read in reads if isinstance(read, AepslError) for p in read.problems]
+    return [read for read in reads if isinstance(read, Photograph)], problems
+
+
+def _print(
+    dataset: Dataset,
+    photographs: Sequence[Photograph],
+    counts: dict[str, Counter[str]],
+    *,
+    problems: Sequence[Problem],
+    findings: Sequence[Finding],
+    words: str,
+) -> None:
+    console = Console(highlight=False)
+    table = Table("class", *counts)
+    for name in dataset.classes:
+        table.add_row(name, *(str(of[name]) for of in counts.values()))
+    nothing = [sum(p.split == split and not p.labels for p in photographs) for split in counts]
+    if any(nothing):
+        table.add_row("(none)", *map(str, nothing))
+    table.add_section()
+    totals = Counter(p.split for p in photographs)
+    table.add_row("photographs", *(str(totals[split]) for split in counts))
+    console.print(table, markup=False)
+    if photographs:
+        sides = sorted(max(p.height, p.width) for p in photographs)
+        middle = sides[len(sides) // 2]
+        console.print(f"Longer side: {sides[0]} to {sides[-1]} px, half of them up to {middle} px.")
+    for problem in told_once(problems):
+        console.print(f"! {problem}", markup=False, soft_wrap=True)
+    for finding in findings:
+        mark = "!" if finding.serious else "-"
+        console.print(f"{mark} {finding.what}", markup=False, soft_wrap=True)
+        console.print(f"    Hint: {finding.hint}", markup=False, soft_wrap=True)
+    console.print(words, markup=False)

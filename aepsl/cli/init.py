@@ -1,0 +1,98 @@
+"""Write the configuration of a folder of photographs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from aepsl.data.recognise import Recognised, recognise
+from aepsl.errors import AepslError, told_once
+from aepsl.stores.atomic import write_text
+
+LAYOUTS = {
+    "folder": "a folder a class",
+    "csv": "a table",
+    "coco": "COCO's JSON",
+    "huggingface": "Hugging Face's imagefolder",
+}
+
+
+def initialise(folder: Path, *, output: Path | None) -> None:
+    """Look at a folder of photographs, say what is in it, and write its configuration.
+
+    Args:
+        folder: the photographs.
+        output: the file to write; None: named after the folder, in the current folder.
+
+    Raises:
+        AepslError: if nothing can be learnt from the folder, or the file exists.
+    """
+    name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).strip("-.") or "photographs"
+    output = output or Path(f"{name}.yaml")
+    if output.exists():
+        raise AepslError.of(output, "exists", "remove it, or name another file with --output")
+    found = recognise(folder)
+    console = Console(highlight=False)
+    _print(found, console)
+    for problem in told_once(found.catalogue.problems):
+        console.print(str(problem), markup=False, soft_wrap=True)
+    write_text(output, configuration(found, folder=folder, run=name))
+    console.print(f"Wrote {output}.", markup=False, soft_wrap=True)
+    console.print(f"Next: aepsl check {output}", markup=False, soft_wrap=True)
+    console.print(f"      snakemake --cores 2 --configfile {output}", markup=False, soft_wrap=True)
+
+
+def configuration(found: Recognised, *, folder: Path, run: str) -> str:
+    """Return the YAML of a dataset: at most fifteen lines."""
+    data = dict(found.settings, root=str(folder), class_names=sorted(found.counts))
+    values: dict[str, Any] = {"base": "photographs", "run": run, "data": data}
+    if found.shows_nothing or len(found.counts) == 1:
+        values["mining"] = {"loss": "sigmoid"}
+    lines = [f"# {_summary(found)}"]
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += [f"{key}:", *(f"  {k}: {_flow(v)}" for k, v in value.items())]
+        else:
+            lines.append(f"{key}: {_flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _summary(found: Recognised) -> str:
+    count, layout = len(found.catalogue.items), LAYOUTS[found.settings["adapter"]]
+    return f"{count} photographs in {layout}, {len(found.counts)} classes"
+
+
+def _print(found: Recognised, console: Console) -> None:
+    console.print(_summary(found), markup=False)
+    table = Table("class", "photographs")
+    for name, count in sorted(found.counts.items()):
+        table.add_row(name, str(count))
+    if found.shows_nothing:
+        table.add_row("(background only)", str(len(found.shows_nothing)))
+    if found.unlabelled:
+        table.add_row("(no label: predicted only)", str(len(found.unlabelled)))
+    console.print(table, markup=False)
+    several = sum(len(item.labels or ()) > 1 for item in found.catalogue.items.values())
+    if several:
+        console.print(f"{several} photographs show several classes.")
+    splits = ", ".join(found.catalogue.splits())
+    console.print(f"Splits: {splits or 'none; one in five is drawn for evaluation'}.", markup=False)
+    if folder := found.settings.get("mask_folder"):
+        values = ", ".join(f"{n} {name}" for n, name in enumerate(sorted(found.counts), start=1))
+        console.print(
+            f"True masks in {folder}, for scores only. Their values must be 0 background,"
+            f" {values}; otherwise reorder class_names.",
+            markup=False,
+        )
+    else:
+        console.print("No true masks: the report will have no scores.")

@@ -1,0 +1,116 @@
+"""Recognise the layout of a folder of photographs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, Item, image_paths
+from aepsl.data.readers import READERS, Layout
+from aepsl.errors import AepslError
+
+MASK_FOLDERS = ("masks", "mask", "SegmentationClass", "segmentation", "ground_truth", "gt")
+"""Usual names of the folder of true masks."""
+
+_SPLIT = re.compile(
+    r"(?<![a-z])(" + "|".join(n for names in SPLIT_NAMES.values() for n in names) + r")(?![a-z])"
+)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A dataset as the section ``data`` describes it, and its photographs."""
+
+    settings: dict[str, Any]
+    catalogue: Catalogue
+    counts: Counter[str] = field(init=False)
+    """Number of photographs of each class."""
+
+    def __post_init__(self) -> None:
+        labels = (item.labels or () for item in self.catalogue.items.values())
+        object.__setattr__(self, "counts", Counter(name for names in labels for name in names))
+
+    @property
+    def shows_nothing(self) -> list[Item]:
+        """The photographs that show background only."""
+        return [item for item in self.catalogue.items.values() if item.labels == ()]
+
+    @property
+    def unlabelled(self) -> list[Item]:
+        """The photographs without a label."""
+        return [item for item in self.catalogue.items.values() if item.labels is None]
+
+
+def recognise(root: Path) -> Recognised:
+    """Return the dataset in a folder: which layout it has, its classes, its true masks.
+
+    Tries Hugging Face's metadata, COCO's JSON, a table, and a folder a class, in this order.
+
+    Raises:
+        AepslError: if there is no photograph, or no label of any.
+    """
+    if not root.is_dir():
+        raise AepslError.of(root, "no such folder", "name the folder of your photographs")
+    masks = _mask_folder(root)
+    settings: dict[str, Any] = {"adapter": "folder"}
+    if any(file.suffix in (".csv", ".jsonl") for file in root.rglob("metadata.*")):
+        settings = {"adapter": "huggingface"}
+    elif annotations := _pattern(root, filter(_is_coco, root.rglob("*.json"))):
+        settings = {"adapter": "coco", "annotations": annotations}
+    elif annotations := _pattern(root, (*root.rglob("*.csv"), *root.rglob("*.tsv"))):
+        settings = {"adapter": "csv", "annotations": annotations}
+    if masks:
+        settings["mask_folder"] = masks
+    layout = Layout(annotations=settings.get("annotations"), mask_folder=masks)
+    found = Recognised(settings, READERS[settings["adapter"]](root, layout))
+    if not found.counts:
+        hint = "put the photographs of each class into a folder of its name, or add a labels.csv"
+        raise AepslError.of(root, "no photograph in it has a label", hint)
+    given = found.catalogue.splits()
+    for key, names in (("train_split", SPLIT_NAMES["train"]), ("eval_split", SPLIT_NAMES["val"])):
+        name = next((name for name in names if name in given), None)
+        if name and name != names[0]:
+            settings[key] = name
+    return found
+
+
+def _is_coco(file: Path) -> bool:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"images", "categories"} <= content.keys()
+
+
+def _pattern(root: Path, files: Iterable[Path]) -> str | None:
+    """Return the path of the only file, or the pattern of one file a split.
+
+    Raises:
+        AepslError: if there are several files of another kind.
+    """
+    names = [file.relative_to(root).as_posix() for file in files]
+    patterns = sorted({_SPLIT.sub("{split}", name, count=1) for name in names})
+    if len(names) == 1 or not names:
+        return names[0] if names else None
+    if len(patterns) == 1:
+        return patterns[0]
+    what = f"several files may hold the labels: {', '.join(sorted(names)[:5])}"
+    raise AepslError.of(root, what, "leave one, or write data.annotations yourself")
+
+
+def _mask_folder(root: Path) -> str | None:
+    """Return the folder whose images are masks: its name is usual, its images have no colours."""
+    for name in MASK_FOLDERS:
+        first = next(image_paths(root / name), None) if (root / name).is_dir() else None
+        if first:
+            with Image.open(first) as image:
+                if image.mode in ("P", "L", "1"):
+                    return name
+    return None
