@@ -67,7 +67,20 @@ def huggingface(root):
     (root / "training/metadata.csv").write_text("file_name,label\na.png,cat\n")
 
 
+def voc(root):
+    for name in ("a", "b"):
+        photograph(root / "JPEGImages" / f"{name}.png")
+        (root / "SegmentationClass").mkdir(exist_ok=True)
+        Image.new("L", (4, 3), 8 if name == "a" else 12).save(
+            root / f"SegmentationClass/{name}.png"
+        )
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    (root / "ImageSets/Segmentation/train.txt").write_text("a\n")
+    (root / "ImageSets/Segmentation/val.txt").write_text("b\n")
+
+
 FOUND = {
+    voc: {"adapter": "voc", "labels": "masks", "mask_folder": "SegmentationClass"},
     folders: {"adapter": "folder"},
     nothing_on_some: {"adapter": "folder"},
     masks: {"adapter": "folder", "mask_folder": "masks"},

@@ -10,11 +10,13 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from aepsl.config.data import VOC_CLASSES
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
 from aepsl.stores.atomic import write_text
 
 LAYOUTS = {
+    "voc": "PASCAL VOC's layout",
     "folder": "a folder a class",
     "csv": "a table",
     "coco": "COCO's JSON",
@@ -49,7 +51,7 @@ def initialise(folder: Path, *, output: Path | None) -> None:
 
 def configuration(found: Recognised, *, folder: Path, run: str) -> str:
     """Return the YAML of a dataset: at most fifteen lines."""
-    data = dict(found.settings, root=str(folder), class_names=sorted(found.counts))
+    data = dict(found.settings, root=str(folder), class_names=_class_names(found))
     values: dict[str, Any] = {"base": "photographs", "run": run, "data": data}
     if found.shows_nothing or len(found.counts) == 1:
         values["mining"] = {"loss": "sigmoid"}
@@ -60,6 +62,12 @@ def configuration(found: Recognised, *, folder: Path, run: str) -> str:
         else:
             lines.append(f"{key}: {_flow(value)}")
     return "\n".join(lines) + "\n"
+
+
+def _class_names(found: Recognised) -> list[str]:
+    """Return the classes in the order of the masks' values: VOC's, or sorted."""
+    names = VOC_CLASSES if set(found.counts) <= set(VOC_CLASSES) else sorted(found.counts)
+    return [name for name in names if name in found.counts or found.settings["adapter"] == "voc"]
 
 
 def _flow(value: Any) -> str:
@@ -88,7 +96,7 @@ def _print(found: Recognised, console: Console) -> None:
     splits = ", ".join(found.catalogue.splits())
     console.print(f"Splits: {splits or 'none; one in five is drawn for evaluation'}.", markup=False)
     if folder := found.settings.get("mask_folder"):
-        values = ", ".join(f"{n} {name}" for n, name in enumerate(sorted(found.counts), start=1))
+        values = ", ".join(f"{n} {name}" for n, name in enumerate(_class_names(found), start=1))
         console.print(
             f"True masks in {folder}, for scores only. Their values must be 0 background,"
             f" {values}; otherwise reorder class_names.",

@@ -12,6 +12,8 @@ from typing import Any
 
 from PIL import Image
 
+from aepsl.config.data import VOC_CLASSES
+from aepsl.data import voc
 from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, Item, image_paths
 from aepsl.data.readers import READERS, Layout
 from aepsl.errors import AepslError
@@ -51,13 +53,16 @@ class Recognised:
 def recognise(root: Path) -> Recognised:
     """Return the dataset in a folder: which layout it has, its classes, its true masks.
 
-    Tries Hugging Face's metadata, COCO's JSON, a table, and a folder a class, in this order.
+    Tries PASCAL VOC's folders, Hugging Face's metadata, COCO's JSON, a table, and a folder a class,
+    in this order.
 
     Raises:
         AepslError: if there is no photograph, or no label of any.
     """
     if not root.is_dir():
         raise AepslError.of(root, "no such folder", "name the folder of your photographs")
+    if (root / "JPEGImages").is_dir():
+        return _voc(root)
     masks = _mask_folder(root)
     settings: dict[str, Any] = {"adapter": "folder"}
     if any(file.suffix in (".csv", ".jsonl") for file in root.rglob("metadata.*")):
@@ -79,6 +84,32 @@ def recognise(root: Path) -> Recognised:
         if name and name != names[0]:
             settings[key] = name
     return found
+
+
+def _voc(root: Path) -> Recognised:
+    """Return a dataset in VOC's layout; its labels come from a CSV, XML files or masks."""
+    settings: dict[str, Any] = {"adapter": "voc"}
+    files = voc.image_files(root)
+    if tables := sorted(root.glob("*.csv")):
+        settings |= {"labels": "csv", "labels_csv": str(tables[0])}
+        source = voc.labels_from_csv(tables[0], known_images=files)
+    elif (root / "Annotations").is_dir():
+        source = voc.labels_from_xml(root)
+    else:
+        settings["labels"] = "masks"
+        source = voc.labels_from_masks(
+            lambda image_id: root / "SegmentationClass" / f"{image_id}.png",
+            class_names=VOC_CLASSES,
+        )
+    items = {
+        image_id: Item(files[image_id], source.of(image_id), split)
+        for split in ("train", "val")
+        for image_id in voc.read_split(root, split)
+        if image_id in files
+    }
+    if masks := _mask_folder(root):
+        settings["mask_folder"] = masks
+    return Recognised(settings, Catalogue(items, tuple(source.problems)))
 
 
 def _is_coco(file: Path) -> bool:
