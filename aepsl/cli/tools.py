@@ -52,7 +52,6 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Read every photograph and label, and say whether they will be enough; status 1 if not."""
-    configure(None)
     from aepsl.cli.check import check as check_dataset
 
     if not check_dataset(files or [], config or [], as_json=as_json):
