@@ -6,9 +6,10 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from errno import (
     EACCES,
     EDQUOT,
@@ -37,6 +38,16 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}\n    Hint: {self.hint}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the question for the known name that is most similar to ``name``, or no text.
+
+    >>> did_you_mean("areoplane", ["aeroplane", "cat"])
+    'did you mean aeroplane?'
+    """
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 MOST_EQUAL = 3

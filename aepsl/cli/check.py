@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -16,9 +15,10 @@ from aepsl.config.files import read_configuration
 from aepsl.console import tracked
 from aepsl.data.adapters import Dataset, Role, described
 from aepsl.data.images import read_image
-from aepsl.data.index import check_labels
+from aepsl.data.index import check_labels, located
 from aepsl.data.survey import Finding, Photograph, perceptual_hash, survey, verdict
 from aepsl.errors import AepslError, Problem, told_once
+from aepsl.stores.atomic import digest_of
 from aepsl.workflow.plan import Plan
 
 THREADS = 2
@@ -95,24 +95,21 @@ def _photographs(
     labels, problems = check_labels(
         ids, source, dataset, labels_required=role == "train", background_allowed=background
     )
-    problems += source.problems
+    wanted, absent = located(labels, files)
+    problems += [*absent, *source.problems]
 
-    def read(image_id: str) -> Photograph | AepslError:
-        path = files.get(image_id)
-        if path is None:
-            hint = "add the photograph to the dataset, or take the image out of the split"
-            return AepslError.of(f"image {image_id}", "the image does not exist", hint)
+    def read(job: tuple[str, Path, tuple[str, ...]]) -> Photograph | AepslError:
+        image_id, path, names = job
         try:
             image = read_image(path)
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = digest_of(path)
         except AepslError as error:
             return error
         height, width = image.shape[:2]
-        bits = perceptual_hash(image)
-        return Photograph(image_id, split, labels[image_id], height, width, content, bits)
+        return Photograph(image_id, split, names, height, width, content, perceptual_hash(image))
 
     with ThreadPool(THREADS) as pool:
-        reads = list(tracked(pool.imap(read, labels), total=len(labels), what=f"check {split}"))
+        reads = list(tracked(pool.imap(read, wanted), total=len(wanted), what=f"check {split}"))
     problems += [p for read in reads if isinstance(read, AepslError) for p in read.problems]
     return [read for read in reads if isinstance(read, Photograph)], problems
 

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from aepsl.config.data import VOC_CLASSES
+from aepsl.config.listing import flow_style
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
 from aepsl.stores.atomic import write_text
@@ -58,9 +58,9 @@ def configuration(found: Recognised, *, folder: Path, run: str) -> str:
     lines = [f"# {_summary(found)}"]
     for key, value in values.items():
         if isinstance(value, dict):
-            lines += [f"{key}:", *(f"  {k}: {_flow(v)}" for k, v in value.items())]
+            lines += [f"{key}:", *(f"  {k}: {flow_style(v)}" for k, v in value.items())]
         else:
-            lines.append(f"{key}: {_flow(value)}")
+            lines.append(f"{key}: {flow_style(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -68,11 +68,6 @@ def _class_names(found: Recognised) -> list[str]:
     """Return the classes in the order of the masks' values: VOC's, or sorted."""
     names = VOC_CLASSES if set(found.counts) <= set(VOC_CLASSES) else sorted(found.counts)
     return [name for name in names if name in found.counts or found.settings["adapter"] == "voc"]
-
-
-def _flow(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
-    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _summary(found: Recognised) -> str:
@@ -86,9 +81,9 @@ def _print(found: Recognised, console: Console) -> None:
     for name, count in sorted(found.counts.items()):
         table.add_row(name, str(count))
     if found.shows_nothing:
-        table.add_row("(background only)", str(len(found.shows_nothing)))
+        table.add_row("(background only)", str(found.shows_nothing))
     if found.unlabelled:
-        table.add_row("(no label: predicted only)", str(len(found.unlabelled)))
+        table.add_row("(no label: predicted only)", str(found.unlabelled))
     console.print(table, markup=False)
     several = sum(len(item.labels or ()) > 1 for item in found.catalogue.items.values())
     if several:

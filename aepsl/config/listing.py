@@ -85,8 +85,8 @@ def as_yaml(settings: Iterator[tuple[Key, Any, str, str]]) -> str:
         shared = 0
         while shared < min(len(before), len(key) - 1) and before[shared] == key[shared]:
             shared += 1
-        lines += [f"{'  ' * n}{_scalar(key[n])}:" for n in range(shared, len(key) - 1)]
-        line = f"{'  ' * (len(key) - 1)}{_scalar(key[-1])}: {_scalar(value)}"
+        lines += [f"{'  ' * n}{flow_style(key[n])}:" for n in range(shared, len(key) - 1)]
+        line = f"{'  ' * (len(key) - 1)}{flow_style(key[-1])}: {flow_style(value)}"
         lines.append(f"{line:<{COLUMN}} # {origin}{': ' if about else ''}{about}")
         before = key
     return "\n".join(lines) + "\n"
@@ -114,6 +114,7 @@ def _recorded(key: Key) -> tuple[str, str]:
     return "-", "-"
 
 
-def _scalar(value: Any) -> str:
+def flow_style(value: Any) -> str:
+    """Return a value as YAML in one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")

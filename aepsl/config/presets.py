@@ -6,14 +6,13 @@ from another one.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from aepsl.errors import AepslError
+from aepsl.errors import AepslError, did_you_mean
 
 PRESETS = ("scenes", "photographs", "voc-small", "voc2012")
 """The presets that a configuration can start from."""
@@ -40,8 +39,7 @@ def preset_files(name: object) -> list[Path]:
     if name is None or name == "null":
         return []
     if name not in PRESETS:
-        near = difflib.get_close_matches(str(name), PRESETS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(PRESETS)}"
+        hint = did_you_mean(str(name), PRESETS) or f"one of {', '.join(PRESETS)}"
         raise AepslError.of("base", f"there is no preset {name!r}", hint)
     files = [FOLDER / f"{name}.yaml"]
     while name := yaml.safe_load(files[0].read_text(encoding="utf-8")).get("base"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from aepsl.errors import AepslError, Problem
+from aepsl.errors import AepslError, Problem, did_you_mean
 
 
 def setting(default: Any, doc: str, *, unit: str, source: str, **limits: Any) -> Any:
@@ -73,8 +72,8 @@ def _hint(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     if error["type"] != "extra_forbidden":
         return "see config.schema.json for every key, its unit and its limits"
     *path, name = error["loc"]
-    near = difflib.get_close_matches(str(name), list(_known_keys(model, tuple(path))), n=1)
-    return f"did you mean {near[0]}?" if near else "see config.schema.json for the known keys"
+    similar = did_you_mean(str(name), _known_keys(model, tuple(path)))
+    return similar or "see config.schema.json for the known keys"
 
 
 def parse(model: type[S], values: Mapping[str, Any], *, where: str) -> S:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -19,7 +18,7 @@ from aepsl.data import voc
 from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, with_drawn_splits
 from aepsl.data.content import Digest, InputFiles, files_of_images
 from aepsl.data.readers import READERS, Layout
-from aepsl.errors import AepslError, Problem
+from aepsl.errors import AepslError, Problem, did_you_mean
 
 Role = Literal["train", "eval"]
 """Role of a split: ``train``, or ``eval`` for prediction and scores."""
@@ -155,8 +154,8 @@ class Dataset(ABC):
         """Yield the problems of the dataset's configuration that need no file to be opened."""
         unknown = sorted(set(self.data.classes or ()) - set(self.class_names))
         if unknown:
-            near = get_close_matches(unknown[0], self.class_names, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            similar = did_you_mean(unknown[0], self.class_names)
+            hint = f"{similar} " if similar else ""
             hint += f"the classes are {', '.join(self.class_names)}"
             yield Problem(
                 "data.classes",
@@ -432,10 +431,6 @@ class Listed(Dataset):
     def _folders(self) -> tuple[Path, ...]:
         """Return the folder and all folders in it, whose files decide what the index holds."""
         return (self.root, *sorted(path for path in self.root.rglob("*") if path.is_dir()))
-
-    def identify(self, split: str) -> str:
-        """Return the folder and the split."""
-        return f"{self.root} {split}"
 
 
 ADAPTERS: dict[str, type[Dataset]] = {"scenes": Scenes, "voc": Voc} | dict.fromkeys(READERS, Listed)

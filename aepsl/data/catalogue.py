@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,8 +41,6 @@ class Catalogue:
 
     items: Mapping[str, Item]
     problems: tuple[Problem, ...] = ()
-    lists: tuple[Path, ...] = ()
-    """The files that list photographs or labels."""
 
     def splits(self) -> list[str]:
         """Return the names of the splits that the dataset gives."""
@@ -74,9 +72,8 @@ class FileIndex:
 
     def __init__(self, root: Path, *, without: Iterable[Path] = ()) -> None:
         self.root = root
-        self.paths = list(image_paths(root, without=without))
         self._named: dict[str, list[Path]] = defaultdict(list)
-        for path in self.paths:
+        for path in image_paths(root, without=without):
             relative = path.relative_to(root)
             for name in {
                 relative.as_posix(),
@@ -134,13 +131,13 @@ class Collected:
         else:
             self.items[image_id] = item
 
-    def catalogue(self, lists: Sequence[Path] = ()) -> Catalogue:
+    def catalogue(self) -> Catalogue:
         """Return what was collected, ordered by id."""
         if not self.items and not self.problems:
             hint = f"set data.root to a folder with {', '.join(IMAGE_SUFFIXES)} files"
             raise AepslError.of(self.root, "there is no photograph in it", hint)
         ordered = {image_id: self.items[image_id] for image_id in sorted(self.items)}
-        return Catalogue(ordered, tuple(self.problems), tuple(lists))
+        return Catalogue(ordered, tuple(self.problems))
 
 
 def _order(seed: int, image_id: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from aepsl.data.adapters import Dataset, Role
 from aepsl.data.images import read_image, read_mask
 from aepsl.data.voc import LabelSource
-from aepsl.errors import AepslError, Problem
+from aepsl.errors import AepslError, Problem, did_you_mean
 from aepsl.masks import IGNORE_INDEX
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.manifests import ImageEntry, ImageManifest, MaskEntry, TruthManifest
@@ -55,8 +54,8 @@ def check_labels(
                 kept[image_id] = ()
             continue
         for name in set(labels) - set(dataset.class_names):
-            near = get_close_matches(name, dataset.class_names, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            similar = did_you_mean(name, dataset.class_names)
+            hint = f"{similar} " if similar else ""
             hint += f"one of {', '.join(dataset.class_names)}; or set data.class_names"
             problems.append(Problem(f"image {image_id}", f"unknown label {name!r}", hint))
         used = tuple(name for name in dataset.classes if name in labels)
@@ -83,6 +82,25 @@ def limit_per_class(
             for name in names:
                 counts[name] = counts.get(name, 0) + 1
     return kept
+
+
+def located(
+    labels: Mapping[str, tuple[str, ...]], files: Mapping[str, Path]
+) -> tuple[list[tuple[str, Path, tuple[str, ...]]], list[Problem]]:
+    """Return id, file and labels of each image, and a problem for each that has no file."""
+    hint = "add the photograph to the dataset, or take the image out of the split"
+    return (
+        [
+            (image_id, files[image_id], names)
+            for image_id, names in labels.items()
+            if image_id in files
+        ],
+        [
+            Problem(f"image {image_id}", "the image does not exist", hint)
+            for image_id in labels
+            if image_id not in files
+        ],
+    )
 
 
 def _digest(path: Path, read: Callable[[Path], object]) -> str:
@@ -152,14 +170,9 @@ def index_images(
         labels_required=role == "train",
         background_allowed=background_allowed,
     )
-    wanted: list[tuple[str, Path, tuple[str, ...]]] = []
-    for image_id, names in limit_per_class(labels, dataset.data.limit_per_class).items():
-        if image_id in files:
-            wanted.append((image_id, files[image_id], names))
-        else:
-            hint = "add the photograph to the dataset, or take the image out of the split"
-            problems.append(Problem(f"image {image_id}", "the image does not exist", hint))
-    problems += source.problems
+    limited = limit_per_class(labels, dataset.data.limit_per_class)
+    wanted, absent = located(limited, files)
+    problems += [*absent, *source.problems]
     # Daemon threads: one that a dead network mount blocks does not keep the process alive.
     with ThreadPool(threads) as pool:
         read = partial(_read, root=dataset.root, earlier=earlier)

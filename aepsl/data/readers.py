@@ -1,7 +1,7 @@
 """Readers of the layouts that people have: each returns a catalogue of photographs.
 
 ``folder``: a folder a class; ``csv``: a table; ``coco``: a JSON file; ``huggingface``: metadata
-files. docs/own-data.md shows each layout.
+files. The README shows each layout.
 """
 
 from __future__ import annotations
@@ -56,10 +56,9 @@ def read_folders(root: Path, layout: Layout) -> Catalogue:
         root: the dataset's folder.
         layout: its mask folder is left out.
     """
-    without = [root / layout.mask_folder] if layout.mask_folder else []
     splits = {name for names in SPLIT_NAMES.values() for name in names}
     found: dict[tuple[str | None, str], list[Item]] = {}
-    for path in image_paths(root, without=without):
+    for path in image_paths(root, without=_mask_folders(root, layout)):
         *folders, _ = path.relative_to(root).parts
         split = folders.pop(0) if folders and folders[0].lower() in splits else None
         labels = _labels([folders[0]]) if folders else None
@@ -143,7 +142,7 @@ def read_coco(root: Path, layout: Layout) -> Catalogue:
                 collected.problems.append(replace(path, where=f"{file}: {path.where}"))
             else:
                 collected.add(Item(path, _labels(of), split))
-    return collected.catalogue([file for file, _ in files])
+    return collected.catalogue()
 
 
 READERS: dict[str, Callable[[Path, Layout], Catalogue]] = {
@@ -264,15 +263,13 @@ def _from_tables(
     root: Path, tables: Iterable[tuple[Path, list[Mapping[str, Any]], str | None]], layout: Layout
 ) -> Catalogue:
     index, collected = FileIndex(root, without=_mask_folders(root, layout)), Collected(root)
-    lists = []
     for file, rows, split in tables:
-        lists.append(file)
         for item in _items(file, rows, split, index=index, layout=layout):
             if isinstance(item, Problem):
                 collected.problems.append(item)
             else:
                 collected.add(item)
-    return collected.catalogue(lists)
+    return collected.catalogue()
 
 
 def _items(

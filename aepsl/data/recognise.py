@@ -6,7 +6,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +33,22 @@ class Recognised:
 
     settings: dict[str, Any]
     catalogue: Catalogue
-    counts: Counter[str] = field(init=False)
-    """Number of photographs of each class."""
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """Number of photographs of each class."""
         labels = (item.labels or () for item in self.catalogue.items.values())
-        object.__setattr__(self, "counts", Counter(name for names in labels for name in names))
+        return Counter(name for names in labels for name in names)
 
     @property
-    def shows_nothing(self) -> list[Item]:
-        """The photographs that show background only."""
-        return [item for item in self.catalogue.items.values() if item.labels == ()]
+    def shows_nothing(self) -> int:
+        """Number of photographs that show background only."""
+        return sum(item.labels == () for item in self.catalogue.items.values())
 
     @property
-    def unlabelled(self) -> list[Item]:
-        """The photographs without a label."""
-        return [item for item in self.catalogue.items.values() if item.labels is None]
+    def unlabelled(self) -> int:
+        """Number of photographs without a label."""
+        return sum(item.labels is None for item in self.catalogue.items.values())
 
 
 def recognise(root: Path) -> Recognised:
