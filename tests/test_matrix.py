@@ -634,7 +634,7 @@ MODULES = {
     "targets": "score summarise report tabulate collect_tables",
     "config/sections": "generate_scenes index_images index_truth detect_saliency judge_training"
     f" assemble_labels refine_predictions score pack_voc_test {NETWORKS}",
-    "config/networks": f"judge_training refine_predictions {NETWORKS}",
+    "config/networks": f"judge_training refine_predictions extract_cams relabel {TRAININGS}",
     "config/mining": "train_classifier extract_cams judge_training",
     "config/labels": "detect_saliency assemble_labels",
     "config/segmentation": "train_segmentation relabel refine_predictions",
@@ -657,7 +657,9 @@ MODULES = {
     "report/scores": "report summarise tabulate",
     "report/escape": "summarise tabulate collect_tables",
     "report/tables": "tabulate collect_tables",
-    "stages/_device stages/_networks": NETWORKS,
+    "stages/_networks": TRAININGS,
+    "device": NETWORKS,
+    "stores/networks": "extract_cams predict relabel",
     "stages/_erasing": "train_classifier extract_cams report",
     "stages/_parallel": "generate_scenes detect_saliency refine_predictions",
     "stages/_checkpointing stages/_training training/distributed training/engine"

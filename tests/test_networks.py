@@ -7,14 +7,15 @@ from torch import nn
 
 from aepsl.config.networks import Networks
 from aepsl.console import log
+from aepsl.device import pick_device
 from aepsl.errors import AepslError
 from aepsl.networks.heads import LargeFov
 from aepsl.networks.models import BACKBONES, Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.pretrained import CONVENTIONS
 from aepsl.networks.vgg import CONVOLUTIONS
-from aepsl.stages._device import pick_device
-from aepsl.stages._networks import build_network, load_network
+from aepsl.stages._networks import build_network
 from aepsl.stores.models import read_weights_file, save_model
+from aepsl.stores.networks import load_network
 
 THIN = NetworkShape(width=1 / 16, fc6_dilation=1)
 RESNET = NetworkShape(backbone="resnet50", head="none")
