@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from aepsl.networks.layers import mirror
@@ -139,3 +139,52 @@ def predict_mask(probabilities: NDArray[np.floating], *, threshold: float) -> ND
     """
     kept = np.where(probabilities < threshold, 0, probabilities)
     return kept.argmax(axis=0).astype(np.uint8)
+
+
+class MaskOutput(NamedTuple):
+    """Output of :class:`MaskNetwork` for n images."""
+
+    mask: Tensor
+    """(n, height, width) uint8, the class of each pixel, 0 for background."""
+    probabilities: Tensor
+    """(n, 1 + classes, height, width), background first, before the threshold."""
+    scores: Tensor
+    """(n, classes), v, the image scores, 0..1."""
+
+
+class MaskNetwork(nn.Module):
+    """A segmentation network with all that prediction does around it: views, upsampling, p."""
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        *,
+        scales: Sequence[float],
+        flip: bool,
+        threshold: float,
+        image_scores: ImageScores = softmax,
+    ) -> None:
+        """Options as of :func:`grid_scores` and :func:`predict_mask`."""
+        super().__init__()
+        self.network = network
+        self.scales, self.flip = tuple(scales), flip
+        self.image_scores = image_scores
+        self.threshold = threshold
+
+    def forward(self, images: Tensor) -> MaskOutput:
+        """Return masks, probabilities and image scores of (n, 3, height, width) RGB, 0..255."""
+        height, width = images.shape[2:]
+        cells, scores = grid_scores(
+            self.network,
+            images,
+            scales=self.scales,
+            flip=self.flip,
+            image_scores=self.image_scores,
+        )
+        # Rounded to float16, as the stage predict stores them: both predict the same mask.
+        full = resize_scores(
+            cells.half().float(), height=height, width=width, stride=self.network.stride
+        )
+        probabilities = full.softmax(dim=1)
+        kept = torch.where(probabilities < self.threshold, 0, probabilities)
+        return MaskOutput(kept.argmax(dim=1).to(torch.uint8), probabilities, scores)
