@@ -183,7 +183,10 @@ def explain(context: typer.Context) -> None:
 
 @commands.command()
 def fetch_voc(
-    folder: Annotated[Path, typer.Argument(help="Folder in which VOCdevkit is created.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder for VOCdevkit; default: where data.root: VOC2012 looks."),
+    ] = None,
     sbd: Annotated[
         bool, typer.Option(help="Also download SBD: list and masks of train_aug.")
     ] = False,
@@ -192,8 +195,9 @@ def fetch_voc(
     """Download PASCAL VOC 2012 and check it (2 GB; 3.5 GB with SBD)."""
     configure(log)
     from aepsl.cli.fetch import download
+    from aepsl.data.voc import shared_folder
 
-    download(folder, sbd=sbd)
+    download(folder or shared_folder(), sbd=sbd)
 
 
 @commands.command()

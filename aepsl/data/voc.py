@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from aepsl.config.data import VOC_BY_NAME
 from aepsl.data.images import read_mask
 from aepsl.data.names import IMAGE_SUFFIXES, is_safe_file_name, split_cell
 from aepsl.errors import AepslError, Problem, require_file
@@ -72,6 +74,17 @@ def read_split(root: Path, split: str) -> list[str]:
     if problems:
         raise AepslError(problems)
     return ids
+
+
+def shared_folder() -> Path:
+    """Return the folder of this user's downloads: ``aepsl`` in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "aepsl")
+
+
+def root_of(name: str) -> Path:
+    """Return the folder that ``data.root`` names; ``VOC2012`` is in :func:`shared_folder`."""
+    downloaded = shared_folder() / "VOCdevkit" / "VOC2012"
+    return downloaded if name == VOC_BY_NAME else Path(name)
 
 
 def image_files(root: Path) -> dict[str, Path]:
