@@ -642,7 +642,8 @@ MODULES = {
     "networks/backbones networks/heads networks/models networks/layers networks/layouts"
     " networks/pretrained networks/resnet networks/vgg": f"refine_predictions {NETWORKS}",
     "mining/cam": "extract_cams",
-    "mining/erase": "train_classifier extract_cams calibrate_delta erase_regions report",
+    "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions"
+    " report",
     "mining/grid": "extract_cams erase_regions report",
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",

@@ -103,6 +103,11 @@ def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
         raise read_error(error, path, what, "replace the file") from None
 
 
+def values_in(path: Path) -> list[int]:
+    """Return the values of a true mask, in order; see :func:`read_mask`."""
+    return list(map(int, np.unique(read_mask(path))))
+
+
 def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
     """Return PASCAL VOC's (colours, 3) palette: bits of a class index alternate between channels.
 

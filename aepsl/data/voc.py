@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
-
 from aepsl.config.data import VOC_BY_NAME
-from aepsl.data.images import read_mask
 from aepsl.data.names import IMAGE_SUFFIXES, is_safe_file_name, split_cell
 from aepsl.errors import AepslError, Problem, require_file
 
@@ -183,13 +180,15 @@ def labels_from_masks(mask: Callable[[str], Path], *, class_names: Sequence[str]
         mask: function from image id to its mask; the file may not exist.
         class_names: class k has the value k + 1.
     """
+    from aepsl.data.images import values_in
+
     source = LabelSource(of=lambda image_id: read(mask(image_id)))
 
     def read(path: Path) -> tuple[str, ...] | None:
         if not path.exists():
             return None
         try:
-            values = np.unique(read_mask(path)).tolist()
+            values = values_in(path)
         except AepslError as error:
             source.problems += error.problems
             return None

@@ -13,7 +13,7 @@ from aepsl.config.root import Config
 from aepsl.data.adapters import Dataset, described
 from aepsl.errors import Problem, kind_of
 from aepsl.host import has_crf
-from aepsl.mining.erase import ERASE_RULES
+from aepsl.mining.rules import ERASE_RULES
 from aepsl.saliency.methods import METHODS
 from aepsl.workflow.stages import saliency_source
 
