@@ -622,7 +622,7 @@ MODULES = {
     "data/photographs": f"detect_saliency refine_predictions report {NETWORKS}",
     "data/names": "generate_scenes index_images index_truth export_masks",
     "data/adapters data/content config/data": "generate_scenes index_images index_truth",
-    "data/catalogue data/readers data/voc": "generate_scenes index_images index_truth",
+    "data/catalogue data/coco data/readers data/text data/voc": "generate_scenes index_images index_truth",
     "data/index": "index_images index_truth",
     "data/scenes data/scene_files": "generate_scenes",
     "data/augment data/loading": TRAININGS,

@@ -126,6 +126,12 @@ def encode_mask(mask: NDArray[np.uint8]) -> bytes:
     return content.getvalue()
 
 
+def decode_mask(png: bytes) -> NDArray[np.uint8]:
+    """Return the (height, width) values of a mask that :func:`encode_mask` encoded."""
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
+
+
 def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
     """Write a mask as a PNG with VOC's palette."""
     path.write_bytes(encode_mask(mask))
