@@ -78,6 +78,23 @@ def read_image(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
         raise read_error(error, path, f"the image is broken ({error})", hint) from None
 
 
+def mode_of(path: Path) -> str:
+    """Return how a file stores its pixels: P (palette), L (grey), RGB, or another mode of Pillow.
+
+    Raises:
+        AepslError: if the file is no image.
+    """
+    try:
+        require_file(path)
+        with Image.open(path) as image:
+            return image.mode
+    except UnidentifiedImageError:
+        raise AepslError.of(path, "not a readable image format", "replace the file") from None
+    except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
+        what = f"the image is broken ({error})"
+        raise read_error(error, path, what, "replace the file") from None
+
+
 def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
     """Return a true mask's (height, width) values: palette indices or grey values.
 
