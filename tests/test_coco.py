@@ -17,6 +17,8 @@ from aepsl.stages.index_images import index_images
 from aepsl.stages.index_truth import index_truth
 from aepsl.stores.manifests import read_truth
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # of pycocotools
+
 
 def drawn(segmentation, height=4, width=5):
     return decoded(segmentation, height=height, width=width).astype(int).tolist()

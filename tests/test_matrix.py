@@ -673,6 +673,8 @@ MODULES = {
 
 NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
 NO_RESULT += " config/files config/listing data/recognise data/survey"
+NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelled exchange/labelstudio"
+NO_RESULT += " exchange/mmseg exchange/yolo"
 NO_RESULT += " config/presets data/fetch stages/_options"
 NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""

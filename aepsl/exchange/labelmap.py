@@ -22,7 +22,7 @@ FILE_NAME = "labelmap.txt"
 def values_of(class_names: Sequence[str]) -> dict[str, int]:
     """Return the value of each class in masks, with those of background and ignored pixels."""
     names = {name: number for number, name in enumerate((BACKGROUND_NAME, *class_names))}
-    return {IGNORED_NAME: IGNORE_INDEX} | names
+    return names | ({} if IGNORED_NAME in names else {IGNORED_NAME: IGNORE_INDEX})
 
 
 def palette(class_names: Sequence[str]) -> dict[Colour, str]:
