@@ -109,10 +109,10 @@ def read_correction(
 
 
 def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
-    """Return the values of a PNG; those of a palette are indices, unless CVAT lists its colours."""
+    """Return the values of a PNG; a palette's are its indices, unless CVAT's list is there."""
     listed = next((path for path in _labelmaps_above(file) if path.exists()), None)
-    mode = mode_of(file)
-    if mode in ("L", "1") or (mode == "P" and not listed):
+    coloured = ("RGB", "RGBA", "P") if listed else ("RGB", "RGBA")
+    if mode_of(file) not in coloured:
         return read_mask(file)
     names = labelmap.read_labelmap(listed) if listed else labelmap.palette(class_names)
     try:
