@@ -14,6 +14,9 @@ from aepsl.console import tracked
 from aepsl.exchange.labelled import Labelled
 from aepsl.stores.atomic import write_text
 
+WITHIN_PIXEL = 0.25
+"""Where in its pixel a point lies: the pixel is found by readers that round and that cut off."""
+
 
 def write_yolo(labelled: Labelled, folder: Path) -> None:
     """Write ``images/<split>``, ``labels/<split>`` and ``data.yaml``.
@@ -42,9 +45,9 @@ def write_yolo(labelled: Labelled, folder: Path) -> None:
 def polygons(region: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
     """Yield the outline of each connected part of a (height, width) region, as (n, 2) x, y, 0..1.
 
-    The points are middles of pixels on the outline, so that drawing it covers the part exactly. A
-    hole is joined to the outline by a line there and back. Parts of less than three points, that
-    is single pixels and straight lines, have no outline and are left out.
+    The points are pixels on the outline, so that drawing it covers the part exactly. A hole is
+    joined to the outline by a line there and back. Parts of less than three points, that is single
+    pixels and straight lines, have no outline and are left out.
     """
     height, width = region.shape
     contours, tree = cv2.findContours(
@@ -59,7 +62,7 @@ def polygons(region: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
             outline = _joined(outline, contours[hole][:, 0])
             hole = tree[0][hole][0]
         if len(outline) >= 3:
-            yield (outline + 0.5) / (width, height)
+            yield (outline + WITHIN_PIXEL) / (width, height)
 
 
 def _joined(outline: NDArray[np.int32], hole: NDArray[np.int32]) -> NDArray[np.int32]:
