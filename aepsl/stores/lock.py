@@ -60,6 +60,20 @@ class FileLock:
         self._file = file
         return True
 
+    def is_held(self) -> bool:
+        """Return whether another process holds the lock, without taking it.
+
+        False on a file system without locks. Not for a process that may hold it (POSIX).
+        """
+        try:
+            with self.path.open("rb") as file:
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     @property
     def holder(self) -> str:
         """Description of the process that holds the lock.
