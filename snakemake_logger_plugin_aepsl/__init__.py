@@ -87,6 +87,8 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """End record and display; Snakemake calls it, and ``logging`` again at exit."""
+        if isinstance(sys.exception(), KeyboardInterrupt):  # before any job: no record tells it
+            self._run.stopped = True
         if self._display:
             self._display.close()
         if self._recorder:

@@ -69,7 +69,9 @@ class Display:
         if self._run.started:
             for text in ending(self._run, now=time.time()):
                 self._say(text, always=True)
-        elif not self._run.errors:  # no run: what Snakemake was asked for, such as --list-rules
+        elif self._run.stopped:
+            self._say("Stopped before any job.", always=True)
+        elif not self._run.errors:  # no run: what Snakemake was asked for, such as --unlock
             self._console.print("\n".join(self._before_the_run), soft_wrap=True)
 
     def _say(self, text: str, *, always: bool = False) -> None:
@@ -113,7 +115,5 @@ class Display:
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         """Report an exception that ends Snakemake; Ctrl-C before any job without a traceback."""
-        if issubclass(kind, KeyboardInterrupt):
-            print("aepsl: stopped before any job", file=sys.stderr)
-        else:
+        if not issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)

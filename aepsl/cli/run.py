@@ -7,12 +7,13 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from aepsl.config.files import PROJECT
+from aepsl.config.files import PROJECT, read_configuration
 from aepsl.errors import AepslError
 
-CONFIGURATIONS = (".yaml", ".yml", ".json")
+CONFIGURATIONS = (".yaml", ".yml")
 """Suffixes by which configuration files are told from Snakemake's targets."""
 
 
@@ -35,13 +36,14 @@ def snakemake_command(
         verbose: whether Snakemake shows its own text.
 
     Raises:
-        AepslError: if Snakemake is not on the PATH.
+        AepslError: if Snakemake is not on the PATH, or a configuration file cannot be read.
     """
     if not shutil.which("snakemake"):
         raise AepslError.of("snakemake", "is not on the PATH", "source .venv/bin/activate")
     first = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
     named, options = words[:first], words[first:]
     files = [word for word in named if word.endswith(CONFIGURATIONS)]
+    read_configuration([Path(file) for file in files])
     settings = [*settings, *(word for word in named if "=" in word)]
     command = ["snakemake", *(word for word in named if word not in (*files, *settings))]
     if (PROJECT / "Snakefile").is_file():  # else the one in the current folder

@@ -79,7 +79,7 @@ def _text(run: Run | None, state: str, folder: Path) -> Iterator[str]:
     yield from run.errors
     if state == "lost":
         yield f"{counts(run)}; then Snakemake ended without a word: it or its machine was stopped."
-        yield f"Resume: {run.command}"
+        yield f"Resume: {run.command} (before that, once with --unlock)"
     elif state != "running":
         yield from ending(run, now=run.ended or now)
 

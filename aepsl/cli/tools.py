@@ -33,7 +33,7 @@ SnakemakeWords = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CONFIG",
-        help="Configuration files (.yaml, .json); Snakemake's targets, such as ablations; then any"
+        help="Configuration files (*.yaml); Snakemake's targets, such as ablations; then any"
         " options of Snakemake, such as --forcerun report.",
         show_default=False,
     ),

@@ -121,6 +121,8 @@ class Run:
     @property
     def outcome(self) -> Outcome:
         """How the run ended, or would end now."""
+        if self.total and len(self.done) == self.total:
+            return "done"
         if self.stopped:
             return "stopped"
         return "failed" if self.failed or self.errors else "done"
@@ -264,10 +266,12 @@ def news(run: Run, event: Mapping[str, Any]) -> str | None:
 
 
 def ending(run: Run, *, now: float) -> Iterator[str]:
-    """Yield the last lines of a run."""
+    """Yield the last lines of a run; none if it failed before any job."""
     took = duration(now - run.started)
-    if run.outcome == "done":
-        yield f"{counts(run)} in {took}" if run.total else "Nothing to be done: all is up to date"
-        return
-    yield f"{run.outcome.capitalize()} after {took}: {counts(run)}; finished work is kept."
-    yield f"Resume: {run.command}"
+    if run.total and run.outcome == "done":
+        yield f"{counts(run)} in {took}"
+    elif run.total:
+        yield f"{run.outcome.capitalize()} after {took}: {counts(run)}; finished work is kept."
+        yield f"Resume: {run.command}"
+    elif run.outcome == "done":
+        yield "Nothing to be done: all results are up to date (aepsl status shows them)."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -50,24 +51,28 @@ def as_event(record: Mapping[str, Any], *, command: str, log: str) -> dict[str, 
         case "job_error":
             event["problem"] = problem_in(tail(*event["log"][:1]))
         case "error":
-            event["problem"] = _problem(text, record["exception"])
+            event["problem"] = _problem(text, record["exception"], log)
         case None if text.startswith(STOPPED_BY):
             event["event"] = "stopped"
         case None if record["levelno"] >= logging.ERROR:
-            event |= {"event": "error", "problem": _problem(text, "")}
+            event |= {"event": "error", "problem": _problem(text, "", log)}
     return event
 
 
-def _problem(text: str, exception: str) -> str:
+def _problem(text: str, exception: str, log: str) -> str:
     """Return the message of an error of Snakemake, without places in the code.
 
-    It is empty for errors of jobs, which have events of their own.
+    It is empty for errors of jobs, which have events of their own. A message that is not of this
+    project is followed by the path of Snakemake's log, which has these places.
     """
     if any(words in text for words in _ABOUT_JOBS):
         return ""
     message = _TRACE.sub("", _BEGINNING.sub("", text)).strip()
-    ours = text.startswith("WorkflowError in file")  # raised by the Snakefile
-    return f"{'aepsl' if ours else exception or 'Snakemake'}: {message}"
+    if text.startswith("WorkflowError in file"):  # raised by the Snakefile
+        return f"aepsl: {message}"
+    if "Traceback (most" in message:
+        message = message.splitlines()[-1].removeprefix(f"{exception}: ")
+    return f"{exception or 'Snakemake'}: {message}" + (f"\n  Log: {log}" if log else "")
 
 
 def tail(log: str | Path = "") -> str:
@@ -123,7 +128,11 @@ class Recorder:
         log = event["log"] if event.get("event") == "job_info" else ()
         if self._file is None and log and (folder := run_folder(Path(log[0]))):
             self._lock = FileLock(folder / LOCK)
-            self._lock.take()
+            for _ in range(10):  # one that looks who holds it has it for a moment
+                if self._lock.take():
+                    break
+                time.sleep(0.05)
+            (folder / EVENTS).parent.mkdir(exist_ok=True)
             self._file = (folder / EVENTS).open("w", encoding="utf-8")
         if self._file:
             for one in self._waiting:
