@@ -298,6 +298,9 @@ def test_other_records_of_snakemake():
     assert event("Select jobs to execute...") == {"time": 7.0}
     assert event("Exiting because a job execution failed. Look", 40)["problem"] == ""
     assert event("Failed to set up", 40)["problem"] == "Snakemake: Failed to set up\n  Log: s.log"
+    logs = ["none.log", "none.sha256", "logs/slurm/815.log"]
+    killed = event("Error in rule x", 40, event="job_error", log=logs, rule_msg="SLURM-job failed")
+    assert killed["problem"] == "SLURM-job failed\nlogs/slurm/815.log"
     began = event("Workflow has started!", event="workflow_started", host="node7")
     assert began == {
         "event": "workflow_started",

@@ -49,7 +49,7 @@ def as_event(record: Mapping[str, Any], *, command: str, log: str) -> dict[str, 
         case "workflow_started":
             event |= {"command": command, "log": log}
         case "job_error":
-            event["problem"] = problem_in(tail(*event["log"][:1]))
+            event["problem"] = problem_in(tail(*event["log"][:1])) or _of_the_cluster(event)
         case "error":
             event["problem"] = _problem(text, record["exception"], log)
         case None if text.startswith(STOPPED_BY):
@@ -57,6 +57,13 @@ def as_event(record: Mapping[str, Any], *, command: str, log: str) -> dict[str, 
         case None if record["levelno"] >= logging.ERROR:
             event |= {"event": "error", "problem": _problem(text, "", log)}
     return event
+
+
+def _of_the_cluster(job_error: Mapping[str, Any]) -> str:
+    """Return what the scheduler of a cluster says about a failed job, and the path of its log."""
+    said = [job_error["rule_msg"]] if job_error["rule_msg"] else []
+    logs = [path for path in job_error["log"][1:] if not path.endswith(".sha256")]
+    return "\n".join([*said, *logs])
 
 
 def _problem(text: str, exception: str, log: str) -> str:
