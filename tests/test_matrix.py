@@ -634,7 +634,7 @@ MODULES = {
     "targets": "score summarise report tabulate collect_tables",
     "config/sections": "generate_scenes index_images index_truth detect_saliency judge_training"
     f" assemble_labels refine_predictions score pack_voc_test {NETWORKS}",
-    "config/networks": f"judge_training refine_predictions {NETWORKS}",
+    "config/networks": f"judge_training refine_predictions extract_cams relabel {TRAININGS}",
     "config/mining": "train_classifier extract_cams judge_training",
     "config/labels": "detect_saliency assemble_labels",
     "config/segmentation": "train_segmentation relabel refine_predictions",
@@ -642,7 +642,8 @@ MODULES = {
     "networks/backbones networks/heads networks/models networks/layers networks/layouts"
     " networks/pretrained networks/resnet networks/vgg": f"refine_predictions {NETWORKS}",
     "mining/cam": "extract_cams",
-    "mining/erase": "train_classifier extract_cams calibrate_delta erase_regions report",
+    "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions"
+    " report",
     "mining/grid": "extract_cams erase_regions report",
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
@@ -657,7 +658,9 @@ MODULES = {
     "report/scores": "report summarise tabulate",
     "report/escape": "summarise tabulate collect_tables",
     "report/tables": "tabulate collect_tables",
-    "stages/_device stages/_networks": NETWORKS,
+    "stages/_networks": TRAININGS,
+    "device": NETWORKS,
+    "stores/networks": "extract_cams predict relabel",
     "stages/_erasing": "train_classifier extract_cams report",
     "stages/_parallel": "generate_scenes detect_saliency refine_predictions",
     "stages/_checkpointing stages/_training training/distributed training/engine"
@@ -668,7 +671,7 @@ MODULES = {
 
 NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
 NO_RESULT += " config/files config/listing data/recognise data/survey"
-NO_RESULT += " config/presets data/fetch stages/_options"
+NO_RESULT += " config/presets data/fetch stages/_options deployment report/card"
 NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""
 

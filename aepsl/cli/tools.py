@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ from aepsl.config.presets import expanded
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.console import configure
+from aepsl.errors import AepslError
 from aepsl.stores.atomic import write_json
 from aepsl.workflow.explain import explain as in_words
 
@@ -40,6 +41,17 @@ SnakemakeWords = Annotated[
 ]
 FOR_SNAKEMAKE = {"ignore_unknown_options": True}
 """Options that are not declared are passed on to Snakemake."""
+
+NetworkPath = Annotated[
+    Path,
+    typer.Option(
+        "--network", "-n", help="Folder of a run (results/<run>), an export, or a model file."
+    ),
+]
+NetworkVariant = Annotated[
+    str | None, typer.Option(help="Variant of the run; default: main, or the only one.")
+]
+Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
 
 commands = typer.Typer()
 
@@ -125,6 +137,62 @@ def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
 
 
 @commands.command()
+def segment(
+    network: NetworkPath,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for masks, overlays and areas.csv.")
+    ],
+    photographs: Annotated[
+        list[Path] | None, typer.Argument(help="Photographs, and folders of photographs.")
+    ] = None,
+    listed: Annotated[
+        typer.FileText | None,
+        typer.Option("--list", help="Text file with a path a line; - is standard input."),
+    ] = None,
+    variant: NetworkVariant = None,
+    crf: Annotated[bool, typer.Option("--crf", help="Refine the masks with the CRF.")] = False,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Photographs of one size that are computed together.")
+    ] = 1,
+    device: Device = "auto",
+    log: Log = None,
+) -> None:
+    """Find the classes in new photographs: a mask, an overlay and areas of each."""
+    configure(log)
+    from aepsl.deployment.predictor import load
+    from aepsl.deployment.segment import photographs as all_of
+    from aepsl.deployment.segment import segment as write_masks
+
+    paths = [Path(line.rstrip("\r\n")) for line in listed or () if line.strip()]
+    found = all_of([*(photographs or []), *paths])
+    predictor = load(network, variant=variant, device=device, crf=crf)
+    problems = write_masks(predictor, found, output, batch_size=batch_size)
+    typer.echo(f"{output}: masks, overlays and areas of {len(found) - len(problems)} photographs")
+    if problems:
+        raise AepslError(problems)
+
+
+@commands.command()
+def export(
+    network: NetworkPath,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File or folder to write.")],
+    format: Annotated[
+        Literal["onnx", "huggingface"],
+        typer.Option(help="A file for ONNX Runtime, or a folder for Hugging Face's hub."),
+    ] = "onnx",
+    variant: NetworkVariant = None,
+    license: Annotated[
+        str, typer.Option(help="Licence of the weights, for the model card, such as mit.")
+    ] = "unknown",
+) -> None:
+    """Export a trained network for other programs."""
+    from aepsl.deployment.export import export as write
+
+    write(network, output, format=format, variant=variant, license=license)
+    typer.echo(f"Wrote {output}.")
+
+
+@commands.command()
 def show_scores(
     scores: Annotated[Path, typer.Argument(help="Scores of a run: results/<run>/scores.json.")],
     report: Annotated[Path | None, typer.Option(help="Report page, whose path is printed.")] = None,
@@ -164,7 +232,10 @@ def verify(
 
 @commands.command()
 def fetch_voc(
-    folder: Annotated[Path, typer.Argument(help="Folder in which VOCdevkit is created.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder for VOCdevkit; default: where data.root: VOC2012 looks."),
+    ] = None,
     sbd: Annotated[
         bool, typer.Option(help="Also download SBD: list and masks of train_aug.")
     ] = False,
@@ -173,8 +244,9 @@ def fetch_voc(
     """Download PASCAL VOC 2012 and check it (2 GB; 3.5 GB with SBD)."""
     configure(log)
     from aepsl.cli.fetch import download
+    from aepsl.data.voc import shared_folder
 
-    download(folder, sbd=sbd)
+    download(folder or shared_folder(), sbd=sbd)
 
 
 @commands.command()

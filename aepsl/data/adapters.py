@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from aepsl.config.data import SCENE_CLASSES, VOC_CLASSES, Data
+from aepsl.config.data import SCENE_CLASSES, VOC_BY_NAME, VOC_CLASSES, Data
 from aepsl.data import voc
 from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, with_drawn_splits
 from aepsl.data.content import Digest, InputFiles, files_of_images
@@ -100,6 +100,10 @@ class Dataset(ABC):
     def paths(self) -> dict[str, str]:
         """Return the paths that the configuration names, by key."""
         return {}
+
+    def where_from(self, key: str) -> str:
+        """Return a hint for a path of :meth:`paths` that does not exist."""
+        return f"set {key} to its path"
 
     def lists(self, split: str) -> tuple[Path, ...]:
         """Return the files that list the images of a split."""
@@ -253,10 +257,16 @@ class Voc(Dataset):
 
     def paths(self) -> dict[str, str]:
         """Return the folder, and the CSV of labels if it is used."""
-        paths = {"data.root": self.data.root}
+        paths = {"data.root": self.data.root and str(self.root)}
         if self.data.labels == "csv":
             paths["data.labels_csv"] = self.data.labels_csv
         return {key: path for key, path in paths.items() if path is not None}
+
+    def where_from(self, key: str) -> str:
+        """Return a hint for a path that does not exist."""
+        if key == "data.root" and self.data.root == VOC_BY_NAME:
+            return "aepsl fetch-voc --sbd downloads it (3.5 GB); or set data.root to yours"
+        return super().where_from(key)
 
     def problems(self) -> Iterator[Problem]:
         """Yield required paths that are not set, and unknown classes."""
@@ -445,5 +455,5 @@ def described(data: Data) -> Dataset:
     """Return the dataset at the paths of the configuration."""
     labels_csv = data.labels_csv if data.labels == "csv" else None
     return open_dataset(
-        data, root=Path(data.root or ""), labels_csv=Path(labels_csv) if labels_csv else None
+        data, root=voc.root_of(data.root or ""), labels_csv=Path(labels_csv) if labels_csv else None
     )
