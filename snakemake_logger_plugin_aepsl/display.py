@@ -23,6 +23,9 @@ from aepsl.workflow.runs import progress_of
 SECONDS = 2
 """Time between two readings of the running jobs' logs."""
 
+SLOW = ("Creating conda environment", "Pulling singularity image")
+"""How Snakemake's messages begin that say why no job starts for minutes."""
+
 
 class Display:
     """Shows a run on standard error, instead of Snakemake's own text.
@@ -38,6 +41,7 @@ class Display:
         self._stderr = os.dup(2)
         stream = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
         self._console = Console(file=stream, highlight=False, emoji=False, markup=False)
+        self._on_terminal = os.isatty(2) and not self._console.is_dumb_terminal
         self._live: Live | None = None
         self._before_the_run: list[str] = []
         sys.excepthook = self._uncaught
@@ -51,11 +55,13 @@ class Display:
             self._redirect_errors(event["log"])
         elif kind == "run_info":
             self._say(f"{run.total} jobs; Snakemake's log: {run.log}", always=True)
-        elif kind == "job_info" and self._console.is_terminal and not self._live:
+        elif kind == "job_info" and self._on_terminal and not self._live:
             self._start()
         elif kind == "progress" and event["done"] == event["total"]:
             self._stop()  # what follows prints the scores
-        elif kind is None and record.levelno >= logging.WARNING:
+        elif kind is None and (
+            record.levelno >= logging.WARNING or record.getMessage().startswith(SLOW)
+        ):
             self._say(record.getMessage(), always=True)
         elif kind is None and not run.started:
             self._before_the_run.append(record.getMessage())
@@ -75,9 +81,9 @@ class Display:
             self._console.print("\n".join(self._before_the_run), soft_wrap=True)
 
     def _say(self, text: str, *, always: bool = False) -> None:
-        if self._console.is_terminal and not always:
+        if self._on_terminal and not always:
             return  # the live lines tell it
-        if not self._console.is_terminal and self._run.started:
+        if not self._on_terminal and self._run.started:
             text = f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}"
         self._console.print(text, soft_wrap=True)
 

@@ -54,11 +54,12 @@ def test_a_lock_belongs_to_one_process_at_a_time(holder):
 
 def test_a_look_at_a_lock_does_not_take_it(holder):
     process, path = holder
-    assert FileLock(path).is_held()
+    assert FileLock(path).is_held() is True
     process.kill()
     process.join()
-    assert not FileLock(path).is_held()
-    assert not FileLock(path.with_name("absent.lock")).is_held()
+    assert FileLock(path).is_held() is False
+    assert FileLock(path.with_name("absent.lock")).is_held() is False
+    assert FileLock(path.parent).is_held() is None
     assert path.read_text().startswith(f"process {process.pid} on ")
 
 

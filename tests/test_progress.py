@@ -14,7 +14,7 @@ from aepsl.workflow.progress import (
     state_of,
     time_left,
 )
-from aepsl.workflow.runs import as_event, problem_in, recorded, run_folder
+from aepsl.workflow.runs import as_event, problem_in, progress_of, recorded, run_folder
 
 DATE = "2026-11-28 09:07:53 "
 
@@ -199,18 +199,24 @@ def test_a_run_is_a_headline_and_a_line_for_each_running_job():
             started(4, "predict", 103.0, name="other", shard="0"),
         ]
     )
-    progress = {1: progress_in(TRAINING), 2: Progress(3, 10), 3: Progress(4, 10)}
-    assert lines(run, progress, now=109.0)[1:] == [
+    progress = {1: progress_in(TRAINING), 2: Progress(3, 10), 3: Progress(4, 10), 4: Progress()}
+    assert lines(run, progress, now=109.0) == [
+        "0 of 5 jobs done, 4 running; 9 s; about 31 s left",  # 99 s of work, 3.2 jobs at a time
         "  train classifier (main, step 1): epoch 2 of 5, loss 0.224, 30 %, 9 s",
         "  predict (main), 2 jobs: 7 of 20 images, 8 s",
         "  predict (other): 6 s",
     ]
-    assert lines(run, progress, now=109.0)[0].startswith("0 of 5 jobs done, 4 running; 9 s; about ")
+    del progress[4]
+    assert ", 3 running, 1 about to start; " in lines(run, progress, now=109.0)[0]
+    assert len(lines(run, progress, now=109.0)) == 1 + 2
     for number in range(5, 12):
         run.add(started(number, "score", 103.0, name=f"v{number}"))
+        progress[number] = Progress()
     shown = lines(run, progress, now=109.0)
     assert len(shown) == 1 + 6
-    assert shown[-1] == "  and 5 more"
+    assert shown[-1] == "  and 4 more"
+    run.add({"event": "stopped"})
+    assert lines(run, progress, now=109.0)[0].startswith("stopping; 0 of ")
 
 
 def test_news_of_an_event():
@@ -334,6 +340,16 @@ def test_what_is_recorded_is_read_while_it_is_written(tmp_path):
     path = tmp_path / "logs" / "events.jsonl"
     path.write_text('{"event": "run_info", "stats": {"predict": 2, "total": 2}}\n{"event": "job_in')
     assert recorded(tmp_path) == Run(planned={"predict": 2})
+
+
+def test_a_job_without_a_log_has_not_started(tmp_path):
+    run = Run()
+    for number in range(3):
+        log = str(tmp_path / f"{number}.log")
+        run.jobs[number] = Job("predict", "main", log, 0.0)
+    (tmp_path / "0.log").write_text(DATE + "GPU 1\n")
+    (tmp_path / "1.log").write_text(DATE + "predict: 3 of 9, 4 s left\n")
+    assert progress_of(run) == {0: Progress(), 1: Progress(3, 9)}
 
 
 def test_the_folder_of_a_run_is_told_by_a_job_s_log(tmp_path):

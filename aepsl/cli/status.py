@@ -27,7 +27,7 @@ def _state(run: Run | None, folder: Path) -> str:
         return "never started"
     if run.ended:
         return run.outcome
-    return "running" if FileLock(folder / LOCK).is_held() else "lost"
+    return "lost" if FileLock(folder / LOCK).is_held() is False else "running"
 
 
 def show_status(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> None:

@@ -60,18 +60,21 @@ class FileLock:
         self._file = file
         return True
 
-    def is_held(self) -> bool:
-        """Return whether another process holds the lock, without taking it.
+    def is_held(self) -> bool | None:
+        """Return whether another process holds the lock, without taking it; None if unknown.
 
-        False on a file system without locks. Not for a process that may hold it (POSIX).
+        It is unknown on a file system without locks, or if the file cannot be read. Not for a
+        process that may hold the lock itself (POSIX).
         """
         try:
             with self.path.open("rb") as file:
                 fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:
+        except FileNotFoundError:
             return False
+        except OSError:
+            return None
         return False
 
     @property

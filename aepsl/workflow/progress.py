@@ -7,7 +7,7 @@ Nothing here reads a file or a clock: ``snakemake_logger_plugin_aepsl`` does bot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -194,10 +194,8 @@ MOST = 6
 
 
 def counts(run: Run) -> str:
-    """Return how many jobs are done, run and failed."""
+    """Return how many jobs are done, and how many failed."""
     words = [f"{len(run.done)} of {run.total} jobs done"]
-    if run.running:
-        words.append(f"{len(run.running)} running")
     if run.failed:
         words.append(f"{len(run.failed)} {'interrupted' if run.stopped else 'failed'}")
     return ", ".join(words)
@@ -205,39 +203,46 @@ def counts(run: Run) -> str:
 
 def headline(run: Run, progress: Mapping[int, Progress], *, now: float) -> str:
     """Return the line that tells how far a run has come."""
-    words = ["stopping"] if run.stopped else []
-    words += [counts(run), duration(now - run.started)]
+    waiting = len(run.running) - len(progress)
+    jobs = [counts(run)]
+    jobs += [f"{len(progress)} running"] if progress else []
+    jobs += [f"{waiting} about to start"] if waiting else []
+    words = [*(["stopping"] if run.stopped else []), ", ".join(jobs), duration(now - run.started)]
     if left := time_left(run, progress, now=now):
         words.append(str(left))
     return "; ".join(words)
 
 
-def _doing(jobs: Iterable[tuple[Job, Progress | None]], *, now: float) -> str:
+def _doing(jobs: Sequence[tuple[Job, Progress]], *, now: float) -> str:
     """Return what the jobs of one name are doing, as one text."""
-    pairs = list(jobs)
-    known = [progress for _, progress in pairs if progress]
-    spent = duration(max(job.seconds(now) for job, _ in pairs))
-    if not known:
-        return spent
-    first = known[0]
+    words = []
+    first = jobs[0][1]
+    done, total = (sum(getattr(p, name) for _, p in jobs) for name in ("done", "total"))
     if first.epochs:
         words = [f"epoch {first.epoch} of {first.epochs}", *filter(None, [first.loss])]
-        return ", ".join([*words, f"{100 * first.fraction:.0f} %", spent])
-    done, total = sum(p.done for p in known), sum(p.total for p in known)
-    return f"{done} of {total} images, {spent}"
+        words.append(f"{100 * first.fraction:.0f} %")
+    elif total:
+        words = [f"{done} of {total} images"]
+    return ", ".join([*words, duration(max(job.seconds(now) for job, _ in jobs))])
 
 
 def lines(run: Run, progress: Mapping[int, Progress], *, now: float) -> list[str]:
     """Return the lines that show a run in progress: how far it has come, and what runs.
 
     Jobs that differ in their shard only are one line.
+
+    Args:
+        run: state of the run.
+        progress: what the logs of the jobs say that have started, by the number of the job.
+        now: the time.
     """
-    named: dict[str, list[tuple[Job, Progress | None]]] = {}
+    named: dict[str, list[tuple[Job, Progress]]] = {}
     for number, job in run.running.items():
-        named.setdefault(job.name, []).append((job, progress.get(number)))
+        if number in progress:
+            named.setdefault(job.name, []).append((job, progress[number]))
     shown = [
-        f"  {name}{f', {len(pairs)} jobs' if len(pairs) > 1 else ''}: {_doing(pairs, now=now)}"
-        for name, pairs in named.items()
+        f"  {name}{f', {len(jobs)} jobs' if len(jobs) > 1 else ''}: {_doing(jobs, now=now)}"
+        for name, jobs in named.items()
     ]
     if len(shown) > MOST:
         shown = [*shown[: MOST - 1], f"  and {len(shown) - MOST + 1} more"]

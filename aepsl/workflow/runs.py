@@ -169,6 +169,9 @@ def recorded(folder: Path) -> Run | None:
 
 
 def progress_of(run: Run) -> dict[int, Progress]:
-    """Return what the logs of the running jobs say, by the number of the job."""
-    found = {number: progress_in(tail(job.log)) for number, job in run.running.items() if job.log}
-    return {number: progress for number, progress in found.items() if progress}
+    """Return what the logs of the running jobs say, by the number of the job.
+
+    A job without a log has not started yet: it waits for a node, or for Python's imports.
+    """
+    logs = {number: Path(job.log) for number, job in run.running.items()}
+    return {n: progress_in(tail(log)) or Progress() for n, log in logs.items() if log.is_file()}
