@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ def configure(log_file: Path | None) -> None:
         handler: logging.Handler = logging.FileHandler(log_file, encoding="utf-8")
     else:
         handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", _DATE))
     log.addHandler(handler)
 
 
@@ -51,8 +52,10 @@ def duration(seconds: float) -> str:
 
 # The lines of a log that tell progress: written by the stages, read by the display of a run.
 
-DATED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", re.M)
-"""The beginning of a message in a log; its further lines are not dated."""
+_DATE = "%Y-%m-%d %H:%M:%S"
+_DATED = re.compile(
+    r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) ", re.M
+)  # a message's further lines have none
 
 _EPOCH = re.compile(r", epoch (\d+) of (\d+)")
 _COUNT = re.compile(r": (\d+) of (\d+), .* left$")
@@ -81,6 +84,8 @@ class Progress:
     """The epoch in work, from 1; 0 if the job is no training."""
     loss: str = ""
     """Mean loss of the last complete epoch: ``loss 0.224``."""
+    left: float | None = None
+    """Seconds to go at the pace of the last lines; None if they do not tell a pace."""
 
     @property
     def fraction(self) -> float:
@@ -89,23 +94,31 @@ class Progress:
         return (self.epoch - 1 + part) / self.epochs if self.epochs else part
 
 
-def messages(log_text: str) -> list[str]:
-    """Return the messages of a log without their dates."""
-    return [message.rstrip("\n") for message in DATED.split(log_text)[1:]]
+def messages(log_text: str) -> list[tuple[datetime, str]]:
+    """Return the messages of a log with their dates."""
+    parts = _DATED.split(log_text)[1:]
+    dates = [datetime.strptime(date, _DATE) for date in parts[::2]]
+    return list(zip(dates, (message.rstrip("\n") for message in parts[1::2]), strict=True))
 
 
 def progress_in(log_text: str) -> Progress | None:
     """Return the last progress that a log, or its end, tells; None if it tells none."""
-    found = Progress()
-    for message in messages(log_text):
+    found, path = Progress(), list[tuple[datetime, float]]()
+    for date, message in messages(log_text):
         epoch, count, loss = (regex.search(message) for regex in (_EPOCH, _COUNT, _LOSS))
+        if not epoch and not count:
+            continue
         done, total = map(int, count.groups()) if count else (found.done, found.total)
-        if epoch:
-            at, of = map(int, epoch.groups())
-            found = Progress(done, total, at, of, loss[1] if loss else found.loss)
-        elif count:
-            found = Progress(done, total)
-    return found if found.total or found.epochs else None
+        at, of = map(int, epoch.groups()) if epoch else (0, 0)
+        found = Progress(done, total, at, of, loss[1] if loss else found.loss)
+        if path and found.fraction < path[-1][1]:
+            path.clear()  # another count begins
+        path.append((date, found.fraction))
+    if not path:
+        return None
+    (began, first), (now, last) = path[0], path[-1]
+    gained = (last - first) / seconds if (seconds := (now - began).total_seconds()) else 0
+    return replace(found, left=(1 - last) / gained if gained else None)
 
 
 def tracked(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:

@@ -20,8 +20,9 @@ from aepsl.cli.run import snakemake_command
 from aepsl.config.files import PROJECT
 
 MINI = ROOT / "tests" / "mini.yaml"
+FIRST = "results/mini/regions/step0/0.json"
 INDEX = "results/mini/train_images/main/manifest.jsonl"
-"""A target of two jobs."""
+"""Targets of one job and of two."""
 
 SCENES = "results/mini/scenes/main/scenes.json"
 LONG = (SCENES, "--config", 'data={"scenes": {"train_images": 100000}}')
@@ -143,24 +144,23 @@ def test_piped_a_finished_job_is_a_line(folder):
 
 
 def test_snakemake_s_own_text_is_an_option_and_runs_are_recorded_all_the_same(folder):
-    result = aepsl(folder, "run", "mini.yaml", INDEX, "--verbose")
+    result = aepsl(folder, "run", "mini.yaml", FIRST, "--verbose")
     assert result.returncode == 0, result.stderr
-    assert "rule index_images:" in result.stderr
-    assert "aepsl index-images --config" in result.stderr
+    assert "rule start_mining:" in result.stderr
+    assert "aepsl start-mining --output" in result.stderr
     assert undated(result.stderr) == []
-    assert status(folder)["jobs"]["done"] == 2
-    dry = aepsl(folder, "run", "mini.yaml", INDEX, "--dry-run", "--forceall")
+    assert status(folder)["jobs"]["done"] == 1
+    dry = aepsl(folder, "run", "mini.yaml", INDEX, "--dry-run")
     assert "This was a dry-run" in dry.stdout
-    assert status(folder)["jobs"]["done"] == 2
+    assert status(folder)["jobs"]["done"] == 1
 
 
 def test_snakemake_by_itself_shows_the_same(tmp_path):
     folder = new_project(tmp_path)
     shutil.copy(MINI, folder)
-    first = "results/mini/regions/step0/0.json"
-    result = run_snakemake(folder, first, "--configfile", "mini.yaml")
+    result = run_snakemake(folder, FIRST, "--configfile", "mini.yaml")
     assert undated(result.stderr)[-1].startswith("1 of 1 jobs done in ")
-    assert status(folder)["command"] == f"snakemake --cores 2 {first} --configfile mini.yaml"
+    assert status(folder)["command"] == f"snakemake --cores 2 {FIRST} --configfile mini.yaml"
     assert "Unlocked" in run_snakemake(folder, "--unlock", "--configfile", "mini.yaml").stderr
 
 

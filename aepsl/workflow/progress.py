@@ -153,9 +153,9 @@ class TimeLeft:
 def time_left(run: Run, progress: Mapping[int, Progress], *, now: float) -> TimeLeft | None:
     """Estimate the time that a run still takes; None if nothing is known.
 
-    A job takes as long as the jobs of its rule took on average in this run; before the first of
-    them has ended, as long as the progress of a running one tells. The work of all jobs that are
-    left is divided by the number of jobs that ran at a time so far, on average.
+    A running job takes as long as the pace in its log tells, else as long as the jobs of its rule
+    took on average in this run. The same is assumed of jobs to come. The work that is left is
+    divided by the number of jobs that ran at a time so far, on average.
 
     Args:
         run: state of the run.
@@ -168,10 +168,10 @@ def time_left(run: Run, progress: Mapping[int, Progress], *, now: float) -> Time
     whole = {rule: sum(seconds) / len(seconds) for rule, seconds in took.items()}
     rest, unknown = [], 0
     for number, job in run.running.items():
-        spent, fraction = job.seconds(now), progress.get(number, Progress()).fraction
-        if fraction:
-            rest.append(spent / fraction - spent)
-            whole.setdefault(job.rule, spent / fraction)
+        spent, left = job.seconds(now), progress.get(number, Progress()).left
+        if left is not None:
+            rest.append(left)
+            whole.setdefault(job.rule, spent + left)
         elif job.rule in whole:
             rest.append(max(0.0, whole[job.rule] - spent))
         else:

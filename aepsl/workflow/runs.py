@@ -101,9 +101,9 @@ def problem_in(log_text: str) -> str:
     Of an internal error, which has a traceback, the first and the last line.
     """
     said = messages(log_text)
-    if not said or progress_in(f"2000-01-01 00:00:00 {said[-1]}"):
+    if not said or progress_in(f"2000-01-01 00:00:00 {said[-1][1]}"):
         return ""
-    lines = said[-1].splitlines()
+    lines = said[-1][1].splitlines()
     if any(line.startswith("Traceback") for line in lines):
         return f"{lines[0]}\n{lines[-1]}"
     more = [f"... {len(lines) - SHOWN} more lines in the log"] if len(lines) > SHOWN else []
