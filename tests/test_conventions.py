@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import distribution
 
+import pytest
 import yaml
 from conftest import ROOT, new_project
 
@@ -44,6 +45,20 @@ def test_the_workflow_is_linted_where_only_snakemake_is_installed(tmp_path):
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Congratulations, your workflow is in a good condition!" in result.stderr
+
+
+@pytest.mark.slow
+def test_it_is_linted_where_the_logger_plugin_is_not_installed(tmp_path):
+    packages = snakemake_alone(tmp_path / "packages")
+    result = subprocess.run(
+        [sys.executable, "-S", "-P", "-m", "snakemake", "--lint"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_catalogue_finds_its_files():

@@ -38,7 +38,7 @@ def test_causes_come_first_then_what_follows():
             name="main",
             target="regions-step1",
         ),
-        job("index_images", content, part="train", name="main"),
+        job("index_images", content, role="train", name="main"),
         job("train_segmentation", "Missing output files: m", name="main", round="0"),
         job("all", "Input files updated by another job: results/scenes/scores.json"),
     ]

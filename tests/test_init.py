@@ -138,7 +138,7 @@ def test_the_command_says_what_it_found_and_writes_nothing_twice(tmp_path, monke
     assert "Straßenbahn" in said
     assert "(no label: predicted only)" in said
     assert "Their values must be 0 background, 1 Straßenbahn, 2 my dog" in said
-    assert "snakemake --cores 2 --configfile photos.yaml" in said
+    assert "aepsl run photos.yaml" in said
     before = (tmp_path / "photos.yaml").read_text()
     with pytest.raises(AepslError, match=r"photos\.yaml: exists"):
         initialise(tmp_path / "photos", output=None)

@@ -52,6 +52,17 @@ def test_a_lock_belongs_to_one_process_at_a_time(holder):
     assert FileLock(path).take()
 
 
+def test_a_look_at_a_lock_does_not_take_it(holder):
+    process, path = holder
+    assert FileLock(path).is_held() is True
+    process.kill()
+    process.join()
+    assert FileLock(path).is_held() is False
+    assert FileLock(path.with_name("absent.lock")).is_held() is False
+    assert FileLock(path.parent).is_held() is None
+    assert path.read_text().startswith(f"process {process.pid} on ")
+
+
 def test_the_cluster_job_is_named_in_the_lock_file(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     lock = FileLock(tmp_path / "x.lock")

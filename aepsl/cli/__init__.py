@@ -22,7 +22,6 @@ app = typer.Typer(
     cls=LazyCommands,
     help="AE-PSL: from image labels to segmentation.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.registered_commands += tools.commands.registered_commands

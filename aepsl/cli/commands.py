@@ -19,7 +19,11 @@ from aepsl.cli.job import job
 from aepsl.cli.launch import in_processes
 from aepsl.workflow.stages import STAGES
 
-NAMES = sorted({about.module or name for name, about in STAGES.items()})
+NAMES = list(dict.fromkeys(about.module or name for name, about in STAGES.items()))
+"""The stages, in the order of the workflow."""
+
+PANEL = "Stages (called by the workflow's rules)"
+"""Heading of the stages in ``aepsl --help``."""
 
 
 def _help(docstring: str | None) -> str:
@@ -39,7 +43,7 @@ def _summary(name: str) -> str:
 
 def _as_command(name: str, function: Callable[..., None], text: str) -> Any:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name.replace("_", "-"), help=text)(function)
+    app.command(name.replace("_", "-"), help=text, rich_help_panel=PANEL)(function)
     return typer.main.get_command(app)
 
 
@@ -68,7 +72,9 @@ class LazyCommands(TyperGroup):
         return _as_command(name, lambda: None, _summary(name))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is called, with its arguments."""
+        """Return the command that is called, with its arguments; no stage for shell completion."""
         name, command, rest = super().resolve_command(ctx, args)
         stage = (name or "").replace("-", "_")
-        return name, stage_command(stage) if stage in NAMES else command, rest
+        if stage in NAMES and not ctx.resilient_parsing:
+            command = stage_command(stage)
+        return name, command, rest

@@ -46,7 +46,7 @@ def initialise(folder: Path, *, output: Path | None) -> None:
     write_text(output, configuration(found, folder=folder, run=name))
     console.print(f"Wrote {output}.", markup=False, soft_wrap=True)
     console.print(f"Next: aepsl check {output}", markup=False, soft_wrap=True)
-    console.print(f"      snakemake --cores 2 --configfile {output}", markup=False, soft_wrap=True)
+    console.print(f"      aepsl run {output}", markup=False, soft_wrap=True)
 
 
 def configuration(found: Recognised, *, folder: Path, run: str) -> str:

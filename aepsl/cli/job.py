@@ -15,6 +15,7 @@ from aepsl.errors import AepslError
 from aepsl.signals import signals_blocked
 from aepsl.stores.checksums import write_checksums
 from aepsl.stores.lock import locked
+from aepsl.workflow.runs import run_folder
 
 Log = Annotated[
     Path | None,
@@ -31,12 +32,12 @@ def job_files(log: Path) -> tuple[Path, Path] | None:
     ``results/<run>/logs/<rule>/<job>.log`` gives ``results/<run>/checksums/<rule>/<job>.sha256``
     and ``results/<run>/locks/<rule>/<job>.lock``; a log outside a folder ``logs`` gives None.
     """
-    for folder in log.parents:
-        if folder.name == "logs":
-            job = log.relative_to(folder)
-            checksums = folder.with_name("checksums") / job.with_suffix(".sha256")
-            return checksums, folder.with_name("locks") / job.with_suffix(".lock")
-    return None
+    folder = run_folder(log)
+    if folder is None:
+        return None
+    job = log.relative_to(folder / "logs")
+    checksums = folder / "checksums" / job.with_suffix(".sha256")
+    return checksums, folder / "locks" / job.with_suffix(".lock")
 
 
 def job(command: Callable[..., None]) -> Callable[..., None]:

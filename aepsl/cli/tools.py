@@ -1,9 +1,10 @@
-"""Tools for users: scores, inspection, verification, download."""
+"""What a person types, in the order of use; the stages are in :mod:`aepsl.cli.commands`."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -28,6 +29,18 @@ ConfigFiles = Annotated[
 ConfigValues = Annotated[
     list[str] | None, typer.Option("--config", help="A setting, key=value, as for Snakemake.")
 ]
+
+SnakemakeWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CONFIG",
+        help="Configuration files (*.yaml); Snakemake's targets, such as ablations; then any"
+        " options of Snakemake, such as --forcerun report.",
+        show_default=False,
+    ),
+]
+FOR_SNAKEMAKE = {"ignore_unknown_options": True}
+"""Options that are not declared are passed on to Snakemake."""
 
 NetworkPath = Annotated[
     Path,
@@ -67,6 +80,60 @@ def check(
 
     if not check_dataset(files or [], config or [], as_json=as_json):
         raise typer.Exit(1)
+
+
+@commands.command(context_settings=FOR_SNAKEMAKE)
+def run(
+    words: SnakemakeWords = None,
+    config: ConfigValues = None,
+    cores: Annotated[str, typer.Option(help="Number of cores, or all.")] = "all",
+    profile: Annotated[
+        str | None, typer.Option(help="Profile of Snakemake: a folder, or slurm.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show Snakemake's own text, and each command.")
+    ] = False,
+) -> None:
+    """Run a configuration, and show how far it is; the same command resumes it.
+
+    It is Snakemake, on the workflow of this project, from any folder.
+    """
+    from aepsl.cli.run import become, snakemake_command
+
+    become(
+        snakemake_command(words or [], config or [], cores=cores, profile=profile, verbose=verbose)
+    )
+
+
+@commands.command()
+def status(
+    files: ConfigFiles = None,
+    config: ConfigValues = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show how far a run is, from any terminal; afterwards how it ended, scores and report."""
+    from aepsl.cli.status import show_status
+
+    show_status(files or [], config or [], as_json=as_json)
+
+
+@commands.command(context_settings=FOR_SNAKEMAKE)
+def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
+    """Explain which jobs would run, and why."""
+    from aepsl.cli.run import snakemake_command
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "events.jsonl"
+        command = snakemake_command(words or [], config or [], cores="1")
+        command += ["--dry-run", "--nocolor"]
+        command += ["--logger", "aepsl", "--logger-aepsl-events", str(file)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        events = list(map(json.loads, file.open(encoding="utf-8"))) if file.exists() else []
+        if result.returncode:
+            problems = [event["problem"] for event in events if event["event"] == "error"]
+            print("\n".join(problems) or result.stdout + result.stderr, file=sys.stderr)
+            raise typer.Exit(result.returncode)
+        typer.echo(in_words(events), nl=False)
 
 
 @commands.command()
@@ -186,24 +253,6 @@ def verify(
 
     count = verify_results(folder, root=root)
     typer.echo(f"{folder}: {count} files, none modified")
-
-
-@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def explain(context: typer.Context) -> None:
-    """Explain which jobs Snakemake would run, and why; accepts Snakemake's options."""
-    with TemporaryDirectory() as folder:
-        events = Path(folder) / "events.jsonl"
-        command = ["snakemake", "--cores", "1", *context.args, "--dry-run", "--nocolor"]
-        command += ["--logger", "aepsl", "--logger-aepsl-events", str(events)]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            hint = "source .venv/bin/activate"
-            raise AepslError.of("snakemake", "is not on the PATH", hint) from None
-        if result.returncode:
-            typer.echo(result.stdout + result.stderr, err=True)
-            raise typer.Exit(result.returncode)
-        typer.echo(in_words(map(json.loads, events.open(encoding="utf-8"))), nl=False)
 
 
 @commands.command()

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from aepsl.config.networks import Training
-from aepsl.console import log, tracked
+from aepsl.console import epoch_of, log, tracked
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
 from aepsl.device import Compute
 from aepsl.errors import AepslError
@@ -139,7 +139,7 @@ def fit(
         wrapped = wrap(model, device)
         while progress.epoch < train.epochs:
             epoch = progress.epoch
-            title = f"{what}, epoch {epoch + 1} of {train.epochs}"
+            title = epoch_of(what, epoch=epoch + 1, epochs=train.epochs)
             try:
                 row = train_one_epoch(
                     wrapped,

@@ -60,6 +60,23 @@ class FileLock:
         self._file = file
         return True
 
+    def is_held(self) -> bool | None:
+        """Return whether another process holds the lock, without taking it; None if unknown.
+
+        It is unknown on a file system without locks, or if the file cannot be read. Not for a
+        process that may hold the lock itself (POSIX).
+        """
+        try:
+            with self.path.open("rb") as file:
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+        return False
+
     @property
     def holder(self) -> str:
         """Description of the process that holds the lock.

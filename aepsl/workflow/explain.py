@@ -41,7 +41,7 @@ def explain(events: Iterable[Mapping[str, Any]]) -> str:
         causes = [text for phrase, text in CAUSES.items() if phrase in reason]
         follows = FOLLOWS in reason and not changes
         rules = after if follows else first.setdefault("; ".join(changes + causes) or reason, {})
-        rules.setdefault(job["rule_name"], []).append(_about(job["wildcards"]))
+        rules.setdefault(job["rule_name"], []).append(about(job["wildcards"]))
     lines = [f"{len(jobs)} jobs would run."]
     for cause, rules in first.items():
         lines += ["", f"{cause}:", *_listed(rules)]
@@ -86,10 +86,10 @@ def _dotted(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + key, inner
 
 
-def _about(wildcards: Mapping[str, str]) -> str:
+def about(wildcards: Mapping[str, str]) -> str:
     """Return a job's wildcards as readable text: ``main, step 2``."""
     named = {name: value for name, value in wildcards.items() if name != "shard"}
-    bare = ("name", "target", "part")
+    bare = ("name", "role", "target")
     return ", ".join(v if name in bare else f"{name} {v}" for name, v in named.items())
 
 

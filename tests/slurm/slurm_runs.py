@@ -62,12 +62,13 @@ class Run:
             time.sleep(0.5)
 
     def wait(self, *, status=0, seconds=600):
-        """Wait for the end; return the output."""
+        """Wait for the end; return what the terminal shows, and after it Snakemake's own text."""
         try:
             found = self.process.wait(timeout=seconds)
         finally:
             self.kill()
-        output = self.output.read_text()
+        log = max(self.folder.glob(".snakemake/log/*.log"))
+        output = f"{self.output.read_text()}\n{log.read_text()}"
         assert found == status, output
         return output
 
