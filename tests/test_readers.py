@@ -123,6 +123,20 @@ def test_a_class_name_with_a_space_alone_in_its_cell(tmp_path):
     assert READERS["csv"](tmp_path, Layout()).items["a"].labels == ("dining", "table")
 
 
+def test_columns_are_found_by_what_they_hold(tmp_path):
+    for name in ("größer 1", "größer 2", "klein"):
+        photograph(tmp_path / "März 2024" / f"{name}.png")
+    rows = ["großes Flugzeug;größer 1.png", "großes Flugzeug;größer 2.png", "Kätzchen;klein.png"]
+    text = "\n".join(["Schlagwörter;Bild", *rows])
+    (tmp_path / "Liste.csv").write_text(text, encoding="cp1252")
+    items = READERS["csv"](tmp_path, Layout()).items
+    assert {i: item.labels for i, item in items.items()} == {
+        "März 2024__größer 1": ("großes Flugzeug",),
+        "März 2024__größer 2": ("großes Flugzeug",),
+        "März 2024__klein": ("Kätzchen",),
+    }
+
+
 def test_splits_and_masks_of_a_table(tmp_path):
     photograph(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_text("image,label,split,mask\na.png,cat,val,m/a.png\n")
@@ -152,7 +166,7 @@ def test_rows_that_name_no_photograph(tmp_path, text, message):
         ({"a.csv": "x", "b.csv": "x"}, "several files may hold the labels: a.csv, b.csv"),
         ({"a.csv": "image,labels\n"}, "the table has no rows"),
         ({"a.csv": "name,labels\nx,y\n"}, "no column of photographs among name, labels"),
-        ({"a.csv": "image,kind\na,3\n"}, "no column of labels among image, kind"),
+        ({"a.csv": "image,kind,size\na,3,4\n"}, "no column of labels among image, kind, size"),
         ({"a.csv": 'image,labels\n"a"b,c\n'}, "not a table"),
     ],
 )

@@ -10,10 +10,11 @@ import csv
 import filecmp
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aepsl.data.catalogue import (
     SPLIT_NAMES,
@@ -249,6 +250,72 @@ def _from_tables(
     return collected.catalogue()
 
 
+class Columns(NamedTuple):
+    """What the columns of a table hold."""
+
+    image: str
+    label: str | None
+    """None: each of ``flags`` is a class, of 0 and 1."""
+    flags: list[str]
+    split: str | None
+    mask: str | None
+
+
+def _columns(
+    file: Path, rows: list[Mapping[str, Any]], *, index: FileIndex, layout: Layout
+) -> Columns:
+    """Find the columns by their names in ``layout``, by usual names, or by what they hold.
+
+    Raises:
+        AepslError: if no column holds photographs, or none holds labels.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+
+    def holds_photographs(name: str) -> bool:
+        cells = [str(row.get(name, "")) for row in rows[:10]]
+        found = [index.find(cell, folder=file.parent) for cell in cells]
+        return not any(isinstance(path, Problem) for path in found)
+
+    image = _column(names, layout.image_column, IMAGE_COLUMNS)
+    if image is None and layout.image_column is None:
+        image = next(filter(holds_photographs, names), None)
+    if image is None:
+        what = f"no column of photographs among {', '.join(names)}"
+        raise AepslError.of(file, what, "set data.image_column")
+    split, mask = (_column(names, None, usual) for usual in (SPLIT_COLUMNS, MASK_COLUMNS))
+    label = _column(names, layout.label_column, LABEL_COLUMNS)
+    others = [name for name in names if name not in (image, split, mask)]
+    if label is None and not all(_is_flag(row.get(name, "")) for row in rows for name in others):
+        label = others[0] if len(others) == 1 and layout.label_column is None else None
+        if label is None:
+            what = f"no column of labels among {', '.join(names)}"
+            hint = "set data.label_column; or a column a class, of 0 and 1"
+            raise AepslError.of(file, what, hint)
+    return Columns(image, label, others, split, mask)
+
+
+def names_with_spaces(cells: Iterable[str]) -> set[str]:
+    """Return the cells that are one name of several words, rather than several names.
+
+    They occur more than once, and their words in no other cell.
+
+    >>> sorted(names_with_spaces(["large car", "cat", "large car", "cat dog", "cat dog", "dog"]))
+    ['large car']
+    """
+    single = Counter(cell.strip() for cell in cells if not set(cell) & set("|;,["))
+    within: dict[str, set[str]] = {}
+    for cell in single:
+        for word in cell.split():
+            within.setdefault(word, set()).add(cell)
+    return {
+        cell
+        for cell, times in single.items()
+        if times > 1
+        and len(cell.split()) > 1
+        and all(within[word] == {cell} for word in cell.split())
+    }
+
+
 def _items(
     file: Path,
     rows: list[Mapping[str, Any]],
@@ -257,17 +324,10 @@ def _items(
     index: FileIndex,
     layout: Layout,
 ) -> Iterator[Item | Problem]:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    image = _column(names, layout.image_column, IMAGE_COLUMNS)
-    if image is None:
-        what = f"no column of photographs among {', '.join(names)}"
-        raise AepslError.of(file, what, "set data.image_column")
-    label = _column(names, layout.label_column, LABEL_COLUMNS)
-    splits, masks = (_column(names, None, usual) for usual in (SPLIT_COLUMNS, MASK_COLUMNS))
-    flags = [name for name in names if name not in (image, splits, masks)]
-    if label is None and not all(_is_flag(row.get(name, "")) for row in rows for name in flags):
-        what = f"no column of labels among {', '.join(names)}"
-        raise AepslError.of(file, what, "set data.label_column; or a column a class, of 0 and 1")
+    image, label, flags, splits, masks = _columns(file, rows, index=index, layout=layout)
+    class_names = layout.class_names or names_with_spaces(
+        normalised(str(row.get(label) or "")) for row in rows if label
+    )
     for number, row in enumerate(rows, start=2):
         path = index.find(str(row.get(image, "")), folder=file.parent)
         if isinstance(path, Problem):
@@ -282,9 +342,7 @@ def _items(
             listed = (
                 cell
                 if isinstance(cell, list)
-                else split_cell(
-                    "" if cell is None else str(cell), class_names=layout.class_names or ()
-                )
+                else split_cell("" if cell is None else str(cell), class_names=class_names)
             )
             labels = _labels(listed)
         mask = str(row.get(masks) or "") if masks else ""
