@@ -37,7 +37,7 @@ rule assemble_labels:
     conda:
         "../envs/aepsl.yaml"
     resources:
-        **resources("cache", mem_mb=2000, runtime=60),
+        **resources("corrections", "cache", mem_mb=2000, runtime=60),
     params:
         **inputs.params("assemble_labels"),
     shell:

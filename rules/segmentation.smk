@@ -45,6 +45,7 @@ rule relabel:
         **inputs.params("relabel"),
     shell:
         "aepsl relabel --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
+        ' --corrected "{input.corrected}"'
         " --output {output.store:q} --shard {wildcards.shard} --shards {params.shards} {resources.options}"
         " --code {params.code} --log {log.run:q}"
 

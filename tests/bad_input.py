@@ -106,6 +106,23 @@ def truth():
     return ("index-truth", "--config", json.dumps(VocFolder.SETTINGS), *where)
 
 
+def corrected(name="fixed"):
+    """Return the command that assembles labels with corrected masks."""
+    where = ("--dataset", "train.json", "--regions", "regions/0.json", "--saliency", "")
+    write = ("--corrections", name, "--output", "results/0.h5")
+    return ("assemble-labels", "--config", "{}", *where, *write)
+
+
+def correction(name="a.png", size=(48, 40), mode="L", value=0):
+    """Return a function that writes a corrected mask."""
+
+    def write(sample):
+        sample.path("fixed").mkdir()
+        Image.new(mode, size, value).save(sample.path("fixed") / name)
+
+    return write
+
+
 def score(**more):
     """Return the command that scores the labels."""
     options = {"truth": "truth.json", "store": "labels/0.json", "target": "labels"} | more
@@ -449,6 +466,44 @@ MASKS = {
         lambda p: Image.fromarray(np.zeros((40, 48), np.uint16)).save(p.data.mask("a")),
         truth(),
         "a.png: the mask has mode I;16",
+    ),
+}
+
+CORRECTIONS = {
+    "a corrected mask of another size": (
+        correction(size=(7, 5)),
+        corrected(),
+        "fixed/a.png: the mask is 7x5 pixels, its image 48x40",
+    ),
+    "a corrected mask of no photograph": (
+        correction(name="aa.png"),
+        corrected(),
+        "fixed/aa.png: no training photograph has this name",
+    ),
+    "a corrected mask with a value that is not a class": (
+        correction(value=9),
+        corrected(),
+        "fixed/a.png: contains the value 9, which is no class's",
+    ),
+    "a corrected mask with a colour that is not a class": (
+        correction(mode="RGB", value=(1, 2, 3)),
+        corrected(),
+        "fixed/a.png: contains the colour (1, 2, 3), which is no class's",
+    ),
+    "a corrected mask in 16 bits": (
+        correction(mode="I;16"),
+        corrected(),
+        "fixed/a.png: the mask has mode I;16",
+    ),
+    "a folder without corrected masks": (
+        lambda p: p.path("fixed").mkdir(),
+        corrected(),
+        "fixed: there is no corrected mask in it",
+    ),
+    "a packed archive of corrected masks": (
+        lambda p: p.path("fixed.zip").touch(),
+        corrected("fixed.zip"),
+        "fixed.zip: is an archive",
     ),
 }
 
@@ -865,6 +920,7 @@ GROUPS = {
     "Labels": LABELS,
     "Splits": SPLITS,
     "True masks": MASKS,
+    "Corrected masks": CORRECTIONS,
     "Stores": STORES,
     "Models, weights, saliency": MODELS,
     "Command lines": COMMANDS,

@@ -43,7 +43,7 @@ READS = {
     "assemble_labels": {"index_images", "erase_regions", "detect_saliency"},
     "copy_true_labels": {"index_images", "index_truth"},
     "train_segmentation": {"index_images", "assemble_labels", "copy_true_labels", "relabel"},
-    "relabel": {"index_images", "train_segmentation"},
+    "relabel": {"index_images", "train_segmentation", "assemble_labels"},
     "predict": {"index_images", "train_segmentation"},
     "predict_shown": {"index_images", "train_segmentation"},
     "refine_predictions": {"index_images", "predict"},
@@ -328,6 +328,7 @@ KEYS = {
         {"red": 0.2},
         {"scenes": and_after("assemble_labels", of="scenes"), "photographs": REFUSED},
     ),
+    "labels.corrections": ("SameMasks", both("assemble_labels", "relabel")),
     "segmentation.head": ("aspp", SEGMENTATION),
     "segmentation.psl": ("labels", SEGMENTATION),
     "segmentation.psl_after": (1, SEGMENTATION),
@@ -618,11 +619,15 @@ MODULES = {
     "stores/checkpoint stores/lock": TRAININGS,
     "data/images": "generate_scenes index_images index_truth detect_saliency extract_cams predict"
     " refine_predictions relabel copy_true_labels score report export_masks pack_voc_test"
+    " assemble_labels"
     f" {TRAININGS}",
     "data/photographs": f"detect_saliency refine_predictions report {NETWORKS}",
-    "data/names": "generate_scenes index_images index_truth export_masks",
-    "data/adapters data/content config/data": "generate_scenes index_images index_truth",
-    "data/catalogue data/readers data/voc": "generate_scenes index_images index_truth",
+    "data/names": "generate_scenes index_images index_truth export_masks assemble_labels",
+    "data/adapters config/data": "generate_scenes index_images index_truth",
+    "data/readers data/voc": "generate_scenes index_images index_truth",
+    "data/catalogue data/content": "generate_scenes index_images index_truth assemble_labels",
+    "data/coco data/text": "generate_scenes index_images index_truth assemble_labels",
+    "data/coco_masks": "index_images index_truth assemble_labels",
     "data/index": "index_images index_truth",
     "data/scenes data/scene_files": "generate_scenes",
     "data/augment data/loading": TRAININGS,
@@ -649,6 +654,7 @@ MODULES = {
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
     "labels/assemble": "assemble_labels score",
+    "exchange/correction_files exchange/corrections exchange/labelmap": "assemble_labels",
     "segmentation/psl": "train_segmentation predict refine_predictions relabel",
     "segmentation/inference": "predict refine_predictions relabel",
     "segmentation/crf stages/_crf": "refine_predictions relabel",
@@ -672,6 +678,8 @@ MODULES = {
 NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
 NO_RESULT += " config/files config/listing data/recognise data/survey"
 NO_RESULT += " config/presets data/fetch stages/_options deployment report/card"
+NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelled exchange/labelstudio"
+NO_RESULT += " exchange/mmseg exchange/yolo"
 NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""
 

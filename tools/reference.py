@@ -16,7 +16,8 @@ HEAD = """# Settings
 `make schema` writes this file from the definitions in `aepsl/config/`. A configuration names a
 preset in `base` and holds only what differs; the presets (`aepsl/config/presets/`) override the
 defaults below. `aepsl config FILE` prints the values that apply and the file that sets each. Any
-setting can be given on the command line: `--config mining='{"delta": 0.6}'`. A source "paper" is Wei et al. (CVPR 2017).
+setting can be given on the command line: `--config mining='{"delta": 0.6}'`. The paper is Wei et
+al. (CVPR 2017).
 """
 
 WORDS = {

@@ -97,5 +97,7 @@ def _print(found: Recognised, console: Console) -> None:
             f" {values}; otherwise reorder class_names.",
             markup=False,
         )
+    elif any(item.mask for item in found.catalogue.items.values()):
+        console.print("True masks: those that the annotations give, for scores only.")
     else:
         console.print("No true masks: the report will have no scores.")

@@ -217,6 +217,31 @@ def inspect(
 
 
 @commands.command()
+def export_labels(
+    stores: Annotated[
+        list[Path],
+        typer.Argument(help="Stores of masks: results/<run>/labels/main, or its manifests."),
+    ],
+    format_name: Annotated[
+        str, typer.Option("--format", help="png, coco, yolo, cvat, labelstudio or mmseg.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the dataset; yolo and mmseg have the photographs, too."),
+    ] = None,
+    copy: Annotated[bool, typer.Option(help="Copy photographs instead of linking them.")] = False,
+) -> None:
+    """Export pseudo-labels or predictions in the format of another tool."""
+    from aepsl.exchange.formats import export
+    from aepsl.exchange.labelled import open_labelled
+
+    labelled = open_labelled(stores, root=root, copy=copy)
+    export(labelled, output, format_name=format_name)
+    typer.echo(f"{output}: {len(labelled.images)} masks")
+
+
+@commands.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="Folder of a run: results/<run>.")],
     root: Annotated[

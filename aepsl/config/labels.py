@@ -113,3 +113,14 @@ class Labels(Section):
         unit="0..1",
         source="recalled: indoor classes had a different threshold",
     )
+    corrections: str | None = setting(
+        None,
+        "With source mined: masks corrected by hand, which take the place of their images'"
+        " pseudo-labels: a folder of PNGs, such as CVAT exports, or a COCO file.",
+        unit="path",
+        source="-",
+    )
+
+    def paths(self) -> set[str]:
+        """Return ``corrections``."""
+        return {"corrections"}

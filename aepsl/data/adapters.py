@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from aepsl.config.data import SCENE_CLASSES, VOC_BY_NAME, VOC_CLASSES, Data
 from aepsl.data import voc
 from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, with_drawn_splits
+from aepsl.data.coco import AnnotatedImage
 from aepsl.data.content import Digest, InputFiles, files_of_images
 from aepsl.data.readers import READERS, Layout
 from aepsl.errors import AepslError, Problem, did_you_mean
@@ -90,8 +91,8 @@ class Dataset(ABC):
         """Return the image labels."""
 
     @abstractmethod
-    def mask(self, image_id: str) -> Path:
-        """Return the path of an image's true mask; the file may not exist."""
+    def mask(self, image_id: str) -> Path | AnnotatedImage:
+        """Return the path of an image's true mask, which may not exist; or what describes it."""
 
     def split_keys(self, role: Role) -> tuple[str, ...]:
         """Return the setting in ``data`` that names the split of a role, if any."""
@@ -291,7 +292,7 @@ class Voc(Dataset):
         }[data.labels]
         watch = (*self.lists(split), self.root / "JPEGImages", labels or self.root)
         name = ("photographs", str(self.root), split, data.labels, str(labels))
-        return InputFiles(name, watch, lambda digest: self._rows(split, digest))
+        return InputFiles(name, lambda: watch, lambda digest: self._rows(split, digest))
 
     def truth_content(self, role: Role) -> InputFiles:
         """Return the true masks of a split."""
@@ -395,14 +396,18 @@ class Listed(Dataset):
         items = self.catalogue.items
         return voc.LabelSource(lambda i: items[i].labels, list(self.catalogue.problems))
 
-    def mask(self, image_id: str) -> Path:
-        """Return the mask that the dataset names, or the PNG of the photograph's name."""
+    def mask(self, image_id: str) -> Path | AnnotatedImage:
+        """Return the mask that the dataset names, else the PNG of the photograph's name.
+
+        Such a PNG comes before the segmentations of a COCO file.
+        """
         item = self.catalogue.items[image_id]
-        if item.mask:
+        if isinstance(item.mask, Path):
             return item.mask
         folder, relative = self.root / self.data.mask_folder, item.path.relative_to(self.root)
         own = folder / relative.with_suffix(".png")
-        return own if own.exists() else folder / f"{relative.stem}.png"
+        named = own if own.exists() else folder / f"{relative.stem}.png"
+        return named if named.exists() else item.mask or named
 
     def paths(self) -> dict[str, str]:
         """Return the folder."""
@@ -422,12 +427,16 @@ class Listed(Dataset):
 
     def truth_content(self, role: Role) -> InputFiles:
         """Return the true masks of a split."""
-        return self._content(role, "masks", lambda i, digest: [i, digest(self.mask(i))])
+        return self._content(role, "masks", self._mask_row)
 
     def _image_row(self, image_id: str, digest: Digest) -> list[Any]:
         item = self.catalogue.items[image_id]
         place = item.path.relative_to(self.root).as_posix()
         return [image_id, place, digest(item.path), item.labels]
+
+    def _mask_row(self, image_id: str, digest: Digest) -> list[Any]:
+        mask = self.mask(image_id)
+        return [image_id, digest(mask) if isinstance(mask, Path) else mask.row()]
 
     def _content(self, role: Role, kind: str, row: Callable[[str, Digest], Any]) -> InputFiles:
         split = self.split(role)
@@ -436,7 +445,7 @@ class Listed(Dataset):
         def rows(digest: Digest) -> Iterable[Any]:
             return (row(image_id, digest) for image_id in self.ids_or_none(split))
 
-        return InputFiles(name, self._folders(), rows)
+        return InputFiles(name, self._folders, rows)
 
     def _folders(self) -> tuple[Path, ...]:
         """Return the folder and all folders in it, whose files decide what the index holds."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from aepsl.data.coco import AnnotatedImage
 from aepsl.data.names import IMAGE_SUFFIXES, id_of, is_safe_file_name, normalised
 from aepsl.errors import AepslError, Problem
 
@@ -31,8 +32,8 @@ class Item:
     """Names of its classes: none of them for background only; None if it has no label."""
     split: str | None = None
     """Name of its split; None if the dataset does not say."""
-    mask: Path | None = None
-    """Its true mask, if the dataset names one."""
+    mask: Path | AnnotatedImage | None = None
+    """Its true mask, if the dataset names or describes one."""
 
 
 @dataclass(frozen=True)

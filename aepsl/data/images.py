@@ -78,6 +78,23 @@ def read_image(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
         raise read_error(error, path, f"the image is broken ({error})", hint) from None
 
 
+def mode_of(path: Path) -> str:
+    """Return how a file stores its pixels: P (palette), L (grey), RGB, or another mode of Pillow.
+
+    Raises:
+        AepslError: if the file is no image.
+    """
+    try:
+        require_file(path)
+        with Image.open(path) as image:
+            return image.mode
+    except UnidentifiedImageError:
+        raise AepslError.of(path, "not a readable image format", "replace the file") from None
+    except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
+        what = f"the image is broken ({error})"
+        raise read_error(error, path, what, "replace the file") from None
+
+
 def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
     """Return a true mask's (height, width) values: palette indices or grey values.
 
@@ -141,6 +158,12 @@ def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, format="JPEG", quality=90)
     return content.getvalue()
+
+
+def decode_mask(png: bytes) -> NDArray[np.uint8]:
+    """Return the (height, width) values of a mask that :func:`encode_mask` encoded."""
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
 
 
 def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:

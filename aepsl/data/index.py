@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,9 @@ from types import MappingProxyType
 import numpy as np
 
 from aepsl.data.adapters import Dataset, Role
-from aepsl.data.images import read_image, read_mask
+from aepsl.data.coco import AnnotatedImage
+from aepsl.data.coco_masks import draw
+from aepsl.data.images import encode_mask, read_image, read_mask
 from aepsl.data.voc import LabelSource
 from aepsl.errors import AepslError, Problem, did_you_mean
 from aepsl.masks import IGNORE_INDEX
@@ -207,26 +210,38 @@ def index_truth(dataset: Dataset, images: ImageManifest) -> TruthManifest:
     class_names, root = dataset.class_names, dataset.root
     known = {0, IGNORE_INDEX, *range(1, 1 + len(class_names))}
     for image in images.images:
-        path = dataset.mask(image.id)
-        if not path.exists():
-            continue
+        source = dataset.mask(image.id)
         try:
-            sha256 = _digest(path, read_mask)
-            mask = read_mask(path, sha256=sha256)
+            if isinstance(source, AnnotatedImage):
+                masks.append(_drawn(image, source, class_names, root=root))
+                continue
+            if not source.exists():
+                continue
+            sha256 = _digest(source, read_mask)
+            mask = read_mask(source, sha256=sha256)
         except AepslError as error:
             problems += error.problems
             continue
         height, width = mask.shape
         if (height, width) != (image.height, image.width):
             what = f"the mask is {width}x{height} pixels, its image {image.width}x{image.height}"
-            problems.append(Problem(str(path), what, "replace the mask, or remove it"))
+            problems.append(Problem(str(source), what, "replace the mask, or remove it"))
         strange = sorted(set(np.unique(mask).tolist()) - known)
         if strange:
             what = f"contains the value {strange[0]}, but there are {len(class_names)} classes"
-            problems.append(Problem(str(path), what, "replace the mask, or set data.class_names"))
-        relative = path.relative_to(root).as_posix()
+            problems.append(Problem(str(source), what, "replace the mask, or set data.class_names"))
+        relative = source.relative_to(root).as_posix()
         masks.append(MaskEntry(image.id, relative, height, width, sha256))
     if problems:
         raise AepslError(problems, f"{root}: {len(problems)} problem(s) with true masks:")
     values = tuple(1 + class_names.index(name) for name in images.class_names)
     return TruthManifest(images.split, images.class_names, values, tuple(masks))
+
+
+def _drawn(
+    image: ImageEntry, source: AnnotatedImage, class_names: Sequence[str], *, root: Path
+) -> MaskEntry:
+    """Return the entry of a mask that has no file of its own; the entry holds it."""
+    png = encode_mask(draw(source, class_names, height=image.height, width=image.width))
+    digest, place = hashlib.sha256(png).hexdigest(), source.file.relative_to(root).as_posix()
+    return MaskEntry(image.id, place, image.height, image.width, digest, png)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import PurePath
 
 LONGEST_ID = 240
 """Longest image id, in bytes: id and suffix must fit in a file name."""
@@ -28,10 +28,10 @@ def is_safe_file_name(image_id: str) -> bool:
     )
 
 
-def id_of(path: Path) -> str:
+def id_of(path: PurePath) -> str:
     """Return the image id of a relative path: no suffix, ``__`` between its folders.
 
-    >>> id_of(Path("cats/old/IMG 1.jpg"))
+    >>> id_of(PurePath("cats/old/IMG 1.jpg"))
     'cats__old__IMG 1'
     """
     return "__".join(normalised(part) for part in path.with_suffix("").parts)

@@ -23,8 +23,10 @@ from aepsl.data.catalogue import (
     Item,
     image_paths,
 )
+from aepsl.data.coco import read_annotations
 from aepsl.data.names import normalised, split_cell
-from aepsl.errors import AepslError, Problem, require_file
+from aepsl.data.text import read_text
+from aepsl.errors import AepslError, Problem
 from aepsl.masks import BACKGROUND_NAME
 
 IMAGE_COLUMNS = ("file_name", "filename", "image", "image_path", "path", "file", "image_name",
@@ -116,7 +118,8 @@ def read_huggingface(root: Path, layout: Layout) -> Catalogue:
 def read_coco(root: Path, layout: Layout) -> Catalogue:
     """Read COCO's JSON: the labels of an image are the categories of its annotations.
 
-    An image without annotations shows background only.
+    An image without annotations shows background only. If the file has segmentations, they are the
+    true masks; an image with an annotation that has none, a box only, has no true mask.
 
     Args:
         root: the dataset's folder.
@@ -125,23 +128,16 @@ def read_coco(root: Path, layout: Layout) -> Catalogue:
     files = _annotation_files(root, layout, ("*.json",))
     index, collected = FileIndex(root, without=_mask_folders(root, layout)), Collected(root)
     for file, split in files:
-        content = _json(file)
-        try:
-            names = {row["id"]: _clean(row["name"]) for row in content["categories"]}
-            labels: dict[Any, list[str]] = {row["id"]: [] for row in content["images"]}
-            for row in content["annotations"]:
-                labels[row["image_id"]].append(names[row["category_id"]])
-            rows = [(row["file_name"], labels[row["id"]]) for row in content["images"]]
-        except (KeyError, TypeError) as error:
-            what = f"not COCO's layout ({type(error).__name__}: {error})"
-            hint = "images, annotations and categories, whose ids agree"
-            raise AepslError.of(file, what, hint) from None
-        for name, of in rows:
-            path = index.find(str(name), folder=file.parent)
+        images = read_annotations(file)
+        has_masks = any(a.segmentation for image in images for a in image.annotations)
+        for image in images:
+            path = index.find(image.name, folder=file.parent)
             if isinstance(path, Problem):
                 collected.problems.append(replace(path, where=f"{file}: {path.where}"))
-            else:
-                collected.add(Item(path, _labels(of), split))
+                continue
+            labels = _labels(annotation.category for annotation in image.annotations)
+            drawn = has_masks and all(a.segmentation for a in image.annotations)
+            collected.add(Item(path, labels, split, image if drawn else None))
     return collected.catalogue()
 
 
@@ -201,20 +197,8 @@ def _or_none(
     return files
 
 
-def _text(file: Path) -> str:
-    """Return the text of a file in UTF-8, or in what Excel writes on Windows."""
-    if not file.exists():
-        raise AepslError.of(file, "the file of labels does not exist", "set data.annotations to it")
-    require_file(file)
-    content = file.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
-
-
 def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
-    text = _text(file)
+    text = read_text(file)
     header = text.partition("\n")[0]
     separator = max(";,\t|", key=header.count)
     try:
@@ -231,16 +215,9 @@ def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
     return rows
 
 
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(_text(file))
-    except (ValueError, RecursionError) as error:
-        raise AepslError.of(file, f"not JSON ({error})", "save it again as JSON") from None
-
-
 def _rows_of_jsonl(file: Path) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
-    for number, line in enumerate(_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
         try:

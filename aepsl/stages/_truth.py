@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.data.images import read_mask
+from aepsl.data.images import decode_mask, read_mask
 from aepsl.masks import IGNORE_INDEX
 from aepsl.stores.manifests import MaskEntry, TruthManifest
 
@@ -20,7 +20,9 @@ def true_mask(entry: MaskEntry, truth: TruthManifest, *, root: Path) -> NDArray[
     Raises:
         AepslError: if the mask is corrupt, or was modified after it was indexed.
     """
-    values = read_mask(root / entry.path, sha256=entry.sha256)
+    values = (
+        decode_mask(entry.png) if entry.png else read_mask(root / entry.path, sha256=entry.sha256)
+    )
     table = np.full(256, IGNORE_INDEX, np.uint8)
     table[0] = 0
     for number, value in enumerate(truth.mask_values):

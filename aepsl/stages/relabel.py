@@ -18,6 +18,7 @@ from aepsl.stages._crf import crf_options
 from aepsl.stages._options import (
     DatasetFile,
     Device,
+    LabelStore,
     Model,
     OutputShard,
     Root,
@@ -29,7 +30,7 @@ from aepsl.stages._options import (
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.manifests import read_images
 from aepsl.stores.networks import load_network
-from aepsl.stores.records import Record, writing_shard
+from aepsl.stores.records import Record, Store, writing_shard
 
 
 def _weights(by: str, scores: GridScores, labels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -48,6 +49,7 @@ def relabel(
     dataset: DatasetFile,
     root: Root,
     model: Model,
+    corrected: LabelStore,
     output: OutputShard,
     shard: Shard = 0,
     shards: Shards = 1,
@@ -56,7 +58,8 @@ def relabel(
 ) -> None:
     """Label the training images with the trained segmentation network, for PSL++.
 
-    Writes the masks that ``model`` predicts for one shard, as a label store.
+    Writes the masks that ``model`` predicts for one shard, as a label store. Masks that were
+    corrected by hand, in the store ``corrected``, are kept.
 
     Raises:
         AepslError: if ``relabel_crf`` is set, but pydensecrf is not installed.
@@ -75,10 +78,14 @@ def relabel(
         "config": config.canonical(),
     }
     labels = manifest.label_matrix(images)
+    earlier = Store(corrected, kind="labels", all_shards=False) if corrected else None
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
         for image, present in zip(
             tracked(images, total=len(images), what="relabel"), labels, strict=True
         ):
+            if earlier and (record := earlier[image.id]).facts.get("corrected"):
+                writer.add(image.id, record)
+                continue
             pixels = photograph(image, root=root)
             batch = as_batch(pixels, compute.device)
             scores = grid_scores(

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Base64Bytes, TypeAdapter
 
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import validated, validated_lines
@@ -76,9 +76,13 @@ class MaskEntry:
 
     id: str
     path: str
+    """Relative to the dataset's folder: the mask, or the file that describes it."""
     height: int
     width: int
     sha256: str
+    """Of the mask's file, or of ``png``."""
+    png: Base64Bytes = b""
+    """The mask, if the dataset describes it otherwise than as a PNG of its own."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ def problems_of(config: Config) -> Iterator[Problem]:
 
 
 FOLDERS = ("data.root", "saliency.folder")
-"""Keys whose path is a folder; all other paths are files."""
+"""Keys whose path is a folder."""
+
+EITHER = ("labels.corrections",)
+"""Keys whose path is a folder or a file; all other paths are files."""
 
 
 def unreadable_paths(config: Config) -> Iterator[Problem]:
@@ -40,11 +43,13 @@ def unreadable_paths(config: Config) -> Iterator[Problem]:
         paths["networks.weights"] = config.networks.weights
     if source := saliency_source(config):
         paths[f"saliency.{METHODS[config.saliency.method].source_key}"] = source
+    if config.labels.corrections:
+        paths["labels.corrections"] = config.labels.corrections
     for key, path in paths.items():
         wanted = "a folder" if key in FOLDERS else "a file"
         if not Path(path).exists():
             yield Problem(path, "the file or folder does not exist", dataset.where_from(key))
-        elif (kind := kind_of(Path(path))) != wanted:
+        elif key not in EITHER and (kind := kind_of(Path(path))) != wanted:
             yield Problem(path, f"is {kind}, not {wanted}", f"set {key} to {wanted}")
 
 

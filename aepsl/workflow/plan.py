@@ -116,6 +116,7 @@ class Plan:
                 ("index_truth", ResultIndex(role="eval")),
                 ("detect_saliency", SINGLE_RESULT),
                 ("train_classifier", ResultIndex(step=1)),
+                ("assemble_labels", SINGLE_RESULT),
             ):
                 self.variants.key(stage, name, at)
 

@@ -78,6 +78,7 @@ class Resources:
                 "cache": runtime.cache,
                 "cache-gb": runtime.cache_gb if runtime.cache else None,
             },
+            "corrections": lambda: {"corrections": self._variants[w.name].labels.corrections},
             "device": lambda: {"device": runtime.device, "threads": runtime.threads},
             "labels_csv": lambda: {"labels-csv": self._external_path(w, "data.labels_csv")},
             "processes": lambda: {"threads": runtime.processes},

@@ -16,6 +16,7 @@ from aepsl.config.root import Config
 from aepsl.config.segmentation import Crf
 from aepsl.data.adapters import Role, described
 from aepsl.data.content import InputFiles, single_file
+from aepsl.exchange.correction_files import corrections_content
 from aepsl.host import has_crf
 from aepsl.saliency.methods import METHODS
 from aepsl.targets import TARGETS
@@ -121,6 +122,14 @@ def labels(config: Config, round_: int = 0) -> Dependency:
         return Dependency("relabel", ResultIndex(round=round_))
     mined = config.labels.source == "mined"
     return Dependency("assemble_labels" if mined else "copy_true_labels")
+
+
+def corrected(job: JobContext) -> Dependency | None:
+    """Return the label store with the masks that were corrected by hand, if any."""
+    settings = job.config.labels
+    if settings.source != "mined" or settings.corrections is None:
+        return None
+    return labels(job.config)._replace(same_shard=True)
 
 
 def segmentation(round_: int, file: str = "model") -> Dependency:
@@ -287,6 +296,11 @@ def _saliency_content(job: JobContext) -> InputFiles | None:
     return dataset.files_of_images("maps", folder, split, suffixes=(".png", ".jpg"))
 
 
+def _corrections_content(job: JobContext) -> InputFiles | None:
+    corrections = job.config.labels.corrections
+    return corrections_content(Path(corrections)) if corrections else None
+
+
 def _weights_content(job: JobContext) -> InputFiles | None:
     networks = job.config.networks
     return single_file(networks.weights) if networks.weights_are_a_file else None
@@ -362,6 +376,7 @@ STAGES = {
             "saliency": lambda job: saliency(job.config, same_shard=True),
         },
         keys=_label_keys,
+        content=_corrections_content,
         counts_steps=True,
     ),
     "copy_true_labels": Stage(
@@ -382,6 +397,7 @@ STAGES = {
         reads={
             "dataset": lambda job: images("train"),
             "model": lambda job: segmentation(job.at.round - 1),
+            "corrected": corrected,
         },
         keys=_relabel_keys,
     ),

@@ -1,0 +1,62 @@
+"""COCO's JSON: images and their annotations. Plans read it, so this module imports no numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aepsl.data.names import normalised
+from aepsl.data.text import read_json
+from aepsl.errors import AepslError
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotated object, or a crowd of them."""
+
+    category: str
+    segmentation: Any
+    """COCO's polygons, ``[[x, y, x, y, ...], ...]``, or run lengths, ``{size, counts}``."""
+    crowd: bool = False
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image of a COCO file; its segmentations, if it has them, describe its mask."""
+
+    file: Path
+    """The JSON file."""
+    name: str
+    """The photograph, as the file calls it."""
+    annotations: tuple[Annotation, ...]
+
+    def row(self) -> list[Any]:
+        """Return what decides the mask, as JSON values."""
+        return [[a.category, a.segmentation, a.crowd] for a in self.annotations]
+
+
+def read_annotations(file: Path) -> list[AnnotatedImage]:
+    """Return the images of a COCO file with their annotations, in the file's order.
+
+    Raises:
+        AepslError: if the file is not in COCO's layout.
+    """
+    content = read_json(file)
+    try:
+        names = {row["id"]: normalised(str(row["name"]).strip()) for row in content["categories"]}
+        found: dict[Any, list[Annotation]] = {row["id"]: [] for row in content["images"]}
+        for row in content["annotations"]:
+            found[row["image_id"]].append(
+                Annotation(
+                    names[row["category_id"]], row.get("segmentation"), bool(row.get("iscrowd"))
+                )
+            )
+        return [
+            AnnotatedImage(file, str(row["file_name"]), tuple(found[row["id"]]))
+            for row in content["images"]
+        ]
+    except (KeyError, TypeError) as error:
+        what = f"not COCO's layout ({type(error).__name__}: {error})"
+        hint = "images, annotations and categories, whose ids agree"
+        raise AepslError.of(file, what, hint) from None

@@ -1,0 +1,1 @@
+"""Masks in the formats of other tools: out to be corrected or trained on, and back."""

@@ -1,0 +1,144 @@
+"""Masks that a person corrected: a folder of PNGs, or a COCO file.
+
+A mask belongs to the photograph of its name: the image id, or the end of the photograph's path.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aepsl.data.coco import AnnotatedImage, read_annotations
+from aepsl.data.coco_masks import draw
+from aepsl.data.images import mode_of, read_image, read_mask
+from aepsl.data.names import id_of, normalised
+from aepsl.errors import MOST_EQUAL, AepslError, Problem, did_you_mean
+from aepsl.exchange import labelmap
+from aepsl.exchange.correction_files import CVAT_FOLDER, LABELMAP, masks_folder, masks_in
+from aepsl.stores.manifests import ImageEntry
+
+Source = Path | AnnotatedImage
+"""A corrected mask: a PNG, or an image of a COCO file."""
+
+
+def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Source]:
+    """Return the corrected mask of each photograph that has one, by image id.
+
+    Args:
+        path: a folder of PNGs, or a COCO file; of the latter, images without annotations are left
+            as they are.
+        images: all photographs that may be corrected.
+
+    Raises:
+        AepslError: if there is no mask; or listing those of no photograph, or of the same one.
+    """
+    named = list(_named(path))
+    if not named:
+        hint = "PNG files that are named like the photographs" if path.is_dir() else "annotate some"
+        raise AepslError.of(path, "there is no corrected mask in it", hint)
+    known = _ids_by_name(images)
+    found: dict[str, Source] = {}
+    problems, unknown = [], []
+    for name, where, source in named:
+        matches = known.get(id_of(PurePath(name))) or known.get(_name(name), [])
+        if not matches:
+            unknown.append((name, where))
+        elif len(matches) > 1:
+            what = f"may be the mask of {len(matches)} photographs, for instance {matches[0]}"
+            problems.append(Problem(where, what, f"name it by the image id: {matches[0]}.png"))
+        elif matches[0] in found:
+            what = f"is another mask of image {matches[0]}"
+            problems.append(Problem(where, what, "keep one"))
+        else:
+            found[matches[0]] = source
+    for name, where in unknown:
+        near = did_you_mean(_name(name), known) if len(unknown) <= MOST_EQUAL else ""
+        hint = f"{near} " if near else ""
+        hint += "only training photographs can be corrected; name it by the image id"
+        problems.append(Problem(where, "no training photograph has this name", hint))
+    if problems:
+        raise AepslError(problems, f"{path}: {len(problems)} problem(s) with corrected masks:")
+    return found
+
+
+def read_correction(
+    source: Source, image: ImageEntry, class_names: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Return a corrected mask: 0 background, 1 + class, 255 ignored.
+
+    Args:
+        source: a PNG: its values, or the colours in CVAT's list of labels, else in VOC's palette.
+        image: the photograph.
+        class_names: the classes of the run, in the order of their values.
+
+    Raises:
+        AepslError: if the mask is unreadable, has another size, or an unknown value or class.
+    """
+    if isinstance(source, AnnotatedImage):
+        return draw(source, class_names, height=image.height, width=image.width)
+    mask = _values(source, class_names)
+    if mask.shape != (image.height, image.width):
+        height, width = mask.shape
+        what = f"the mask is {width}x{height} pixels, its image {image.width}x{image.height}"
+        raise AepslError.of(source, what, "correct it in the size of the photograph")
+    strange = sorted(set(np.unique(mask).tolist()) - set(labelmap.values_of(class_names).values()))
+    if strange:
+        hint = "0 background, 255 ignored, "
+        hint += ", ".join(f"{n} {name}" for n, name in enumerate(class_names, start=1))
+        raise AepslError.of(source, f"contains the value {strange[0]}, which is no class's", hint)
+    return mask
+
+
+def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
+    """Return the values of a PNG; a palette's are its indices, unless CVAT's list is there."""
+    listed = next((path for path in _labelmaps_above(file) if path.exists()), None)
+    coloured = ("RGB", "RGBA", "P") if listed else ("RGB", "RGBA")
+    if mode_of(file) not in coloured:
+        return read_mask(file)
+    names = labelmap.read_labelmap(listed) if listed else labelmap.palette(class_names)
+    try:
+        return labelmap.as_values(read_image(file), names, class_names)
+    except LookupError as error:
+        hint = f"use the colours in {listed or 'VOC’s palette'}, without soft edges; the classes"
+        hint += f" are {', '.join(class_names)}"
+        raise AepslError.of(file, f"contains {error.args[0]}", hint) from None
+
+
+def _labelmaps_above(file: Path) -> Iterator[Path]:
+    """Yield where the list of labels of a mask can be: above CVAT's folder, or beside the mask."""
+    yield file.with_name(LABELMAP)
+    for folder in file.parents:
+        if folder.name == CVAT_FOLDER:
+            yield folder.with_name(LABELMAP)
+
+
+def _named(path: Path) -> Iterator[tuple[str, str, Source]]:
+    """Yield each corrected mask: its name, where it is, and what holds it."""
+    if path.suffix == ".zip":
+        raise AepslError.of(path, "is an archive", "unpack it, and name its folder")
+    if not path.is_dir():
+        for image in read_annotations(path):
+            if image.annotations:
+                yield image.name, f"{path}: {image.name}", image
+        return
+    for file in masks_in(path):
+        yield file.relative_to(masks_folder(path)).as_posix(), str(file), file
+
+
+def _ids_by_name(images: Iterable[ImageEntry]) -> Mapping[str, list[str]]:
+    """Return the image ids that each name means: the id, or the end of a photograph's path."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        parts = _name(image.path).split("/")
+        for name in {image.id, *("/".join(parts[start:]) for start in range(len(parts)))}:
+            names[name].append(image.id)
+    return names
+
+
+def _name(path: str) -> str:
+    """Return a path without its suffix."""
+    return PurePath(normalised(path)).with_suffix("").as_posix()
