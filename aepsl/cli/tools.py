@@ -193,30 +193,6 @@ def export(
 
 
 @commands.command()
-def show_scores(
-    scores: Annotated[Path, typer.Argument(help="Scores of a run: results/<run>/scores.json.")],
-    report: Annotated[Path | None, typer.Option(help="Report page, whose path is printed.")] = None,
-) -> None:
-    """Print the scores of a run as a table."""
-    from aepsl.stages import summarise
-
-    summarise.print_scores(scores, report=report)
-
-
-@commands.command()
-def inspect(
-    store: Annotated[
-        Path, typer.Argument(help="Manifest of a shard: results/<run>/labels/main/0.json.")
-    ],
-    image: Annotated[str | None, typer.Option(help="Image id; also show its record.")] = None,
-) -> None:
-    """Show the content of a store and the settings that produced it."""
-    from aepsl.cli.inspect import print_store
-
-    print_store(store, image=image)
-
-
-@commands.command()
 def export_labels(
     stores: Annotated[
         list[Path],
@@ -239,6 +215,19 @@ def export_labels(
     labelled = open_labelled(stores, root=root, copy=copy)
     export(labelled, output, format_name=format_name)
     typer.echo(f"{output}: {len(labelled.images)} masks")
+
+
+@commands.command()
+def inspect(
+    store: Annotated[
+        Path, typer.Argument(help="Manifest of a shard: results/<run>/labels/main/0.json.")
+    ],
+    image: Annotated[str | None, typer.Option(help="Image id; also show its record.")] = None,
+) -> None:
+    """Show the content of a store and the settings that produced it."""
+    from aepsl.cli.inspect import print_store
+
+    print_store(store, image=image)
 
 
 @commands.command()
@@ -289,3 +278,14 @@ def config(files: ConfigFiles = None, config: ConfigValues = None) -> None:
 def schema(output: Output) -> None:
     """Write the JSON schema of the configuration, for editors."""
     write_json(output, Config.model_json_schema())
+
+
+@commands.command()
+def show_scores(
+    scores: Annotated[Path, typer.Argument(help="Scores of a run: results/<run>/scores.json.")],
+    report: Annotated[Path | None, typer.Option(help="Report page, whose path is printed.")] = None,
+) -> None:
+    """Print the scores of a run as a table."""
+    from aepsl.stages import summarise
+
+    summarise.print_scores(scores, report=report)

@@ -208,7 +208,7 @@ def headline(run: Run, progress: Mapping[int, Progress], *, now: float) -> str:
     jobs += [f"{len(progress)} running"] if progress else []
     jobs += [f"{waiting} about to start"] if waiting else []
     words = [*(["stopping"] if run.stopped else []), ", ".join(jobs), duration(now - run.started)]
-    if left := time_left(run, progress, now=now):
+    if not run.stopped and (left := time_left(run, progress, now=now)):
         words.append(str(left))
     return "; ".join(words)
 
