@@ -36,8 +36,9 @@ kills: ## kill trainings 200 times and compare every result; half an hour
 test-data: ## tests on real photographs: AEPSL_DATA=folder
 	pytest -m real_data
 
-schema: ## write config.schema.json from aepsl/config
+schema: ## write config.schema.json and docs/config.md from aepsl/config
 	aepsl schema --output config.schema.json
+	python tools/reference.py
 
 picture: ## draw the graph of rules in README.md
 	python tools/picture.py

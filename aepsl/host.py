@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from aepsl.errors import AepslError
+
 
 def gpu_device_files(devices: Path = Path("/dev")) -> list[Path]:
     """Return the device files of NVIDIA GPUs, or of AMD's driver; empty without a GPU."""
@@ -27,6 +29,17 @@ def usable_gpus(devices: Path = Path("/dev")) -> list[str]:
 def has_crf() -> bool:
     """Return whether pydensecrf is installed; it needs a C++ compiler."""
     return find_spec("pydensecrf") is not None
+
+
+def require_crf() -> None:
+    """Check that the CRF can be used.
+
+    Raises:
+        AepslError: if pydensecrf is not installed.
+    """
+    if not has_crf():
+        hint = "install a C++ compiler, then requirements-crf.lock"
+        raise AepslError.of("pydensecrf", "is not installed", hint)
 
 
 LIBRARIES = (

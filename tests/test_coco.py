@@ -13,7 +13,7 @@ from pycocotools import mask as reference
 from aepsl.config.data import Data
 from aepsl.config.sections import parse
 from aepsl.data.adapters import described
-from aepsl.data.coco import decoded, run_lengths
+from aepsl.data.coco_masks import decoded, run_lengths
 from aepsl.errors import AepslError
 from aepsl.stages._truth import true_mask
 from aepsl.stages.index_images import index_images

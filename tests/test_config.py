@@ -1,4 +1,5 @@
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_every_knob_has_a_description_a_unit_and_a_source(name, field):
 def test_schema_is_in_step():
     stored = json.loads((ROOT / "config.schema.json").read_text())
     assert stored == Config.model_json_schema(), "run make schema"
+
+
+def test_the_reference_of_settings_is_in_step():
+    made = runpy.run_path(str(ROOT / "tools" / "reference.py"))["reference"]()
+    assert (ROOT / "docs" / "config.md").read_text() == made, "run make schema"
+    for key, _ in knobs(Config):
+        assert f"`{key}`" in made
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def computed(tmp_path):
 
     def get(path):
         again = digest_cache.DigestCache(tmp_path / "memory.json")
-        again.get(("?", str(path)), watch=[path], compute=lambda: str(times.append(1)))
+        again.get(("?", str(path)), watch=lambda: [path], compute=lambda: str(times.append(1)))
         return len(times)
 
     return get

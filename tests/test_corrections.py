@@ -12,10 +12,11 @@ from PIL import Image
 from test_matrix import and_after
 
 from aepsl.console import log
-from aepsl.data.coco import run_lengths
+from aepsl.data.coco_masks import run_lengths
 from aepsl.data.images import encode_mask, voc_palette
 from aepsl.errors import AepslError
-from aepsl.exchange.corrections import corrections_content, find_corrections, read_correction
+from aepsl.exchange.correction_files import corrections_content
+from aepsl.exchange.corrections import find_corrections, read_correction
 from aepsl.exchange.formats import export
 from aepsl.exchange.labelled import open_labelled
 from aepsl.exchange.labelmap import labelmap

@@ -5,7 +5,9 @@ import http.server
 import tarfile
 import threading
 from functools import partial
+from typing import ClassVar
 
+import in_process
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,8 +16,10 @@ from torchvision.datasets import SBDataset, voc
 
 from aepsl.cli.fetch import download
 from aepsl.data import fetch
+from aepsl.data.adapters import described
 from aepsl.data.images import read_mask
 from aepsl.errors import AepslError
+from aepsl.workflow.plan import Plan
 
 
 def packed(folder, archive):
@@ -179,14 +183,74 @@ def test_an_unreachable_server_is_reported(server, tmp_path):
     ("file", "what"),
     [("JPEGImages/a2.jpg", "photographs"), ("SegmentationClass/b3.png", "masks")],
 )
-def test_a_half_unpacked_archive_is_noticed(server, tmp_path, file, what):
+def test_a_half_unpacked_archive_is_unpacked_again(server, tmp_path, file, what):
     download(tmp_path / "data", sbd=False)
-    (tmp_path / "data/VOCdevkit/VOC2012" / file).unlink()
+    absent = tmp_path / "data/VOCdevkit/VOC2012" / file
+    absent.unlink()
     with pytest.raises(AepslError, match=f"1 {what} are absent, the first is {file[-6:-4]}"):
-        download(tmp_path / "data", sbd=False)
+        fetch.check_splits(absent.parent.parent, ["train", "val"])
+    (server / "voc.tar").unlink()  # it is not downloaded again
+    download(tmp_path / "data", sbd=False)
+    assert absent.is_file()
+
+
+class RangeServer(http.server.BaseHTTPRequestHandler):
+    """Serves ``content`` from the byte that is asked for; notes the first byte of each answer."""
+
+    content = bytes(range(256)) * 9000
+    starts: ClassVar = []
+    ranges = True
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.ranges else 0
+        self.starts.append(start)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.content) - start))
+        self.end_headers()
+        self.wfile.write(self.content[start:])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_an_interrupted_download_continues(tmp_path, monkeypatch, ranges):
+    monkeypatch.setattr(RangeServer, "ranges", ranges)
+    monkeypatch.setattr(RangeServer, "starts", [])
+    content = RangeServer.content
+    (tmp_path / "a.tar.part").write_bytes(content[:1_000_000])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), RangeServer) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{httpd.server_port}/a.tar"
+        md5 = hashlib.md5(content).hexdigest()
+        fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)
+        fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)  # it is there
+        assert RangeServer.starts == [1_000_000 if ranges else 0]
+        assert (tmp_path / "a.tar").read_bytes() == content
+        (tmp_path / "b.tar.part").write_bytes(b"of another file")
+        if ranges:  # what does not become the published file is not kept
+            with pytest.raises(RuntimeError, match="not the published file"):
+                fetch.fetch_archive(url, tmp_path / "b.tar", md5=md5)
+            assert not (tmp_path / "b.tar.part").exists()
+        httpd.shutdown()
 
 
 def test_splits_of_another_size_are_refused(server, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "SPLIT_SIZES", {"train": 1464, "val": 1449})
     with pytest.raises(AepslError, match="2 images instead of 1464"):
         download(tmp_path / "data", sbd=False)
+
+
+def test_voc_by_name_is_where_it_was_downloaded(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = Plan({"base": "voc2012"})
+    with pytest.raises(AepslError, match=r"aepsl fetch-voc --sbd downloads it \(3\.5 GB\)"):
+        plan.check_files()
+    assert in_process.aepsl(tmp_path, "fetch-voc", "--sbd").returncode == 0
+    Plan({"base": "voc2012"}).check_files()
+    dataset = described(plan.config.data)
+    assert dataset.root == tmp_path / "cache/aepsl/VOCdevkit/VOC2012"
+    assert dataset.ids("train_aug") == ["a1", "a2", "c4", "c5"]
+    own = Plan({"base": "voc2012", "data": {"root": str(tmp_path / "own")}})
+    assert described(own.config.data).root == tmp_path / "own"

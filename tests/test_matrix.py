@@ -627,6 +627,7 @@ MODULES = {
     "data/readers data/voc": "generate_scenes index_images index_truth",
     "data/catalogue data/content": "generate_scenes index_images index_truth assemble_labels",
     "data/coco data/text": "generate_scenes index_images index_truth assemble_labels",
+    "data/coco_masks": "index_images index_truth assemble_labels",
     "data/index": "index_images index_truth",
     "data/scenes data/scene_files": "generate_scenes",
     "data/augment data/loading": TRAININGS,
@@ -638,7 +639,7 @@ MODULES = {
     "targets": "score summarise report tabulate collect_tables",
     "config/sections": "generate_scenes index_images index_truth detect_saliency judge_training"
     f" assemble_labels refine_predictions score pack_voc_test {NETWORKS}",
-    "config/networks": f"judge_training refine_predictions {NETWORKS}",
+    "config/networks": f"judge_training refine_predictions extract_cams relabel {TRAININGS}",
     "config/mining": "train_classifier extract_cams judge_training",
     "config/labels": "detect_saliency assemble_labels",
     "config/segmentation": "train_segmentation relabel refine_predictions",
@@ -646,13 +647,14 @@ MODULES = {
     "networks/backbones networks/heads networks/models networks/layers networks/layouts"
     " networks/pretrained networks/resnet networks/vgg": f"refine_predictions {NETWORKS}",
     "mining/cam": "extract_cams",
-    "mining/erase": "train_classifier extract_cams calibrate_delta erase_regions report",
+    "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions"
+    " report",
     "mining/grid": "extract_cams erase_regions report",
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
     "labels/assemble": "assemble_labels score",
-    "exchange/corrections exchange/labelmap": "assemble_labels",
+    "exchange/correction_files exchange/corrections exchange/labelmap": "assemble_labels",
     "segmentation/psl": "train_segmentation predict refine_predictions relabel",
     "segmentation/inference": "predict refine_predictions relabel",
     "segmentation/crf stages/_crf": "refine_predictions relabel",
@@ -662,7 +664,9 @@ MODULES = {
     "report/scores": "report summarise tabulate",
     "report/escape": "summarise tabulate collect_tables",
     "report/tables": "tabulate collect_tables",
-    "stages/_device stages/_networks": NETWORKS,
+    "stages/_networks": TRAININGS,
+    "device": NETWORKS,
+    "stores/networks": "extract_cams predict relabel",
     "stages/_erasing": "train_classifier extract_cams report",
     "stages/_parallel": "generate_scenes detect_saliency refine_predictions",
     "stages/_checkpointing stages/_training training/distributed training/engine"
@@ -673,9 +677,9 @@ MODULES = {
 
 NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
 NO_RESULT += " config/files config/listing data/recognise data/survey"
+NO_RESULT += " config/presets data/fetch stages/_options deployment report/card"
 NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelled exchange/labelstudio"
 NO_RESULT += " exchange/mmseg exchange/yolo"
-NO_RESULT += " config/presets data/fetch stages/_options"
 NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""
 

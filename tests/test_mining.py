@@ -9,7 +9,6 @@ from hypothesis.extra import numpy as hnp
 
 from aepsl.mining.cam import class_activation_maps
 from aepsl.mining.erase import (
-    ERASE_RULES,
     delta_for_area,
     erase,
     mine_region,
@@ -24,6 +23,7 @@ from aepsl.mining.grid import (
     upsample_to_image,
 )
 from aepsl.mining.loss import LABEL_LOSSES, label_recall, sigmoid_label_loss, squared_label_loss
+from aepsl.mining.rules import ERASE_RULES
 from aepsl.mining.success import training_succeeds, uniform_loss
 from aepsl.networks.models import Classifier, NetworkShape
 

@@ -7,14 +7,15 @@ from torch import nn
 
 from aepsl.config.networks import Networks
 from aepsl.console import log
+from aepsl.device import pick_device
 from aepsl.errors import AepslError
 from aepsl.networks.heads import LargeFov
 from aepsl.networks.models import BACKBONES, Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.pretrained import CONVENTIONS
 from aepsl.networks.vgg import CONVOLUTIONS
-from aepsl.stages._device import pick_device
-from aepsl.stages._networks import build_network, load_network
-from aepsl.stores.models import read_weights_file, save_model
+from aepsl.stages._networks import build_network
+from aepsl.stores.models import read_weights_file, save_model, torchvision_weights
+from aepsl.stores.networks import load_network
 
 THIN = NetworkShape(width=1 / 16, fc6_dilation=1)
 RESNET = NetworkShape(backbone="resnet50", head="none")
@@ -291,3 +292,16 @@ def test_a_gpu_that_torch_does_not_find_is_reported(monkeypatch, caplog, given):
     assert (f"GPU {given} was given" in caplog.text) == warned
     assert pick_device("cpu") == CPU
     assert caplog.text.count("was given") == warned
+
+
+def test_weights_that_cannot_be_downloaded_say_which_file_to_put_where(monkeypatch, tmp_path):
+    def unreachable(*args, **options):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(AepslError) as caught:
+        torchvision_weights("vgg16", "IMAGENET1K_V1")
+    problem = caught.value.problems[0]
+    assert problem.what == "could not be downloaded (no route to host)"
+    assert f"/vgg16-397923af.pth elsewhere and put it into {tmp_path}/" in problem.hint

@@ -101,7 +101,7 @@ def network():
 @pytest.mark.parametrize("size", [(65, 49), (60, 50), (8, 9), (1, 1)])
 def test_kept_scores_give_the_mask_of_the_full_scores(network, size):
     image = torch.rand(1, 3, *size) * 255
-    kept = grid_scores(network, image, scales=[1.0], flip=False).log_pixels.numpy()
+    kept = grid_scores(network, image, scales=[1.0], flip=False).log_pixels[0].numpy()
     with torch.inference_mode():
         scores = network(image).pixels
     full = resize_scores(scores, height=size[0], width=size[1], stride=8).softmax(dim=1)[0].numpy()
@@ -115,7 +115,7 @@ def test_flipping_a_symmetric_network_changes_nothing(network):
     image = torch.cat([half, half[..., :-1].flip(3)], dim=3)
     plain = grid_scores(network, image, scales=[1.0], flip=False).log_pixels
     both = grid_scores(network, image, scales=[1.0], flip=True).log_pixels
-    expected = (plain.exp() + plain.exp().flip(2)) / 2
+    expected = (plain.exp() + plain.exp().flip(3)) / 2
     torch.testing.assert_close(both.exp(), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -123,7 +123,7 @@ def test_flipping_a_symmetric_network_changes_nothing(network):
 def test_scales_keep_the_cells(network, flip):
     image = torch.rand(1, 3, 50, 61) * 255
     scores = grid_scores(network, image, scales=[0.5, 1.0, 1.5], flip=flip)
-    assert scores.log_pixels.shape == (3, 7, 8)
+    assert scores.log_pixels.shape == (1, 3, 7, 8)
     assert torch.isfinite(scores.log_pixels).all()
     assert scores.image.sum().item() == pytest.approx(1)
 
@@ -151,7 +151,7 @@ def test_scores_of_scales_are_averaged_literally():
     twice = torch.stack([*twice, 0.25 * b + 0.75 * c, c]).log()
     expected = (rows + ((twice[::2] + twice[1::2]) / 2).softmax(dim=1)) / 2
     for column in range(4):
-        torch.testing.assert_close(scores.log_pixels.exp()[:, :, column].T, expected)
+        torch.testing.assert_close(scores.log_pixels[0].exp()[:, :, column].T, expected)
 
 
 def test_batched_is_single(network):
@@ -194,3 +194,14 @@ def test_weighted_probabilities_literal():
     # v halves class 1 and prohibits class 2: 0.3 to 0.2, and 0.2 to 0.05
     weighted = weighted_probabilities(np.log(probabilities), np.array([0.5, 0.0]), **same)
     np.testing.assert_allclose(weighted, [[[0.6, 0.8]], [[0.4, 0.2]], [[0, 0]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_scores_of_a_batch_are_those_of_its_images(network, flip):
+    images = torch.rand(3, 3, 41, 50) * 255
+    options = {"scales": [0.5, 1.0], "flip": flip}
+    together = grid_scores(network, images, **options)
+    for number, image in enumerate(images):
+        alone = grid_scores(network, image[None], **options)
+        torch.testing.assert_close(together.log_pixels[number], alone.log_pixels[0])
+        torch.testing.assert_close(together.image[number], alone.image[0])

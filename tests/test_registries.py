@@ -22,8 +22,9 @@ from aepsl.config.sections import StageSettings, parse
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.adapters import ADAPTERS
 from aepsl.errors import AepslError
-from aepsl.mining.erase import ERASE_RULES, mined_fraction
+from aepsl.mining.erase import mined_fraction
 from aepsl.mining.loss import LABEL_LOSSES
+from aepsl.mining.rules import ERASE_RULES
 from aepsl.networks.heads import ASPP_RATES
 from aepsl.networks.models import BACKBONES, HEADS
 from aepsl.networks.pretrained import CONVENTIONS

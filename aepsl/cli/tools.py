@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +28,17 @@ ConfigFiles = Annotated[
 ConfigValues = Annotated[
     list[str] | None, typer.Option("--config", help="A setting, key=value, as for Snakemake.")
 ]
+
+NetworkPath = Annotated[
+    Path,
+    typer.Option(
+        "--network", "-n", help="Folder of a run (results/<run>), an export, or a model file."
+    ),
+]
+NetworkVariant = Annotated[
+    str | None, typer.Option(help="Variant of the run; default: main, or the only one.")
+]
+Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
 
 commands = typer.Typer()
 
@@ -56,6 +67,62 @@ def check(
 
     if not check_dataset(files or [], config or [], as_json=as_json):
         raise typer.Exit(1)
+
+
+@commands.command()
+def segment(
+    network: NetworkPath,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for masks, overlays and areas.csv.")
+    ],
+    photographs: Annotated[
+        list[Path] | None, typer.Argument(help="Photographs, and folders of photographs.")
+    ] = None,
+    listed: Annotated[
+        typer.FileText | None,
+        typer.Option("--list", help="Text file with a path a line; - is standard input."),
+    ] = None,
+    variant: NetworkVariant = None,
+    crf: Annotated[bool, typer.Option("--crf", help="Refine the masks with the CRF.")] = False,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Photographs of one size that are computed together.")
+    ] = 1,
+    device: Device = "auto",
+    log: Log = None,
+) -> None:
+    """Find the classes in new photographs: a mask, an overlay and areas of each."""
+    configure(log)
+    from aepsl.deployment.predictor import load
+    from aepsl.deployment.segment import photographs as all_of
+    from aepsl.deployment.segment import segment as write_masks
+
+    paths = [Path(line.rstrip("\r\n")) for line in listed or () if line.strip()]
+    found = all_of([*(photographs or []), *paths])
+    predictor = load(network, variant=variant, device=device, crf=crf)
+    problems = write_masks(predictor, found, output, batch_size=batch_size)
+    typer.echo(f"{output}: masks, overlays and areas of {len(found) - len(problems)} photographs")
+    if problems:
+        raise AepslError(problems)
+
+
+@commands.command()
+def export(
+    network: NetworkPath,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File or folder to write.")],
+    format: Annotated[
+        Literal["onnx", "huggingface"],
+        typer.Option(help="A file for ONNX Runtime, or a folder for Hugging Face's hub."),
+    ] = "onnx",
+    variant: NetworkVariant = None,
+    license: Annotated[
+        str, typer.Option(help="Licence of the weights, for the model card, such as mit.")
+    ] = "unknown",
+) -> None:
+    """Export a trained network for other programs."""
+    from aepsl.deployment.export import export as write
+
+    write(network, output, format=format, variant=variant, license=license)
+    typer.echo(f"Wrote {output}.")
 
 
 @commands.command()
@@ -141,7 +208,10 @@ def explain(context: typer.Context) -> None:
 
 @commands.command()
 def fetch_voc(
-    folder: Annotated[Path, typer.Argument(help="Folder in which VOCdevkit is created.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder for VOCdevkit; default: where data.root: VOC2012 looks."),
+    ] = None,
     sbd: Annotated[
         bool, typer.Option(help="Also download SBD: list and masks of train_aug.")
     ] = False,
@@ -150,8 +220,9 @@ def fetch_voc(
     """Download PASCAL VOC 2012 and check it (2 GB; 3.5 GB with SBD)."""
     configure(log)
     from aepsl.cli.fetch import download
+    from aepsl.data.voc import shared_folder
 
-    download(folder, sbd=sbd)
+    download(folder or shared_folder(), sbd=sbd)
 
 
 @commands.command()

@@ -25,6 +25,10 @@ SCENE_CLASSES = ("red", "green", "yellow", "blue", "violet")
 """Scene classes, named after the colours of their heads, which are those of VOC's palette."""
 
 
+VOC_BY_NAME = "VOC2012"
+"""Value of ``data.root`` for the PASCAL VOC 2012 that ``aepsl fetch-voc`` downloads."""
+
+
 class Scenes(Section):
     """The generated dataset (``data.adapter: scenes``)."""
 
@@ -74,7 +78,8 @@ class Data(Section):
     )
     root: str | None = setting(
         None,
-        "Folder of the dataset: for voc, it contains JPEGImages and ImageSets/Segmentation.",
+        "Folder of the dataset: for voc, it contains JPEGImages and ImageSets/Segmentation; VOC2012"
+        " is the one that aepsl fetch-voc downloads.",
         unit="path",
         source="VOCdevkit",
     )

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from aepsl.config.data import SCENE_CLASSES, VOC_CLASSES, Data
+from aepsl.config.data import SCENE_CLASSES, VOC_BY_NAME, VOC_CLASSES, Data
 from aepsl.data import voc
 from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, with_drawn_splits
 from aepsl.data.coco import AnnotatedImage
@@ -101,6 +101,10 @@ class Dataset(ABC):
     def paths(self) -> dict[str, str]:
         """Return the paths that the configuration names, by key."""
         return {}
+
+    def where_from(self, key: str) -> str:
+        """Return a hint for a path of :meth:`paths` that does not exist."""
+        return f"set {key} to its path"
 
     def lists(self, split: str) -> tuple[Path, ...]:
         """Return the files that list the images of a split."""
@@ -254,10 +258,16 @@ class Voc(Dataset):
 
     def paths(self) -> dict[str, str]:
         """Return the folder, and the CSV of labels if it is used."""
-        paths = {"data.root": self.data.root}
+        paths = {"data.root": self.data.root and str(self.root)}
         if self.data.labels == "csv":
             paths["data.labels_csv"] = self.data.labels_csv
         return {key: path for key, path in paths.items() if path is not None}
+
+    def where_from(self, key: str) -> str:
+        """Return a hint for a path that does not exist."""
+        if key == "data.root" and self.data.root == VOC_BY_NAME:
+            return "aepsl fetch-voc --sbd downloads it (3.5 GB); or set data.root to yours"
+        return super().where_from(key)
 
     def problems(self) -> Iterator[Problem]:
         """Yield required paths that are not set, and unknown classes."""
@@ -282,7 +292,7 @@ class Voc(Dataset):
         }[data.labels]
         watch = (*self.lists(split), self.root / "JPEGImages", labels or self.root)
         name = ("photographs", str(self.root), split, data.labels, str(labels))
-        return InputFiles(name, watch, lambda digest: self._rows(split, digest))
+        return InputFiles(name, lambda: watch, lambda digest: self._rows(split, digest))
 
     def truth_content(self, role: Role) -> InputFiles:
         """Return the true masks of a split."""
@@ -435,7 +445,7 @@ class Listed(Dataset):
         def rows(digest: Digest) -> Iterable[Any]:
             return (row(image_id, digest) for image_id in self.ids_or_none(split))
 
-        return InputFiles(name, self._folders(), rows)
+        return InputFiles(name, self._folders, rows)
 
     def _folders(self) -> tuple[Path, ...]:
         """Return the folder and all folders in it, whose files decide what the index holds."""
@@ -454,5 +464,5 @@ def described(data: Data) -> Dataset:
     """Return the dataset at the paths of the configuration."""
     labels_csv = data.labels_csv if data.labels == "csv" else None
     return open_dataset(
-        data, root=Path(data.root or ""), labels_csv=Path(labels_csv) if labels_csv else None
+        data, root=voc.root_of(data.root or ""), labels_csv=Path(labels_csv) if labels_csv else None
     )

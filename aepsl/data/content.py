@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ class InputFiles:
 
     name: tuple[str | None, ...]
     """Key in the cache of digests, for instance kind, folder and split."""
-    watch: tuple[Path, ...]
-    """Files and folders; the rows are reused while their names, sizes and times are unchanged."""
+    watch: Callable[[], Sequence[Path]]
+    """Function that returns files and folders; the rows are reused while their names, sizes and
+    times are unchanged."""
     rows: Callable[[Digest], Iterable[Any]]
     """Function from a digest function to the JSON rows to hash: ids, names, digests of files."""
 
 
 def single_file(path: str) -> InputFiles:
     """Return the content of one file."""
-    return InputFiles(("file", path), (Path(path),), lambda digest: [digest(Path(path))])
+    return InputFiles(("file", path), lambda: [Path(path)], lambda digest: [digest(Path(path))])
 
 
 def files_of_images(
@@ -52,4 +53,4 @@ def files_of_images(
         files = (f"{image_id}{suffix}" for image_id in ids() for suffix in suffixes)
         return ([file, digest(folder / file)] for file in files)
 
-    return InputFiles((kind, str(folder), images), (*lists, folder), rows)
+    return InputFiles((kind, str(folder), images), lambda: [*lists, folder], rows)

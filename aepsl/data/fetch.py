@@ -1,17 +1,25 @@
-"""Download of PASCAL VOC 2012 and SBD's additional masks, through torchvision."""
+"""Download of PASCAL VOC 2012 and SBD's additional masks: addresses and layouts are torchvision's.
+
+Archives are kept: an interrupted download continues, and a half unpacked archive is unpacked again.
+"""
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 from torchvision.datasets import SBDataset, VOCSegmentation
+from torchvision.datasets.utils import check_integrity
+from torchvision.datasets.voc import DATASET_YEAR_DICT
 
+from aepsl.console import tracked
 from aepsl.data.images import read_mask, write_mask
 from aepsl.errors import AepslError
 
@@ -31,6 +39,40 @@ def read_ids(path: Path) -> list[str]:
     if not path.is_file():
         raise AepslError.of(path, "the list does not exist", "download the dataset again")
     return path.read_text(encoding="utf-8").split()
+
+
+BLOCK = 1 << 20
+"""Bytes written at a time while downloading."""
+
+
+def fetch_archive(url: str, path: Path, *, md5: str) -> None:
+    """Download a file unless it is there; continue an interrupted download.
+
+    Raises:
+        OSError: if the server does not answer.
+        RuntimeError: if what it sent is not the published file.
+    """
+    if check_integrity(str(path), md5):
+        return
+    part = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not check_integrity(str(part), md5):
+        _continue_download(url, part, what=f"{path.name}, MB")
+        if not check_integrity(str(part), md5):
+            part.unlink()
+            raise RuntimeError(f"{url} is not the published file")
+    part.rename(path)
+
+
+def _continue_download(url: str, part: Path, *, what: str) -> None:
+    there = part.stat().st_size if part.exists() else 0
+    with urlopen(Request(url, headers={"Range": f"bytes={there}-"} if there else {})) as answer:
+        continues = answer.status == 206  # else the server sends the file from its start
+        total = int(answer.headers.get("Content-Length") or 0) // BLOCK + 1
+        with part.open("ab" if continues else "wb") as file:
+            blocks = iter(lambda: answer.read(BLOCK), b"")
+            for block in tracked(blocks, total=total, what=what):
+                file.write(block)
 
 
 def _split(voc: Path, name: str) -> Path:
@@ -57,18 +99,22 @@ def _safely(folder: Path, what: str, hint: str) -> Iterator[None]:
 
 
 def fetch_voc(folder: Path) -> Path:
-    """Download VOC 2012 into ``folder`` unless it exists; return the folder VOC2012.
+    """Download VOC 2012 into ``folder`` unless it is there; return the folder VOC2012.
 
-    The archive is checked by its digest, the splits by their sizes.
+    The archive is checked by its digest, the splits by their sizes and files.
 
     Raises:
         AepslError: if the download fails, or the archive or a split is not the published one.
     """
     voc = folder / "VOCdevkit" / "VOC2012"
     hint = "put VOC's folders there yourself, then run the same command again"
+    with suppress(AepslError):
+        check_splits(voc, ["train", "val"])
+        return voc
     with _safely(folder, "VOC 2012", hint):
-        there = _split(voc, "train").is_file()
-        VOCSegmentation(str(folder), year="2012", image_set="train", download=not there)
+        about = DATASET_YEAR_DICT["2012"]
+        fetch_archive(about["url"], folder / about["filename"], md5=about["md5"])
+        VOCSegmentation(str(folder), year="2012", image_set="train", download=True)  # unpacks
     check_splits(voc, ["train", "val"])
     return voc
 
@@ -103,7 +149,10 @@ def fetch_sbd(folder: Path) -> Path:
     hint = "put benchmark_RELEASE/dataset there yourself, then run the same command again"
     with _safely(sbd, "SBD", hint):
         there = (sbd / "train.txt").is_file()
-        sbd.mkdir(parents=True, exist_ok=True)
+        if not there:
+            for half in ("cls", "img", "inst"):  # of an interrupted unpacking
+                shutil.rmtree(sbd / half, ignore_errors=True)
+            fetch_archive(SBDataset.url, sbd / SBDataset.filename, md5=SBDataset.md5)
         SBDataset(str(sbd), image_set="train", mode="segmentation", download=not there)
     return sbd
 

@@ -18,7 +18,7 @@ _BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Return an upright 8-bit RGB image; transparent pixels become white, as on a web page."""
     image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT:
@@ -64,7 +64,7 @@ def read_image(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
                 if frames > 1 and image.format != "MPO":
                     what = f"an animation of {frames} frames"
                     raise AepslError.of(path, what, "save the frame that its labels are about")
-                return np.asarray(_to_rgb(image))
+                return np.asarray(to_rgb(image))
     except FileNotFoundError:
         raise AepslError.of(
             path, "the image does not exist", "put it there, or take it out of the split"
@@ -120,6 +120,11 @@ def read_mask(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
         raise read_error(error, path, what, "replace the file") from None
 
 
+def values_in(path: Path) -> list[int]:
+    """Return the values of a true mask, in order; see :func:`read_mask`."""
+    return list(map(int, np.unique(read_mask(path))))
+
+
 def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
     """Return PASCAL VOC's (colours, 3) palette: bits of a class index alternate between channels.
 
@@ -134,12 +139,24 @@ def voc_palette(colours: int = 256) -> NDArray[np.uint8]:
     return palette.astype(np.uint8)
 
 
-def encode_mask(mask: NDArray[np.uint8]) -> bytes:
-    """Return a mask as a PNG with VOC's palette."""
+def mask_image(mask: NDArray[np.uint8]) -> Image.Image:
+    """Return a mask as an image with VOC's palette; its values stay the classes."""
     image = Image.fromarray(mask)
     image.putpalette(voc_palette().ravel().tolist())
+    return image
+
+
+def encode_mask(mask: NDArray[np.uint8]) -> bytes:
+    """Return a mask as a PNG with VOC's palette."""
     content = io.BytesIO()
-    image.save(content, format="PNG")
+    mask_image(mask).save(content, format="PNG")
+    return content.getvalue()
+
+
+def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a (height, width, 3) RGB picture as a JPEG."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, format="JPEG", quality=90)
     return content.getvalue()
 
 

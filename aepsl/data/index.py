@@ -14,6 +14,7 @@ import numpy as np
 
 from aepsl.data.adapters import Dataset, Role
 from aepsl.data.coco import AnnotatedImage
+from aepsl.data.coco_masks import draw
 from aepsl.data.images import encode_mask, read_image, read_mask
 from aepsl.data.voc import LabelSource
 from aepsl.errors import AepslError, Problem, did_you_mean
@@ -241,6 +242,6 @@ def _drawn(
     image: ImageEntry, source: AnnotatedImage, class_names: Sequence[str], *, root: Path
 ) -> MaskEntry:
     """Return the entry of a mask that has no file of its own; the entry holds it."""
-    png = encode_mask(source.draw(class_names, height=image.height, width=image.width))
+    png = encode_mask(draw(source, class_names, height=image.height, width=image.width))
     digest, place = hashlib.sha256(png).hexdigest(), source.file.relative_to(root).as_posix()
     return MaskEntry(image.id, place, image.height, image.width, digest, png)

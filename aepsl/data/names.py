@@ -31,7 +31,7 @@ def is_safe_file_name(image_id: str) -> bool:
 def id_of(path: PurePath) -> str:
     """Return the image id of a relative path: no suffix, ``__`` between its folders.
 
-    >>> id_of(Path("cats/old/IMG 1.jpg"))
+    >>> id_of(PurePath("cats/old/IMG 1.jpg"))
     'cats__old__IMG 1'
     """
     return "__".join(normalised(part) for part in path.with_suffix("").parts)

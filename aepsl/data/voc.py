@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
-
-from aepsl.data.images import read_mask
+from aepsl.config.data import VOC_BY_NAME
 from aepsl.data.names import IMAGE_SUFFIXES, is_safe_file_name, split_cell
 from aepsl.errors import AepslError, Problem, require_file
 
@@ -72,6 +71,17 @@ def read_split(root: Path, split: str) -> list[str]:
     if problems:
         raise AepslError(problems)
     return ids
+
+
+def shared_folder() -> Path:
+    """Return the folder of this user's downloads: ``aepsl`` in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "aepsl")
+
+
+def root_of(name: str) -> Path:
+    """Return the folder that ``data.root`` names; ``VOC2012`` is in :func:`shared_folder`."""
+    downloaded = shared_folder() / "VOCdevkit" / "VOC2012"
+    return downloaded if name == VOC_BY_NAME else Path(name)
 
 
 def image_files(root: Path) -> dict[str, Path]:
@@ -170,13 +180,15 @@ def labels_from_masks(mask: Callable[[str], Path], *, class_names: Sequence[str]
         mask: function from image id to its mask; the file may not exist.
         class_names: class k has the value k + 1.
     """
+    from aepsl.data.images import values_in
+
     source = LabelSource(of=lambda image_id: read(mask(image_id)))
 
     def read(path: Path) -> tuple[str, ...] | None:
         if not path.exists():
             return None
         try:
-            values = np.unique(read_mask(path)).tolist()
+            values = values_in(path)
         except AepslError as error:
             source.problems += error.problems
             return None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aepsl.console import tracked
-from aepsl.data.coco import run_lengths
+from aepsl.data.coco_masks import run_lengths
 from aepsl.exchange.labelled import Labelled, LabelledImage
 from aepsl.masks import IGNORE_INDEX
 from aepsl.stores.atomic import write_json

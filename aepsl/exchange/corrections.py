@@ -8,36 +8,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.data.catalogue import image_paths
 from aepsl.data.coco import AnnotatedImage, read_annotations
-from aepsl.data.content import Digest, InputFiles
+from aepsl.data.coco_masks import draw
 from aepsl.data.images import mode_of, read_image, read_mask
 from aepsl.data.names import id_of, normalised
 from aepsl.errors import MOST_EQUAL, AepslError, Problem, did_you_mean
 from aepsl.exchange import labelmap
+from aepsl.exchange.correction_files import CVAT_FOLDER, LABELMAP, masks_folder, masks_in
 from aepsl.stores.manifests import ImageEntry
-
-CVAT_FOLDER = "SegmentationClass"
-"""Folder of the masks in CVAT's export, beside its list of labels and photographs."""
 
 Source = Path | AnnotatedImage
 """A corrected mask: a PNG, or an image of a COCO file."""
-
-
-def corrections_content(path: Path) -> InputFiles:
-    """Return the content of a folder of corrected masks, or of a COCO file, for its digest."""
-    folders = sorted(found for found in path.rglob("*") if found.is_dir())
-
-    def rows(digest: Digest) -> Iterable[Any]:
-        files = [*_masks(path), *_labelmaps(path)] if path.is_dir() else [path]
-        return ([file.relative_to(path).as_posix(), digest(file)] for file in files)
-
-    return InputFiles(("corrections", str(path)), (path, *folders), rows)
 
 
 def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Source]:
@@ -94,7 +79,7 @@ def read_correction(
         AepslError: if the mask is unreadable, has another size, or an unknown value or class.
     """
     if isinstance(source, AnnotatedImage):
-        return source.draw(class_names, height=image.height, width=image.width)
+        return draw(source, class_names, height=image.height, width=image.width)
     mask = _values(source, class_names)
     if mask.shape != (image.height, image.width):
         height, width = mask.shape
@@ -125,23 +110,10 @@ def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
 
 def _labelmaps_above(file: Path) -> Iterator[Path]:
     """Yield where the list of labels of a mask can be: above CVAT's folder, or beside the mask."""
-    yield file.with_name(labelmap.FILE_NAME)
+    yield file.with_name(LABELMAP)
     for folder in file.parents:
         if folder.name == CVAT_FOLDER:
-            yield folder.with_name(labelmap.FILE_NAME)
-
-
-def _labelmaps(path: Path) -> list[Path]:
-    return sorted(path.rglob(labelmap.FILE_NAME))
-
-
-def _masks(path: Path) -> list[Path]:
-    """Return the PNGs of a folder; of CVAT's export, those that show classes."""
-    return [file for file in image_paths(_base(path)) if file.suffix.lower() == ".png"]
-
-
-def _base(path: Path) -> Path:
-    return path / CVAT_FOLDER if (path / CVAT_FOLDER).is_dir() else path
+            yield folder.with_name(LABELMAP)
 
 
 def _named(path: Path) -> Iterator[tuple[str, str, Source]]:
@@ -153,8 +125,8 @@ def _named(path: Path) -> Iterator[tuple[str, str, Source]]:
             if image.annotations:
                 yield image.name, f"{path}: {image.name}", image
         return
-    for file in _masks(path):
-        yield file.relative_to(_base(path)).as_posix(), str(file), file
+    for file in masks_in(path):
+        yield file.relative_to(masks_folder(path)).as_posix(), str(file), file
 
 
 def _ids_by_name(images: Iterable[ImageEntry]) -> Mapping[str, list[str]]:

@@ -12,12 +12,12 @@ from aepsl.console import tracked
 from aepsl.data.images import voc_palette
 from aepsl.errors import AepslError
 from aepsl.exchange import labelmap
+from aepsl.exchange.correction_files import CVAT_FOLDER, LABELMAP
 from aepsl.exchange.labelled import Labelled
 from aepsl.masks import IGNORED_NAME
 from aepsl.stores.atomic import write_json, write_text
 
 ARCHIVE = "upload.zip"
-MASKS = "SegmentationClass"
 START_OF_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a ZIP archive can state: equal masks give equal bytes."""
 
@@ -34,14 +34,14 @@ def write_cvat(labelled: Labelled, folder: Path) -> None:
         if ":" in name or name.startswith("#") or name == IGNORED_NAME:
             what = f"CVAT's list of labels cannot hold the class name {name!r}"
             raise AepslError.of("data.class_names", what, "rename it: no colon, no # in front")
-    write_text(folder / labelmap.FILE_NAME, labelmap.labelmap(labelled.class_names))
+    write_text(folder / LABELMAP, labelmap.labelmap(labelled.class_names))
     names = [PurePath(place).with_suffix("").as_posix() for place in labelled.places()]
     listing = folder / "ImageSets" / "Segmentation" / "default.txt"
     write_text(listing, "".join(f"{name}\n" for name in names))
     palette = voc_palette()
     progress = tracked(labelled.images, total=len(labelled.images), what="cvat")
     for image, name in zip(progress, names, strict=True):
-        file = folder / MASKS / f"{name}.png"
+        file = folder / CVAT_FOLDER / f"{name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.take(palette, image.mask(), axis=0)).save(file)
     _pack(folder)

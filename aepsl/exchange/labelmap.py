@@ -16,8 +16,6 @@ from aepsl.masks import BACKGROUND_NAME, IGNORE_INDEX, IGNORED_NAME
 
 Colour = tuple[int, int, int]
 
-FILE_NAME = "labelmap.txt"
-
 
 def values_of(class_names: Sequence[str]) -> dict[str, int]:
     """Return the value of each class in masks, with those of background and ignored pixels."""

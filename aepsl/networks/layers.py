@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,6 +34,11 @@ def convolution(
     if batch_norm:
         layers.append((f"{name}_norm", nn.BatchNorm2d(outputs)))
     return [*layers, (f"{name}_relu", nn.ReLU(inplace=True))]
+
+
+def as_batch(image: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return a (height, width, 3) image as a (1, 3, height, width) float batch."""
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float().to(device)
 
 
 class Normalise(nn.Module):

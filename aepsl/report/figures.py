@@ -61,6 +61,14 @@ def colour_mask(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
     return shown
 
 
+def overlay_mask(image: Rgb, mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
+    """Colour the classes in a photograph, half transparent, with an outline; background stays."""
+    shown = np.where(mask[..., None] > 0, image // 2 + palette[mask] // 2, image)
+    edges = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    shown[edges] = palette[np.maximum(mask, cv2.dilate(mask, np.ones((3, 3), np.uint8)))][edges]
+    return shown.astype(np.uint8)
+
+
 def save_picture(pixels: Rgb, path: Path, *, height: int) -> None:
     """Write a picture as JPEG, scaled to ``height`` pixels."""
     width = max(1, round(pixels.shape[1] * height / pixels.shape[0]))

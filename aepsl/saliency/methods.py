@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Detector = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Detector: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"
 """Function from a (height, width, 3) RGB image to its (height, width) saliency, 0..1.
 
 Raises ``ValueError`` if the method's file is invalid.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from aepsl.networks.layers import mirror
@@ -21,12 +21,12 @@ ImageScores = Callable[[Tensor], Tensor]
 
 
 class GridScores(NamedTuple):
-    """Network output for one image, averaged over its views."""
+    """Network output for a batch of n images of one size, averaged over the views."""
 
     log_pixels: Tensor
-    """(1 + classes, cells, cells), log-probabilities on the image's cells, background first."""
+    """(n, 1 + classes, cells, cells), log-probabilities on the cells, background first."""
     image: Tensor
-    """(classes,), v, the image scores, 0..1."""
+    """(n, classes), v, the image scores, 0..1."""
 
 
 def softmax(scores: Tensor) -> Tensor:
@@ -62,37 +62,35 @@ def _probabilities(
 @torch.inference_mode()
 def grid_scores(
     network: SegmentationNetwork,
-    image: Tensor,
+    images: Tensor,
     *,
     scales: Sequence[float],
     flip: bool,
     image_scores: ImageScores = softmax,
 ) -> GridScores:
-    """Return the probabilities of each class on the image's cells, averaged over the views.
+    """Return the probabilities of each class on the images' cells, averaged over the views.
 
     These suffice for a mask at full resolution: scores and log-probabilities differ by a constant
     over classes, so interpolating either and normalising gives the same probabilities.
 
     Args:
         network: in evaluation mode.
-        image: (1, 3, height, width) RGB, 0..255.
+        images: (n, 3, height, width) RGB, 0..255.
         scales: scale factors of the views.
-        flip: whether to include the mirrored image.
+        flip: whether to include the mirrored images.
         image_scores: the probabilities that the label loss trains; a softmax in the paper.
     """
     views = [
-        _probabilities(network, image, scale=scale, image_scores=image_scores) for scale in scales
+        _probabilities(network, images, scale=scale, image_scores=image_scores) for scale in scales
     ]
     if flip:
-        mirrored = mirror(image, stride=network.stride)
-        columns = grid_size(*image.shape[2:], stride=network.stride)[1]
+        mirrored = mirror(images, stride=network.stride)
+        columns = grid_size(*images.shape[2:], stride=network.stride)[1]
         for scale in scales:
             pixels, v = _probabilities(network, mirrored, scale=scale, image_scores=image_scores)
             views.append((pixels.flip(3)[..., :columns], v))
-    pixels = torch.stack([pixels for pixels, _ in views]).mean(dim=0)[0]
-    return GridScores(
-        pixels.clamp(min=1e-8).log(), torch.stack([v for _, v in views]).mean(dim=0)[0]
-    )
+    pixels = torch.stack([pixels for pixels, _ in views]).mean(dim=0)
+    return GridScores(pixels.clamp(min=1e-8).log(), torch.stack([v for _, v in views]).mean(dim=0))
 
 
 def weighted_probabilities(
@@ -141,3 +139,52 @@ def predict_mask(probabilities: NDArray[np.floating], *, threshold: float) -> ND
     """
     kept = np.where(probabilities < threshold, 0, probabilities)
     return kept.argmax(axis=0).astype(np.uint8)
+
+
+class MaskOutput(NamedTuple):
+    """Output of :class:`MaskNetwork` for n images."""
+
+    mask: Tensor
+    """(n, height, width) uint8, the class of each pixel, 0 for background."""
+    probabilities: Tensor
+    """(n, 1 + classes, height, width), background first, before the threshold."""
+    scores: Tensor
+    """(n, classes), v, the image scores, 0..1."""
+
+
+class MaskNetwork(nn.Module):
+    """A segmentation network with all that prediction does around it: views, upsampling, p."""
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        *,
+        scales: Sequence[float],
+        flip: bool,
+        threshold: float,
+        image_scores: ImageScores = softmax,
+    ) -> None:
+        """Options as of :func:`grid_scores` and :func:`predict_mask`."""
+        super().__init__()
+        self.network = network
+        self.scales, self.flip = tuple(scales), flip
+        self.image_scores = image_scores
+        self.threshold = threshold
+
+    def forward(self, images: Tensor) -> MaskOutput:
+        """Return masks, probabilities and image scores of (n, 3, height, width) RGB, 0..255."""
+        height, width = images.shape[2:]
+        cells, scores = grid_scores(
+            self.network,
+            images,
+            scales=self.scales,
+            flip=self.flip,
+            image_scores=self.image_scores,
+        )
+        # Rounded to float16, as the stage predict stores them: both predict the same mask.
+        full = resize_scores(
+            cells.half().float(), height=height, width=width, stride=self.network.stride
+        )
+        probabilities = full.softmax(dim=1)
+        kept = torch.where(probabilities < self.threshold, 0, probabilities)
+        return MaskOutput(kept.argmax(dim=1).to(torch.uint8), probabilities, scores)

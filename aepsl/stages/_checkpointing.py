@@ -16,9 +16,9 @@ from torch import nn
 
 from aepsl.config.sections import StageSettings
 from aepsl.console import log
+from aepsl.device import Compute
 from aepsl.host import numerical_environment
 from aepsl.signals import Stopped
-from aepsl.stages._device import Compute
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.checkpoint import CheckpointFolder, locked
 from aepsl.training.distributed import broadcast, is_main, world_size

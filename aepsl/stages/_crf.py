@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from aepsl.config.sections import StageSettings
 from aepsl.config.segmentation import Crf
-from aepsl.errors import AepslError
+from aepsl.host import require_crf
 from aepsl.segmentation.crf import CrfOptions
 
 
@@ -16,8 +14,5 @@ def crf_options(config: StageSettings) -> CrfOptions:
     Raises:
         AepslError: if pydensecrf is not installed.
     """
-    if find_spec("pydensecrf") is None:
-        raise AepslError.of(
-            "pydensecrf", "is not installed", "install a C++ compiler, then requirements-crf.lock"
-        )
+    require_crf()
     return CrfOptions(**config.section("crf", Crf).model_dump(exclude={"enabled"}))

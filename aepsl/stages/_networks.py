@@ -1,15 +1,10 @@
-"""Build networks from the configuration or from a stored model."""
+"""Build networks from the configuration."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from aepsl.config.networks import Networks
 from aepsl.errors import AepslError
@@ -22,7 +17,7 @@ from aepsl.networks.models import (
     SegmentationNetwork,
 )
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
-from aepsl.stores.models import Tensors, load_model, read_weights_file, torchvision_weights
+from aepsl.stores.models import Tensors, read_weights_file, torchvision_weights
 
 N = TypeVar("N", Classifier, SegmentationNetwork)
 
@@ -78,32 +73,3 @@ def build_network(
     for block in model.backbone.blocks()[: networks.frozen_blocks]:
         freeze(block)
     return model, {"shape": asdict(shape), "input": convention._asdict()}
-
-
-def load_network(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
-    """Return a stored network in evaluation mode, and the facts stored with it.
-
-    Raises:
-        AepslError: if the file is not a model of this type.
-    """
-    tensors, facts = load_model(path)
-    try:
-        stored = facts["input"]
-        model = network(
-            classes=len(facts["class_names"]),
-            shape=NetworkShape(**facts["shape"]),
-            convention=InputConvention(
-                tuple(stored["mean"]), tuple(stored["scale"]), stored["bgr"]
-            ),
-        )
-        model.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
-        what = f"not a {network.__name__} of this version ({str(error).splitlines()[0]})"
-        raise AepslError.of(path, what, "run its training stage again") from None
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval(), facts
-
-
-def as_batch(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return a (height, width, 3) image as a (1, 3, height, width) float batch."""
-    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float().to(device)

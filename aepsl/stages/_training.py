@@ -17,11 +17,11 @@ from torch import nn
 from aepsl.config.networks import Training
 from aepsl.console import log, tracked
 from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
+from aepsl.device import Compute
 from aepsl.errors import AepslError
 from aepsl.randomness import shuffled_batches
 from aepsl.signals import stop_request
 from aepsl.stages._checkpointing import Checkpoints
-from aepsl.stages._device import Compute
 from aepsl.stores.atomic import write_text
 from aepsl.stores.checkpoint import CheckpointFolder
 from aepsl.stores.manifests import ImageManifest

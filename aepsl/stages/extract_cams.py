@@ -13,13 +13,12 @@ from torch import Tensor
 from aepsl.config.mining import Mining
 from aepsl.console import tracked
 from aepsl.data.photographs import photograph
+from aepsl.device import Compute, pick_device
 from aepsl.mining.cam import class_activation_maps
 from aepsl.mining.grid import ScaledCam, merge_cams
-from aepsl.networks.layers import mirror
+from aepsl.networks.layers import as_batch, mirror
 from aepsl.networks.models import Classifier
-from aepsl.stages._device import Compute, pick_device
 from aepsl.stages._erasing import EraseMined
-from aepsl.stages._networks import as_batch, load_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -35,6 +34,7 @@ from aepsl.stages._options import (
 )
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.manifests import read_images
+from aepsl.stores.networks import load_network
 from aepsl.stores.records import Record, Store, writing_shard
 
 

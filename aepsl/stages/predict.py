@@ -14,10 +14,10 @@ import typer
 from aepsl.config.sections import StageSettings
 from aepsl.console import tracked
 from aepsl.data.photographs import photograph
+from aepsl.device import Compute, pick_device
+from aepsl.networks.layers import as_batch
 from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.inference import grid_scores, predict_mask, upsample_probabilities
-from aepsl.stages._device import Compute, pick_device
-from aepsl.stages._networks import as_batch, load_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -32,6 +32,7 @@ from aepsl.stages._options import (
 )
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.manifests import ImageEntry, read_images
+from aepsl.stores.networks import load_network
 from aepsl.stores.records import Record
 from aepsl.stores.reuse import write_records
 
@@ -55,7 +56,7 @@ def _records(
     threshold = float(config["prediction.threshold"])
     for image in tracked(images, total=len(images), what="predict"):
         pixels = as_batch(photograph(image, root=root), device)
-        cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels
+        cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels[0]
         scores = cells.cpu().numpy().astype(np.float16)
         full = upsample_probabilities(
             scores, height=image.height, width=image.width, stride=network.stride

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from aepsl.console import tracked
 from aepsl.data.photographs import photograph
+from aepsl.device import Compute, pick_device
 from aepsl.mining.loss import LABEL_LOSSES
+from aepsl.networks.layers import as_batch
 from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.crf import refine
 from aepsl.segmentation.inference import GridScores, grid_scores, weighted_probabilities
 from aepsl.stages._crf import crf_options
-from aepsl.stages._device import Compute, pick_device
-from aepsl.stages._networks import as_batch, load_network
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -29,6 +29,7 @@ from aepsl.stages._options import (
 )
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.manifests import read_images
+from aepsl.stores.networks import load_network
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -36,7 +37,7 @@ def _weights(by: str, scores: GridScores, labels: NDArray[np.float32]) -> NDArra
     """Return the class weights v: the image's scores, its labels, or 1 for every class."""
     match by:
         case "scores":
-            return scores.image.cpu().numpy()
+            return scores.image[0].cpu().numpy()
         case "labels":
             return labels
         case _:
@@ -91,7 +92,7 @@ def relabel(
                 network, batch, scales=scales, flip=flip, image_scores=image_scores
             )
             probabilities = weighted_probabilities(
-                scores.log_pixels.cpu().numpy(),
+                scores.log_pixels[0].cpu().numpy(),
                 _weights(config["segmentation.relabel_by"], scores, present),
                 height=image.height,
                 width=image.width,

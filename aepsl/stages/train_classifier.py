@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from aepsl.config.mining import ClassifierTraining
 from aepsl.config.networks import Networks
 from aepsl.data.loading import TrainingImages
+from aepsl.device import Compute, pick_device
 from aepsl.mining.loss import LABEL_LOSSES, label_recall
 from aepsl.networks.models import Classifier
 from aepsl.stages._checkpointing import checkpoint_folder
-from aepsl.stages._device import Compute, pick_device
 from aepsl.stages._erasing import EraseMined
 from aepsl.stages._networks import build_network
 from aepsl.stages._options import (

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aepsl.config.networks import Networks
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.loading import TrainingImages
+from aepsl.device import Compute, pick_device
 from aepsl.mining.loss import LABEL_LOSSES, LabelLoss
 from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.psl import (
@@ -19,7 +20,6 @@ from aepsl.segmentation.psl import (
     segmentation_loss,
 )
 from aepsl.stages._checkpointing import checkpoint_folder
-from aepsl.stages._device import Compute, pick_device
 from aepsl.stages._networks import build_network
 from aepsl.stages._options import (
     DatasetFile,

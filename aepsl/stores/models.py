@@ -108,10 +108,12 @@ def torchvision_weights(backbone: str, name: str) -> Tensors:
     """
     from torchvision.models import get_model_weights
 
+    weights = get_model_weights(backbone)[name]
     try:
-        tensors = dict(get_model_weights(backbone)[name].get_state_dict(check_hash=True))
+        tensors = dict(weights.get_state_dict(check_hash=True))
     except (OSError, RuntimeError) as error:
-        hint = "download it once elsewhere and give networks.weights the file"
+        folder = Path(torch.hub.get_dir(), "checkpoints")
+        hint = f"download {weights.url} elsewhere and put it into {folder}"
         raise AepslError.of(name, f"could not be downloaded ({error})", hint) from None
     # Some torchvision weights contain NaN in layers that they do not cover.
     return {key: tensor for key, tensor in tensors.items() if tensor.isfinite().all()}

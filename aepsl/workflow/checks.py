@@ -13,7 +13,7 @@ from aepsl.config.root import Config
 from aepsl.data.adapters import Dataset, described
 from aepsl.errors import Problem, kind_of
 from aepsl.host import has_crf
-from aepsl.mining.erase import ERASE_RULES
+from aepsl.mining.rules import ERASE_RULES
 from aepsl.saliency.methods import METHODS
 from aepsl.workflow.stages import saliency_source
 
@@ -37,7 +37,8 @@ EITHER = ("labels.corrections",)
 
 def unreadable_paths(config: Config) -> Iterator[Problem]:
     """Yield a problem for each configured path that is missing or of the wrong type."""
-    paths = described(config.data).paths()
+    dataset = described(config.data)
+    paths = dataset.paths()
     if config.networks.weights_are_a_file:
         paths["networks.weights"] = config.networks.weights
     if source := saliency_source(config):
@@ -47,7 +48,7 @@ def unreadable_paths(config: Config) -> Iterator[Problem]:
     for key, path in paths.items():
         wanted = "a folder" if key in FOLDERS else "a file"
         if not Path(path).exists():
-            yield Problem(path, "the file or folder does not exist", f"set {key} to its path")
+            yield Problem(path, "the file or folder does not exist", dataset.where_from(key))
         elif key not in EITHER and (kind := kind_of(Path(path))) != wanted:
             yield Problem(path, f"is {kind}, not {wanted}", f"set {key} to {wanted}")
 

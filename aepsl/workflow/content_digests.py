@@ -38,7 +38,7 @@ class ContentDigests:
                 for row in content.rows(self._file):
                     digest.update(f"{json.dumps(row)}\n".encode())
             except OSError as error:
-                raise system_error(error, where=content.watch[0]) or error from None
+                raise system_error(error, where=content.watch()[0]) or error from None
             return f"sha256:{digest.hexdigest()}"
 
         if content.name not in self._known:
@@ -56,7 +56,7 @@ class ContentDigests:
         return int(
             self._cache.get(
                 ("images", str(dataset.root), split),
-                watch=lists,
+                watch=lambda: lists,
                 compute=lambda: str(len(dataset.ids_or_none(split))),
             )
         )

@@ -110,13 +110,17 @@ class DigestCache:
         return known.removeprefix(state)
 
     def get(
-        self, key: Sequence[str | None], *, watch: Sequence[Path], compute: Callable[[], str]
+        self,
+        key: Sequence[str | None],
+        *,
+        watch: Callable[[], Sequence[Path]],
+        compute: Callable[[], str],
     ) -> str:
         """Return the cached value of ``key``; compute it again if a file or folder has changed.
 
         Args:
             key: name of the value.
-            watch: files and folders that the value depends on.
+            watch: returns the files and folders that the value depends on.
             compute: called if there is no cached value, or a fingerprint has changed.
         """
         name = json.dumps(key)
@@ -126,7 +130,7 @@ class DigestCache:
         if known and self._trust_cached:
             return str(known[1])
         try:
-            fingerprints = [self._fingerprint(path) for path in watch]
+            fingerprints = [self._fingerprint(path) for path in watch()]
         except OSError:
             return compute()  # which reports the error
         if not known or known[0] != fingerprints:

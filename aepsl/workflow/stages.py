@@ -16,7 +16,7 @@ from aepsl.config.root import Config
 from aepsl.config.segmentation import Crf
 from aepsl.data.adapters import Role, described
 from aepsl.data.content import InputFiles, single_file
-from aepsl.exchange.corrections import corrections_content
+from aepsl.exchange.correction_files import corrections_content
 from aepsl.host import has_crf
 from aepsl.saliency.methods import METHODS
 from aepsl.targets import TARGETS

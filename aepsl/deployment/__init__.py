@@ -1,0 +1,1 @@
+"""A trained network in use: on new photographs, in Python, in other programs."""

@@ -1,0 +1,154 @@
+"""Masks, overlays and areas of new photographs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aepsl.console import tracked
+from aepsl.data.catalogue import image_paths
+from aepsl.data.images import encode_jpeg, encode_mask, read_image, voc_palette
+from aepsl.data.names import id_of
+from aepsl.deployment.predictor import Predictor, Segmentation
+from aepsl.errors import AepslError, Problem
+from aepsl.report.escape import csv_cell
+from aepsl.report.figures import overlay_mask
+from aepsl.stores.atomic import atomic_write, write_text
+
+FIELDS = ("photograph", "class", "pixels", "area", "confidence", "score")
+"""Columns of areas.csv: area is a share of the photograph; all but pixels are 0..1."""
+
+
+def photographs(paths: Iterable[Path]) -> list[Path]:
+    """Return the photographs that ``paths`` name: files, and image files in and below folders.
+
+    Raises:
+        AepslError: if a path does not exist, or there is no photograph.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise AepslError.of(path, "no such photograph or folder", "check the path")
+        inside = list(image_paths(path)) if path.is_dir() else [path]
+        if not inside:
+            raise AepslError.of(path, "there is no photograph in this folder", "check the path")
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """Return a name for the results of each photograph: the shortest kind that is unique.
+
+    It is the file's name without suffix; if two are equal, with its folders; if still two are
+    equal, with the suffix.
+
+    >>> output_names([Path("a/x.jpg"), Path("b/x.jpg")])
+    ['a__x', 'b__x']
+    >>> output_names([Path("x.jpg"), Path("x.png")])
+    ['x.jpg', 'x.png']
+    """
+    absolute = [path.absolute() for path in paths]
+    common = Path(os.path.commonpath([path.parent for path in absolute])) if paths else Path()
+    folders = [id_of(path.relative_to(common)) for path in absolute]
+    suffixed = [name + path.suffix for name, path in zip(folders, paths, strict=True)]
+    for names in ([path.stem for path in paths], folders):
+        if len({name.casefold() for name in names}) == len(paths):
+            return names
+    return suffixed
+
+
+class Read(NamedTuple):
+    """A photograph that was read, and the name of its results."""
+
+    path: Path
+    name: str
+    pixels: NDArray[np.uint8]
+
+
+def _read_ahead(
+    items: Iterable[tuple[Path, str]], *, ahead: int
+) -> Iterator[tuple[Path, str, Future[NDArray[np.uint8]]]]:
+    """Yield the photographs in order, while a thread reads the next ``ahead``."""
+    waiting: deque[tuple[Path, str, Future[NDArray[np.uint8]]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for path, name in items:
+            waiting.append((path, name, pool.submit(read_image, path)))
+            if len(waiting) > ahead:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _readable(
+    items: Iterable[tuple[Path, str]], problems: list[Problem], *, ahead: int
+) -> Iterator[Read]:
+    """Yield the photographs in order, but for those that are added to ``problems``."""
+    for path, name, pixels in _read_ahead(items, ahead=ahead):
+        try:
+            yield Read(path, name, pixels.result())
+        except AepslError as error:
+            problems += error.problems
+
+
+def _batches(photographs: Iterable[Read], *, size: int) -> Iterator[list[Read]]:
+    """Yield up to ``size`` consecutive photographs of equal height and width."""
+    for _, equal in groupby(photographs, lambda read: read.pixels.shape):
+        while batch := list(islice(equal, size)):
+            yield batch
+
+
+def _rows(read: Read, found: Segmentation) -> Iterator[tuple[object, ...]]:
+    for name, pixels, area, confidence in found.areas():
+        score = found.scores.get(name)
+        shown = "" if score is None else f"{score:.4f}"
+        place = csv_cell(str(read.path))
+        yield place, csv_cell(name), pixels, f"{area:.4f}", f"{confidence:.4f}", shown
+
+
+def _write(read: Read, found: Segmentation, folder: Path) -> None:
+    shown = overlay_mask(read.pixels, found.mask, voc_palette())
+    for path, content in (
+        (folder / "masks" / f"{read.name}.png", encode_mask(found.mask)),
+        (folder / "overlays" / f"{read.name}.jpg", encode_jpeg(shown)),
+    ):
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
+
+
+def segment(
+    predictor: Predictor, paths: Sequence[Path], output: Path, *, batch_size: int
+) -> list[Problem]:
+    """Write mask, overlay and areas of each photograph.
+
+    Args:
+        predictor: the network.
+        paths: image files.
+        output: the folder for ``masks/<name>.png`` with VOC's palette, ``overlays/<name>.jpg``, and
+            ``areas.csv``; see :data:`FIELDS`.
+        batch_size: most photographs of one size that are computed together.
+
+    Returns:
+        One problem for each photograph that cannot be read; the others are done.
+    """
+    items = list(zip(paths, output_names(paths), strict=True))
+    problems: list[Problem] = []
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(FIELDS)
+    read = tracked(items, total=len(items), what="segment")
+    readable = _readable(read, problems, ahead=2 * batch_size)
+    for batch in _batches(readable, size=batch_size):
+        for one, found in zip(batch, predictor.batch([b.pixels for b in batch]), strict=True):
+            _write(one, found, output)
+            table.writerows(_rows(one, found))
+    write_text(output / "areas.csv", text.getvalue())
+    return problems

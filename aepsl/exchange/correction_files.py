@@ -1,0 +1,39 @@
+"""The files of corrected masks, for their digest. Plans read them: this module imports no numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aepsl.data.catalogue import image_paths
+from aepsl.data.content import Digest, InputFiles
+
+LABELMAP = "labelmap.txt"
+"""CVAT's list of labels and colours."""
+
+CVAT_FOLDER = "SegmentationClass"
+"""Folder of the masks in CVAT's export, beside its list of labels and photographs."""
+
+
+def masks_folder(path: Path) -> Path:
+    """Return the folder of the masks: ``path``, or a folder in it if it is CVAT's export."""
+    return path / CVAT_FOLDER if (path / CVAT_FOLDER).is_dir() else path
+
+
+def masks_in(path: Path) -> list[Path]:
+    """Return the PNGs of a folder; of CVAT's export, those that show classes."""
+    return [file for file in image_paths(masks_folder(path)) if file.suffix.lower() == ".png"]
+
+
+def corrections_content(path: Path) -> InputFiles:
+    """Return the content of a folder of corrected masks, or of a COCO file, for its digest."""
+
+    def watch() -> list[Path]:
+        return [path, *sorted(found for found in path.rglob("*") if found.is_dir())]
+
+    def rows(digest: Digest) -> Iterable[Any]:
+        files = [*masks_in(path), *sorted(path.rglob(LABELMAP))] if path.is_dir() else [path]
+        return ([file.relative_to(path).as_posix(), digest(file)] for file in files)
+
+    return InputFiles(("corrections", str(path)), watch, rows)

@@ -1,0 +1,39 @@
+"""Trained networks, rebuilt from their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from aepsl.errors import AepslError
+from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
+from aepsl.networks.pretrained import InputConvention
+from aepsl.stores.models import load_model
+
+N = TypeVar("N", Classifier, SegmentationNetwork)
+
+
+def load_network(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
+    """Return a stored network in evaluation mode, and the facts stored with it.
+
+    Raises:
+        AepslError: if the file is not a model of this type.
+    """
+    tensors, facts = load_model(path)
+    try:
+        stored = facts["input"]
+        model = network(
+            classes=len(facts["class_names"]),
+            shape=NetworkShape(**facts["shape"]),
+            convention=InputConvention(
+                tuple(stored["mean"]), tuple(stored["scale"]), stored["bgr"]
+            ),
+        )
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        what = f"not a {network.__name__} of this version ({str(error).splitlines()[0]})"
+        raise AepslError.of(path, what, "run its training stage again") from None
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval(), facts
