@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as reference
 
+from aepsl.config.data import Data
+from aepsl.config.sections import parse
+from aepsl.data.adapters import described
 from aepsl.data.coco_masks import decoded, run_lengths
 from aepsl.errors import AepslError
 from aepsl.stages._truth import true_mask
 from aepsl.stages.index_images import index_images
 from aepsl.stages.index_truth import index_truth
 from aepsl.stores.manifests import read_truth
+from aepsl.workflow.content_digests import ContentDigests
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # of pycocotools
 
@@ -184,3 +188,34 @@ def test_an_unusable_segmentation_names_its_file_image_and_object(tmp_path, segm
     assert problem.where == f"{tmp_path / 'instances.json'}: a.png"
     assert "its object 2 is unusable" in problem.what
     assert message in problem.what
+
+
+def test_the_truth_depends_on_the_segmentations_and_the_index_does_not(tmp_path):
+    def digests(annotations):
+        data = coco_dataset(tmp_path, annotations)
+        dataset = described(parse(Data, data, where="data"))
+        contents = (dataset.images_content("train"), dataset.truth_content("train"))
+        return [ContentDigests().digest(content) for content in contents]
+
+    images, truth = digests([(3, DOT, 0)])
+    assert digests([(3, DOT, 0)]) == [images, truth]
+    for changed in ((3, SQUARE, 0), (3, DOT, 1), (3, [], 0)):
+        again = digests([changed])
+        assert again[0] == images
+        assert again[1] != truth
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["size", "counts"]), inner),
+    max_leaves=12,
+)
+
+
+@given(ANY | st.fixed_dictionaries({"size": st.just([4, 5]), "counts": ANY}))
+def test_any_json_is_a_region_or_refused(segmentation):
+    try:
+        region = decoded(segmentation, height=4, width=5)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return
+    assert region.shape == (4, 5)

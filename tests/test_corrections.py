@@ -11,6 +11,7 @@ from conftest import run_snakemake, settings_of
 from PIL import Image
 from test_matrix import and_after
 
+from aepsl.console import log
 from aepsl.data.coco_masks import run_lengths
 from aepsl.data.images import encode_mask, voc_palette
 from aepsl.errors import AepslError
@@ -269,6 +270,23 @@ def test_a_corrected_mask_takes_the_place_of_its_images_in_its_shard(tmp_path, r
     assert [bool(store[i].facts.get("corrected")) for i in IDS] == [False, True, False, True]
 
 
+def test_a_mask_that_was_left_as_it_is_is_not_corrected(tmp_path, run):
+    write(tmp_path / "fixed" / "cat" / "1.png", np.array([[1, 1, 1], [0, 0, 0]], np.uint8))
+    left = run(tmp_path / "fixed", "left")[IDS[0]]
+    assert left.facts == run(None)[IDS[0]].facts
+    assert "corrected" not in left.facts
+
+
+def test_a_class_that_is_no_label_is_told(tmp_path, run, caplog):
+    log.propagate = True
+    write(tmp_path / "fixed" / "cat" / "1.png")
+    write(tmp_path / "fixed" / "dog" / "1.png", np.uint8(MASK == 1))
+    with caplog.at_level("WARNING", logger="aepsl"):
+        run(tmp_path / "fixed")
+    (message,) = caplog.messages
+    assert message.endswith("no label of the photograph, 1 case(s): train__cat__1 my dog")
+
+
 def test_without_corrections_nothing_is_said_of_them(run):
     assert "corrected" not in run(None)[IDS[0]].facts
 
@@ -320,9 +338,6 @@ def test_corrected_masks_are_trained_on_and_kept_when_relabelled(finished_miniat
     file = exported(run, tmp_path / "fixed")
     rounds = {"segmentation": {"relabel_rounds": 1}}
     (project / "more.yaml").write_text(yaml.safe_dump(corrections(tmp_path / "fixed", **rounds)))
-    for name in sorted((tmp_path / "fixed" / "SegmentationClass").iterdir()):
-        if name != file:
-            name.unlink()
     old = {i: before[i].arrays["mask"] for i in before.ids()}
     run_snakemake(project, "--configfile", "mini.yaml", "more.yaml")
     for folder in (run / "labels" / "main", run / "relabelled" / "main" / "round1"):

@@ -367,6 +367,23 @@ def test_mmsegs_folder(exported, tmp_path):
                 assert image.size == mask.shape[::-1]
 
 
+@pytest.mark.parametrize("name", ["mmseg", "yolo"])
+def test_a_photograph_that_exif_turns_is_written_upright(exported, tmp_path, name):
+    height, width = TRAIN["cats/b.jpg"]
+    lying = np.zeros((width, height, 3), np.uint8)
+    lying[:, 0] = 255  # at the top, after a quarter turn
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(lying).save(tmp_path / "photographs" / "cats" / "b.jpg", exif=exif, quality=95)
+    (file,) = exported(name).rglob("cats__b.jpg")
+    with Image.open(file) as image:
+        assert image.getexif().get(0x0112, 1) == 1
+        assert image.size == (width, height)
+        pixels = np.asarray(image)
+    assert pixels[0].mean() > 200
+    assert pixels[-1].mean() < 50
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_equal_masks_give_equal_bytes(exported, name):
     def content(folder):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from aepsl.errors import AepslError
 from aepsl.stores.manifests import ImageEntry, ImageManifest, read_images
@@ -48,6 +49,8 @@ class Labelled:
     def put_photograph(self, image: LabelledImage, target: Path) -> None:
         """Put a photograph into an exported folder, as a link or a copy.
 
+        One that its EXIF data turn is written upright, like its mask: many readers ignore EXIF.
+
         Raises:
             AepslError: if the dataset's folder is unknown, or does not have it.
         """
@@ -58,6 +61,8 @@ class Labelled:
         if not source.is_file():
             raise AepslError.of(source, "there is no such photograph", "set --root to data.root")
         target.parent.mkdir(parents=True, exist_ok=True)
+        if _written_upright(source, target):
+            return
         if self.copy:
             shutil.copyfile(source, target)
         else:
@@ -68,6 +73,19 @@ class Labelled:
         paths = [image.entry.path for image in self.images]
         top = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
         return [os.path.relpath(path, top or ".") for path in paths]
+
+
+def _written_upright(source: Path, target: Path) -> bool:
+    """Write a photograph upright if its EXIF data turn it; return whether they do."""
+    try:
+        with Image.open(source) as photograph:
+            if photograph.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+                return False
+            upright = ImageOps.exif_transpose(photograph)
+            upright.save(target, format=photograph.format, quality=95)
+            return True
+    except UnidentifiedImageError:
+        raise AepslError.of(source, "not a readable image format", "replace the file") from None
 
 
 def open_labelled(paths: Sequence[Path], *, root: Path | None, copy: bool = False) -> Labelled:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from aepsl.config.labels import Labels
 from aepsl.console import log, tracked
 from aepsl.errors import AepslError, Problem
-from aepsl.exchange.corrections import find_corrections, read_correction
+from aepsl.exchange.corrections import Source, find_corrections, read_correction
 from aepsl.labels.assemble import assemble_label, background_threshold
 from aepsl.stages._options import (
     DatasetFile,
@@ -36,27 +37,42 @@ Corrections = Annotated[
 ]
 
 
-def _corrected(path: Path, dataset: Path, shard: ImageManifest) -> dict[str, Record]:
-    """Return the records of the images of a shard whose masks were corrected, by id.
+def _checked(path: Path, dataset: Path, shard: ImageManifest) -> dict[str, Source]:
+    """Return the corrected masks of a shard's images, by id, after reading each of them.
 
     Raises:
         AepslError: listing the masks that cannot be used.
     """
     sources = find_corrections(path, read_images(dataset).images)
-    found: dict[str, Record] = {}
+    found = {image.id: sources[image.id] for image in shard.images if image.id in sources}
     problems: list[Problem] = []
+    unlabelled: list[str] = []
     for image in shard.images:
-        if image.id not in sources:
+        if image.id not in found:
             continue
         try:
-            mask = read_correction(sources[image.id], image, shard.class_names)
-            found[image.id] = Record({"mask": mask}, {"corrected": True})
+            mask = read_correction(found[image.id], image, shard.class_names)
         except AepslError as error:
             problems += error.problems
+            continue
+        shown = {name for k, name in enumerate(shard.class_names, start=1) if (mask == k).any()}
+        unlabelled += [f"{image.id} {name}" for name in sorted(shown - set(image.labels))]
     if problems:
         raise AepslError(problems, f"{path}: {len(problems)} problem(s) with corrected masks:")
-    log.info("%d of %d masks were corrected by hand", len(found), len(shard.images))
+    if unlabelled:
+        what = "corrected masks show a class that is no label of the photograph, %d case(s): %s"
+        log.warning(what, len(unlabelled), ", ".join(unlabelled[:3]))
     return found
+
+
+def _corrected(
+    record: Record, source: Source, image: ImageEntry, class_names: tuple[str, ...]
+) -> Record:
+    """Return the record of the corrected mask, or the given one if its mask is equal."""
+    mask = read_correction(source, image, class_names)
+    if np.array_equal(mask, record.arrays["mask"]):
+        return record
+    return Record({"mask": mask}, {"corrected": True})
 
 
 def _assembler(
@@ -103,7 +119,7 @@ def assemble_labels(
 
     Writes S_i = F_i union B_i for one shard, and the number of pixels that each rule ignores.
     Without ``saliency``, every pixel outside the regions is background. A mask in ``corrections``
-    takes the place of its image's, and its record says so.
+    that differs takes the place of its image's, and its record says so.
 
     Raises:
         AepslError: listing the corrected masks that cannot be used.
@@ -115,8 +131,15 @@ def assemble_labels(
         Store(saliency, kind="saliency", all_shards=False) if saliency else None,
         config.section("labels", Labels),
     )
-    corrected = _corrected(corrections, dataset, manifest) if corrections else {}
+    sources = _checked(corrections, dataset, manifest) if corrections else {}
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
+    corrected = 0
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
         for image in tracked(images, total=len(images), what="labels"):
-            writer.add(image.id, corrected.get(image.id) or assembled(image))
+            record = assembled(image)
+            if image.id in sources:
+                record = _corrected(record, sources[image.id], image, manifest.class_names)
+            corrected += "corrected" in record.facts
+            writer.add(image.id, record)
+    if sources:
+        log.info("%d of %d masks were corrected by hand", corrected, len(images))
