@@ -158,7 +158,8 @@ def segment(
     log: Log = None,
 ) -> None:
     """Find the classes in new photographs: a mask, an overlay and areas of each."""
-    configure(log)
+    if log or not sys.stderr.isatty():  # a terminal shows a bar
+        configure(log)
     from aepsl.deployment.predictor import load
     from aepsl.deployment.segment import photographs as all_of
     from aepsl.deployment.segment import segment as write_masks
