@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from aepsl.cli import app
 from aepsl.cli.run import snakemake_command
+from aepsl.data.images import read_mask, write_mask
 from aepsl.stores.records import Store
 
 COMMANDS = sorted({command for document in DOCUMENTS for command in commands(document)})
@@ -141,9 +142,16 @@ def test_the_tutorial_runs_as_written(tmp_path):
         )
         ran.append(command.text)
         assert result.returncode == 0, command.text + result.stdout + result.stderr
+        if command.text.startswith("aepsl export-labels"):
+            painted = sorted((tmp_path / "corrected").iterdir())[0]
+            mask = read_mask(painted).copy()
+            mask[:20, :20] = 2
+            write_mask(painted, mask)
     assert len(ran) == 7
     results = tmp_path / "results" / "photographs"
     assert (results / "report" / "index.html").is_file()
     assert len(list((tmp_path / "found" / "masks").iterdir())) == 2
     labels = Store([results / "labels" / "main" / "0.json"], kind="labels")
-    assert all(labels[image_id].facts["corrected"] for image_id in labels.ids())
+    corrected = [i for i in labels.ids() if labels[i].facts.get("corrected")]
+    assert corrected == [painted.stem]
+    assert (labels[painted.stem].arrays["mask"][:20, :20] == 2).all()
