@@ -86,7 +86,8 @@ def check_complete(manifests: Sequence[Path], contents: Sequence[ShardManifest])
     numbers = sorted(content.shard for content in contents)
     if parts - {len(contents)} or numbers != list(range(len(contents))):
         what = f"has shards {numbers} of {' and '.join(map(str, sorted(parts)))}"
-        raise AepslError.of(manifests[0].parent, what, hint)
+        all_of_them = "give the manifests of all its shards, or run its stage again"
+        raise AepslError.of(manifests[0].parent, what, all_of_them)
     seen: set[str] = set()
     for manifest, content in zip(manifests, contents, strict=True):
         for image_id in content.ids:

@@ -51,15 +51,18 @@ class ContentDigests:
         """Return the number of images in a split."""
         split = dataset.split(role)
         lists = dataset.lists(split)
-        if not lists:
-            return len(dataset.ids(split))
-        return int(
-            self._cache.get(
-                ("images", str(dataset.root), split),
-                watch=lambda: lists,
-                compute=lambda: str(len(dataset.ids_or_none(split))),
+        name = ("images", split, dataset.data.model_dump_json())
+        if name not in self._known:
+            self._known[name] = (
+                self._cache.get(
+                    ("images", str(dataset.root), split),
+                    watch=lambda: lists,
+                    compute=lambda: str(len(dataset.ids_or_none(split))),
+                )
+                if lists
+                else str(len(dataset.ids(split)))
             )
-        )
+        return int(self._known[name])
 
     def _file(self, path: Path) -> str:
         try:
