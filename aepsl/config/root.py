@@ -25,7 +25,14 @@ VariantName = Annotated[str, Field(pattern=NAME)]
 class Report(Section):
     """The HTML report."""
 
-    images: int = setting(10, "Number of images in the report.", unit="images", source="-", ge=0)
+    images: int = setting(
+        100,
+        "Training images, evenly spaced, whose masks the network predicts for the report. The page"
+        " shows all other images, too.",
+        unit="images",
+        source="-",
+        ge=0,
+    )
 
 
 class Runtime(Section):

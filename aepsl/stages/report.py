@@ -1,33 +1,37 @@
-"""The report of a run: scores, curves, and pictures of every stage."""
+"""The report of a run: a page with scores, plots, and pictures of every stage of every image."""
 
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from aepsl.data.images import voc_palette
 from aepsl.data.photographs import photograph
+from aepsl.labels.assemble import BACKGROUND, ignore_reasons, region_mask
 from aepsl.masks import BACKGROUND_NAME
 from aepsl.mining.grid import scaled_to_max, upsample_to_image
-from aepsl.report import figures
-from aepsl.report.page import render
-from aepsl.report.scores import class_mean, target_title
-from aepsl.stages._erasing import EraseMined
+from aepsl.report.gallery import Shown, Step, entry
+from aepsl.report.page import write_page, write_pictures
+from aepsl.report.palettes import safe_palette
+from aepsl.report.pictures import thumbnail_size
+from aepsl.report.summary import summary_of
 from aepsl.stages._options import (
     CamStore,
     DatasetFile,
     LabelStore,
     Name,
+    NotInKey,
     Paths,
     Predictions,
+    Processes,
     RegionStore,
     Root,
     SaliencyStore,
@@ -37,6 +41,7 @@ from aepsl.stages._options import (
     Writes,
     paths_option,
 )
+from aepsl.stages._parallel import parallel_map
 from aepsl.stages._truth import true_mask
 from aepsl.stores.atomic import read_json, read_manifest_json, write_text
 from aepsl.stores.manifests import (
@@ -47,104 +52,46 @@ from aepsl.stores.manifests import (
     read_images,
     read_truth,
 )
-from aepsl.stores.records import Store
+from aepsl.stores.records import Record, Store
 
 OutputPage = Annotated[
     Path,
-    typer.Option(help="HTML page to write; its pictures are written next to it."),
-    Writes("pictures", "classifier.png", "segmentation.png"),
+    typer.Option(help="HTML page to write; its other files are written next to it."),
+    Writes("pictures", "data", "report.css", "page.js", "charts.js", "gallery.js"),
 ]
-
-HEIGHT = 150
-"""Height of a picture on the page, in pixels."""
-
-Picture = tuple[str, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class VariantStores:
+class Sources:
     """The stores of one variant; ``cams`` and ``regions`` by step, first step first."""
 
     root: Path
     """Folder of the dataset."""
+    classes: int
+    """Number of classes, background included."""
+    truth: TruthManifest
+    """Says how true masks are read; holds no entries, because every process gets a copy."""
     cams: Sequence[Store]
+    strides: Sequence[float]
+    """Pixels from one cell of ``cams`` to the next."""
     regions: Sequence[Store]
     saliency: Store | None
     labels: Store
+    shown: Store
     predictions: Store
-    truth: TruthManifest
-    masks: Mapping[str, MaskEntry]
-    """Entries of ``truth`` by image id."""
+    refined: Store | None
 
 
-def _step_pictures(
-    image: ImageEntry, manifest: ImageManifest, sources: VariantStores
-) -> Iterator[Picture]:
-    pixels = photograph(image, root=sources.root)
-    seen = pixels
-    size = {"height": image.height, "width": image.width}
-    for step, (cams, regions) in enumerate(zip(sources.cams, sources.regions, strict=True), 1):
-        record = cams[image.id]
-        stride = float(cams.facts()["stride"])
-        maps = scaled_to_max(upsample_to_image(record.arrays["cam"], stride=stride, **size))
-        for number, heatmap in zip(record.facts["classes"], maps, strict=True):
-            yield (
-                f"CAM {step}: {manifest.class_names[number]}",
-                figures.overlay_heatmap(seen, heatmap),
-            )
-        seen = EraseMined(regions, manifest.mean_pixel)(image.id, pixels)
-        yield f"erased, step {step}", seen
+class Item(NamedTuple):
+    """One image of the page."""
 
-
-def _pictures(
-    image: ImageEntry, manifest: ImageManifest, sources: VariantStores
-) -> Iterator[Picture]:
-    """Yield the pictures of one image, from the photograph to the true mask."""
-    palette = voc_palette()
-    yield "photograph", photograph(image, root=sources.root)
-    yield from _step_pictures(image, manifest, sources)
-    if sources.saliency:
-        yield (
-            "saliency",
-            figures.to_grey(sources.saliency[image.id].arrays["saliency"].astype("f4")),
-        )
-    for caption, store in (("label", sources.labels), ("prediction", sources.predictions)):
-        yield caption, figures.colour_mask(store[image.id].arrays["mask"], palette)
-    if mask := sources.masks.get(image.id):
-        yield (
-            "truth",
-            figures.colour_mask(true_mask(mask, sources.truth, root=sources.root), palette),
-        )
-
-
-def _losses(path: Path) -> list[float]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)]
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the names of the classes, and the formatted scores."""
-    rows = [
-        {name: row[name] for name in ("variant", "split", "images", "seed")}
-        | {
-            "target": target_title(row),
-            "miou": _percent(row["miou"]),
-            "interval": " – ".join(map(_percent, row["miou_interval"])) if row["images"] else "–",
-            "boundary_f": _percent(class_mean(row["boundary_f"])),
-            "coverage": _percent(row["coverage"]),
-            "error": _percent(row["error"]),
-            "iou": [_percent(value) for value in row["iou"].values()],
-            "precision": [_percent(value) for value in row["precision"].values()],
-            "recall": [_percent(value) for value in row["recall"].values()],
-            "names": list(row["iou"]),
-        }
-        for row in read_json(scores)
-    ]
-    return rows[0]["names"] if rows else [], rows
+    number: int
+    """Its number on the page, from 0."""
+    split: str
+    image: ImageEntry
+    labels: list[int]
+    """Its classes as values in masks."""
+    truth: MaskEntry | None
 
 
 def _by_folder(manifests: Sequence[Path]) -> list[list[Path]]:
@@ -152,56 +99,93 @@ def _by_folder(manifests: Sequence[Path]) -> list[list[Path]]:
     return [list(shards) for _, shards in groupby(manifests, key=lambda path: path.parent)]
 
 
-def _plot(classifier: Sequence[Path], segmentation: Path, folder: Path) -> None:
-    figures.plot_curves(
-        {f"step {step}": _losses(path) for step, path in enumerate(classifier, 1)},
-        folder / "classifier.png",
-        title="classifier: squared label loss of each erasing step",
-        ylabel="loss",
-    )
-    figures.plot_curves(
-        {"segmentation": _losses(segmentation)},
-        folder / "segmentation.png",
-        title="segmentation network",
-        ylabel="loss",
-    )
+def _items(
+    split: str, manifest: ImageManifest, truth: TruthManifest, *, start: int
+) -> Iterator[Item]:
+    masks = {mask.id: mask for mask in truth.masks}
+    for number, image in enumerate(manifest.images, start):
+        labels = [1 + k for k in manifest.label_numbers(image)]
+        yield Item(number, split, image, labels, masks.get(image.id))
 
 
-def _image_sections(
-    manifest: ImageManifest, sources: VariantStores, folder: Path
-) -> list[dict[str, Any]]:
-    """Write the pictures of all images; return file names and captions for the page."""
-    sections = []
-    by_id = {image.id: image for image in manifest.images}
-    for row, image_id in enumerate(sources.predictions.ids()):
-        image, pictures = by_id[image_id], []
-        for column, (caption, pixels) in enumerate(_pictures(image, manifest, sources)):
-            file = f"pictures/{row}-{column}.jpg"
-            figures.save_picture(pixels, folder / file, height=HEIGHT)
-            pictures.append({"file": file, "caption": caption})
-        sections.append({"id": image.id, "labels": image.labels, "pictures": pictures})
-    return sections
+def _steps(image: ImageEntry, sources: Sources) -> Iterator[Step]:
+    height, width = thumbnail_size(image.height, image.width)
+    stores = zip(sources.cams, sources.strides, sources.regions, strict=True)
+    for cams, pixels, regions in stores:
+        record, stride = cams[image.id], pixels * height / image.height
+        cam = upsample_to_image(record.arrays["cam"], height=height, width=width, stride=stride)
+        classes, union = record.facts["classes"], regions[image.id].arrays["union"].astype(bool)
+        mined = region_mask(union, classes=classes, unclaimed_value=BACKGROUND)
+        yield Step([1 + int(k) for k in classes], scaled_to_max(cam), mined)
 
 
-def _legend(class_names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return each name with its colour in the masks."""
-    palette, names = voc_palette(), (BACKGROUND_NAME, *class_names)
-    colours = [(name, "rgb({}, {}, {})".format(*palette[k])) for k, name in enumerate(names)]
-    return [*colours, ("ignored", "white")]
+def _of_training(item: Item, sources: Sources) -> dict[str, Any]:
+    """Return what the page shows of a training image alone."""
+    image, label = item.image, sources.labels[item.image.id]
+    mask, found = label.arrays["mask"], {}
+    if "ignored_conflict" in label.facts:
+        union = sources.regions[-1][image.id].arrays["union"].astype(bool)
+        found["reasons"] = ignore_reasons(mask, union)
+    if sources.saliency:
+        found["saliency"] = sources.saliency[image.id].arrays["saliency"]
+    return found | {"label": mask, "steps": list(_steps(image, sources))}
 
 
-def _facts(manifest: ImageManifest, evaluated: ImageManifest, scores: Path) -> dict[str, Any]:
-    """Return the part of the page's content about photographs and scores."""
-    iou_names, rows = _score_rows(scores)
+def _prediction(record: Record) -> dict[str, Any]:
+    return {"prediction": record.arrays["mask"], "log_scores": record.arrays.get("scores")}
+
+
+def _record(item: Item, *, sources: Sources, folder: Path) -> dict[str, Any]:
+    """Write the pictures of one image; return its record in the gallery."""
+    image, found = item.image, {}
+    if item.split == "train":
+        found = _of_training(item, sources)
+        if image.id in sources.shown:
+            found |= _prediction(sources.shown[image.id])
+    else:
+        found = _prediction(sources.predictions[image.id])
+        if sources.refined:
+            found["refined"] = sources.refined[image.id].arrays["mask"]
+    if item.truth:
+        found["truth"] = true_mask(item.truth, sources.truth, root=sources.root)
+    pixels = photograph(image, root=sources.root)
+    shown = Shown(image.id, item.split, item.labels, photograph=pixels, **found)
+    made = entry(shown, classes=sources.classes)
+    write_pictures(folder, item.number, made)
+    return made.record
+
+
+def _curve(path: Path) -> dict[str, list[float]]:
+    """Return the columns of a training curve."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+
+
+def _times(folder: Path) -> list[dict[str, Any]]:
+    """Return the number of jobs and their seconds by stage, from Snakemake's benchmark files."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for path in sorted(folder.rglob("*.tsv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            seconds = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
+        found[path.relative_to(folder).parts[0].removesuffix(".tsv")] += seconds
+    found.pop("report", None)  # of an earlier page
+    rows = [{"stage": s, "jobs": len(times), "seconds": sum(times)} for s, times in found.items()]
+    return sorted(rows, key=lambda row: -row["seconds"])
+
+
+def _run_facts(
+    manifest: ImageManifest, rows: Sequence[Mapping[str, Any]], final: Path
+) -> dict[str, Any]:
+    """Return what the page's scripts read about the classes and scores of the run."""
+    names = [BACKGROUND_NAME, *manifest.class_names]
+    palettes = {"voc": voc_palette(len(names)), "safe": safe_palette(len(names))}
     return {
-        "train_images": len(manifest.images),
-        "eval_images": len(evaluated.images),
-        "train_split": manifest.split,
-        "eval_split": evaluated.split,
-        "class_names": manifest.class_names,
-        "scores": rows,
-        "iou_names": iou_names,
-        "legend": _legend(manifest.class_names),
+        "classes": names,
+        "mean_pixel": manifest.mean_pixel,
+        "palettes": {name: colours.tolist() for name, colours in palettes.items()},
+        "scores": [dict(row) for row in rows],
+        "confusion": read_manifest_json(final)["confusion"],
     }
 
 
@@ -209,13 +193,19 @@ def report(
     dataset: DatasetFile,
     evaluated: Annotated[Path, typer.Option(help="Manifest of the evaluation photographs.")],
     truth: TruthFile,
+    evaluated_truth: Annotated[
+        Path, typer.Option(help="Manifest of the true masks of the evaluation photographs.")
+    ],
     root: Root,
     scores: Annotated[Path, typer.Option(help="Scores of the run: scores.json.")],
+    final_score: Annotated[Path, typer.Option(help="Score file of the final masks.")],
     cams: CamStore,
     regions: RegionStore,
     saliency: SaliencyStore,
     labels: LabelStore,
+    shown: Annotated[Paths, paths_option("Prediction store of training images.")],
     predictions: Predictions,
+    refined: Annotated[Paths, paths_option("Store of the predictions after the CRF, if any.")],
     classifier_curves: Annotated[
         Paths, paths_option("Training curves of the classifiers, by step.")
     ],
@@ -225,36 +215,52 @@ def report(
     verdicts: Annotated[
         Paths, paths_option("Verdicts on the trainings of the classifiers, by step.")
     ],
+    benchmarks: Annotated[
+        Path,
+        typer.Option(help="Folder of Snakemake's benchmark files, if there is one."),
+        NotInKey(),
+    ],
     name: Name,
     variant: Variant,
     seed: Seed,
     output: OutputPage,
+    threads: Processes = 1,
 ) -> None:
-    """Write the HTML report of a run: scores, curves, and pictures of every stage.
+    """Write the HTML report of a run: scores, plots, and pictures of every stage of every image.
 
-    The page shows the images of the store ``predictions``.
+    Training images that are not in the store ``shown`` have no prediction on the page.
     """
-    manifest, true = read_images(dataset), read_truth(truth)
-    sources = VariantStores(
+    manifest, evaluation = read_images(dataset), read_images(evaluated)
+    true, eval_true = read_truth(truth), read_truth(evaluated_truth)
+    maps = [Store(paths, kind="cams") for paths in _by_folder(cams)]
+    sources = Sources(
         root=root,
-        cams=[Store(paths, kind="cams") for paths in _by_folder(cams)],
+        classes=1 + len(manifest.class_names),
+        truth=replace(true, masks=()),
+        cams=maps,
+        strides=[float(store.facts().get("stride", 1)) for store in maps],
         regions=[Store(paths, kind="regions") for paths in _by_folder(regions)],
         saliency=Store(saliency, kind="saliency") if saliency else None,
         labels=Store(labels, kind="labels"),
+        shown=Store(shown, kind="predictions"),
         predictions=Store(predictions, kind="predictions"),
-        truth=true,
-        masks={mask.id: mask for mask in true.masks},
+        refined=Store(refined, kind="predictions") if refined else None,
     )
-    folder = output.parent
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    _plot(classifier_curves, segmentation_curve, folder)
-    facts = _facts(manifest, read_images(evaluated), scores) | {
-        "run": name,
+    items = [*_items("train", manifest, true, start=0)]
+    items += _items("eval", evaluation, eval_true, start=len(items))
+    work = partial(_record, sources=sources, folder=output.parent)
+    records = list(parallel_map(work, items, threads=threads, what="report"))
+    rows = read_json(scores)
+    run = _run_facts(manifest, rows, final_score) | {
         "variant": variant,
-        "seed": seed,
-        "verdicts": [read_manifest_json(path) for path in verdicts],
-        "curves": ["classifier.png", "segmentation.png"],
-        "images": _image_sections(manifest, sources, folder),
-        "height": HEIGHT,
+        "curves": [_curve(path) for path in classifier_curves],
+        "segmentation": _curve(segmentation_curve),
     }
-    write_text(output, render(facts))
+    about = {"run": name, "variant": variant, "seed": seed}
+    about |= {"train_split": manifest.split, "eval_split": evaluation.split}
+    about |= {"verdicts": [read_manifest_json(path) for path in verdicts]}
+    summary = about | summary_of(rows, records, variant=variant)
+    text = write_page(
+        output.parent, summary=summary, run=run, records=records, times=_times(benchmarks)
+    )
+    write_text(output, text)
