@@ -84,6 +84,7 @@ def _job(plan, stage, params, w):
             params["images"] = plan.config.report.images
         case "report":
             params |= {"name": plan.config.run, "variant": MAIN, "seed": plan.config.seed}
+            params |= {"benchmarks": plan.paths.benchmarks}
     return frozenset(path for paths in inputs.values() for path in paths), params
 
 

@@ -41,7 +41,8 @@ def as_script(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of the page; an error of the disk names it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with errors_name_file(path):
         path.write_bytes(content)
@@ -50,9 +51,9 @@ def _write(path: Path, content: bytes) -> None:
 def write_pictures(folder: Path, number: int, entry: Entry) -> None:
     """Write the pictures of the image with this number in the gallery, from 0."""
     place = folder / "pictures" / f"{number // CHUNK:04d}"
-    _write(place / f"{number:06d}.webp", entry.thumbnail)
+    write_file(place / f"{number:06d}.webp", entry.thumbnail)
     if entry.sheet:
-        _write(place / f"{number:06d}.png", entry.sheet)
+        write_file(place / f"{number:06d}.png", entry.sheet)
 
 
 def _chunks(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -80,7 +81,7 @@ def write_page(
             the same run is repeated.
     """
     for name in ASSETS:
-        _write(folder / name, files("aepsl.report").joinpath("templates", name).read_bytes())
+        write_file(folder / name, files("aepsl.report").joinpath("templates", name).read_bytes())
     chunks = dict(_chunks(records))
     about = f"window.aepsl = {{ images: [], chunk: {CHUNK}, run: {as_script(run)} }};\n"
     for name, text in {
@@ -88,6 +89,6 @@ def write_page(
         "data/times.js": f"aepsl.times = {as_script(times)};\n",
         **chunks,
     }.items():
-        _write(folder / name, text.encode())
+        write_file(folder / name, text.encode())
     scripts = ["data/run.js", "data/times.js", *chunks, *(n for n in ASSETS if n.endswith(".js"))]
     return _environment().get_template(TEMPLATE).render(summary, scripts=scripts) + "\n"

@@ -44,9 +44,10 @@ def grey_values(numbers: NDArray[np.integer], *, entries: int) -> Grey:
     rounding in a browser changes no number.
 
     >>> grey_values(np.array([0, 1, 2]), entries=3).tolist()
-    [42, 128, 212]
+    [42, 127, 212]
     """
-    return np.rint(255 * (numbers + 0.5) / entries).astype(np.uint8)
+    middle = 255 * (2 * numbers.astype(np.int64) + 1) + entries - 1  # rounded, one half down
+    return (middle // (2 * entries)).astype(np.uint8)
 
 
 def map_layer(values: NDArray[np.floating], *, height: int, width: int) -> Grey:
