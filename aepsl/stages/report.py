@@ -174,6 +174,11 @@ def _times(folder: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["seconds"])
 
 
+def _by_number(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a score with lists in place of mappings: any text may be the name of a class."""
+    return {k: list(v.values()) if isinstance(v, Mapping) else v for k, v in row.items()}
+
+
 def _run_facts(
     manifest: ImageManifest, rows: Sequence[Mapping[str, Any]], final: Path
 ) -> dict[str, Any]:
@@ -184,7 +189,7 @@ def _run_facts(
         "classes": names,
         "mean_pixel": manifest.mean_pixel,
         "palettes": {name: colours.tolist() for name, colours in palettes.items()},
-        "scores": [dict(row) for row in rows],
+        "scores": [_by_number(row) for row in rows],
         "confusion": read_manifest_json(final)["confusion"],
     }
 

@@ -107,6 +107,7 @@
       series.forEach(({ name, values }, k) => {
         const points = values.map((value, epoch) => `${x(epoch + 1)},${y(value)}`).join(" ");
         parts.push(svg("polyline", { points, class: `line series-${k % 6}` }));
+        if (values.length === 1) parts.push(svg("circle", { cx: x(1), cy: y(values[0]), r: 4, class: `dot series-${k % 6}` }));
         if (series.length > 1) parts.push(text(right + 6, ends.get(name), name, { class: `name series-${k % 6}` }));
         values.forEach((value, epoch) => marks.push({
           x: x(epoch + 1), y: y(value),
@@ -220,9 +221,9 @@
     const rows = () => {
       const row = mine[select.value];
       return run.classes.map((name, k) => ({
-        name, value: row.iou[name] == null ? null : 100 * row.iou[name], colour: k ? `var(--class-${k})` : null,
-        shown: percent(row.iou[name]).replace(" %", ""),
-        text: `${name}: IoU ${percent(row.iou[name])}, precision ${percent(row.precision[name])}, recall ${percent(row.recall[name])}`,
+        name, value: row.iou[k] == null ? null : 100 * row.iou[k], colour: k ? `var(--class-${k})` : null,
+        shown: percent(row.iou[k]).replace(" %", ""),
+        text: `${name}: IoU ${percent(row.iou[k])}, precision ${percent(row.precision[k])}, recall ${percent(row.recall[k])}`,
       }));
     };
     const redraw = bars(at("by-class"), rows, { unit: "IoU, %", top: 100, label: "IoU of each class." });
