@@ -507,7 +507,7 @@ def test_no_name_runs_a_script_in_the_report(opened, hostile):
         page.wait_for_function(
             "id => document.querySelector('#image[open] h2')?.textContent === id", arg=image_id
         )
-    captions = " ".join(page.locator("#image .tiles").all_inner_texts())
+    captions = " ".join(page.locator("#image .row").all_inner_texts())
     for name in HOSTILE:
         assert f"CAM, step 1: {name}" in captions
     if with_truth:

@@ -222,7 +222,7 @@
       const row = mine[select.value];
       return run.classes.map((name, k) => ({
         name, value: row.iou[k] == null ? null : 100 * row.iou[k], colour: k ? `var(--class-${k})` : null,
-        shown: percent(row.iou[k]).replace(" %", ""),
+        shown: percent(row.iou[k]).slice(0, -2),
         text: `${name}: IoU ${percent(row.iou[k])}, precision ${percent(row.precision[k])}, recall ${percent(row.recall[k])}`,
       }));
     };

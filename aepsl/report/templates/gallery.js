@@ -11,7 +11,7 @@
   };
   const SPLITS = { train: "training", eval: "evaluation" };
   const LAYERS = {
-    final: "last mask", label: "label", prediction: "prediction", crf: "after the CRF",
+    final: "last mask", label: "label", prediction: "prediction", crf: "prediction after the CRF",
     truth: "truth", errors: "errors", saliency: "saliency", none: "nothing",
   };
   const REASONS = ["several classes claim them", "mined, but not salient", "salient, but not mined"];
@@ -170,45 +170,50 @@
     element("span", { class: "key" }, ...texts.map((text, k) =>
       element("span", {}, swatch(colours[k + 1], kinds[k]), text, values[k] == null ? "" : `: ${percent(values[k])}`)));
 
-  const stepTiles = (number) => {
-    const image = images[number];
-    return image.layers.filter(([kind]) => kind === "cam" || kind === "mined").flatMap(([kind, step, k]) => {
-      const seen = layerOf(number, `mined,${step - 1}`, { paint: "erased", opaque: true });
-      if (kind === "cam") {
-        const title = `CAM, step ${step}: ${run.classes[k]}`;
-        return [tile(title, picture(number, [seen, layerOf(number, `cam,${step},${k}`)], { alt: title }))];
-      }
-      const name = `mined,${step}`;
-      const erased = layerOf(number, name, { paint: "erased", opaque: true });
-      return [
-        tile(`mined up to step ${step}`, picture(number, [layerOf(number, name)], { alt: `regions mined up to step ${step}` })),
-        tile(`erased after step ${step}`, picture(number, [erased], { alt: `photograph erased after step ${step}` })),
-      ];
-    });
-  };
-  const maskTiles = (number) => {
-    const image = images[number];
-    const titles = { label: "label", prediction: "prediction", crf: "prediction after the CRF", truth: "true mask" };
-    return Object.entries(titles).filter(([name]) => image.layers.some((l) => l.join() === name))
-      .map(([name, title]) => {
-        const layers = [layerOf(number, name)];
-        if (name !== "label" || !image.reasons) return tile(title, picture(number, layers, { alt: title }));
-        layers.push(layerOf(number, "reasons"));
-        const note = key(REASONS, aepsl.reasonColours, ["up", "down", "across"], image.reasons);
-        return tile(`${title}; ignored pixels are hatched`, picture(number, layers, { alt: title }), note);
-      });
-  };
-  const tiles = (number) => {
-    const found = [tile("photograph", picture(number, [], { alt: "photograph" })), ...stepTiles(number)];
+  const has = (number, name) => images[number].layers.some((layer) => layer.join() === name);
+  /** Return a tile of the photograph below one layer, or null without that layer. */
+  const overlaid = (number, name, title, note, more) => has(number, name)
+    && tile(title, picture(number, [layerOf(number, name), more], { alt: title }), note);
+
+  const result = (number) => [
+    tile("photograph", picture(number, [], { alt: "photograph" })),
+    overlaid(number, "prediction", "prediction"),
+    overlaid(number, "crf", "prediction after the CRF"),
+    overlaid(number, "truth", "true mask"),
+    overlaid(number, "errors", `errors of the ${LAYERS[images[number].judged]}`,
+      key(ERRORS, aepsl.errorColours, [])),
+  ];
+  const label = (number) => {
+    const { reasons } = images[number];
     const saliency = layerOf(number, "saliency", { opaque: true });
-    if (saliency) found.push(tile("saliency", picture(number, [saliency], { alt: "saliency, white is 1", photograph: false })));
-    found.push(...maskTiles(number));
-    const errors = layerOf(number, "errors");
-    if (errors) {
-      const title = `errors of the ${JUDGED[images[number].judged]}’s mask`;
-      found.push(tile(title, picture(number, [errors], { alt: title }), key(ERRORS, aepsl.errorColours, [])));
-    }
-    return found;
+    const why = reasons && key(REASONS, aepsl.reasonColours, ["up", "down", "across"], reasons);
+    return [
+      saliency && tile("saliency", picture(number, [saliency], { alt: "saliency, white is 1", photograph: false })),
+      overlaid(number, "label", reasons ? "label; ignored pixels are hatched" : "label", why,
+        reasons && layerOf(number, "reasons")),
+    ];
+  };
+  const step = (number, t) => {
+    const erased = (until) => layerOf(number, `mined,${until}`, { paint: "erased", opaque: true });
+    const cams = images[number].layers.filter(([kind, of]) => kind === "cam" && of === t);
+    return [
+      ...cams.map(([, , k]) => {
+        const title = `CAM, step ${t}: ${run.classes[k]}`;
+        return tile(title, picture(number, [erased(t - 1), layerOf(number, `cam,${t},${k}`)], { alt: title }));
+      }),
+      overlaid(number, `mined,${t}`, `mined up to step ${t}`),
+      tile(`erased after step ${t}`, picture(number, [erased(t)], { alt: `photograph erased after step ${t}` })),
+    ];
+  };
+  /** Return the pictures of an image in rows: the result first, then what it was made from. */
+  const rows = (number) => {
+    const steps = images[number].layers.filter(([kind]) => kind === "mined").map(([, t]) => t);
+    const found = { Result: result(number), Label: label(number) };
+    for (const t of steps) found[`Step ${t}`] = step(number, t);
+    return Object.entries(found).map(([title, tiles]) => [title, tiles.filter(Boolean)])
+      .filter(([, tiles]) => tiles.length)
+      .map(([title, tiles]) => element("section", { class: "row", "aria-label": title },
+        element("h3", {}, title), element("div", { class: "tiles" }, ...tiles)));
   };
   const facts = (image) => {
     const rows = [["Split", SPLITS[image.split]], ["Labels", names(image.labels) || "–"]];
@@ -264,7 +269,7 @@
           button("−", "Smaller pictures", () => zoom(0.8)), button("+", "Larger pictures", () => zoom(1.25)),
           element("label", { class: "slider" }, "masks ", aepsl.opacitySlider()),
           button("×", "Close", () => dialog.close()))),
-      facts(image), element("div", { class: "tiles" }, ...tiles(number)));
+      facts(image), ...rows(number));
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
   };

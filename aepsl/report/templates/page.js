@@ -16,7 +16,7 @@
     filled(document.createElement(tag), attributes, children);
   aepsl.svg = (tag, attributes = {}, ...children) =>
     filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
-  aepsl.percent = (value) => (value == null ? "–" : `${(100 * value).toFixed(1)} %`);
+  aepsl.percent = (value) => (value == null ? "–" : `${(100 * value).toFixed(1)}\u00a0%`);
 
   // Colours. A layer is a grey picture of small numbers; an SVG filter paints number k of n, which is
   // the grey at (k + 1/2) / n, with colour k: [red, green, blue, alpha], 0..255.
