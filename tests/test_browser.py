@@ -529,6 +529,10 @@ def test_without_true_masks_the_page_serves_by_disagreement(opened, hostile):
     )
     assert page.locator("#confusion").is_visible() == with_truth
     assert page.locator("#mining-loss").is_visible()
+    title = page.locator("#histogram h3").inner_text()
+    assert title == (
+        "Images by their IoU" if with_truth else "Images by the disagreement between stages"
+    )
 
 
 # Many images

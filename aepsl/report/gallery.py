@@ -75,25 +75,23 @@ class Shown:
         return next(((name, mask) for name, mask in masks.items() if mask is not None), None)
 
 
-def _causes(image: Shown, judged: Mask, classes: int) -> Iterator[Cause]:
-    """Yield the causes of the errors of an image, by its true mask or else by its labels."""
+def _of_judged(image: Shown, name: str, judged: Mask, classes: int) -> dict[str, Any]:
+    """Return the measures of the judged mask, by the true mask or else by the image labels."""
+    present = np.unique(judged[(judged != 0) & (judged != IGNORE_INDEX)]).tolist()
+    causes: list[Cause] = []
+    overlap: dict[str, Any] = {}
     if image.truth is not None:
-        yield from causes_by_truth(confusion_matrix(image.truth, judged, classes=classes))
+        matrix = confusion_matrix(image.truth, judged, classes=classes)
+        causes, overlap = list(causes_by_truth(matrix)), iou_by_class(matrix)
     elif image.split == "train":  # the labels of other photographs may be incomplete
-        yield from causes_by_labels(judged, image.labels)
+        causes = list(causes_by_labels(judged, image.labels))
     if image.label is not None and ignored_fraction(image.label) > HALF:
-        yield "ignored", 0
+        causes.append(("ignored", 0))
+    return {"judged": name, "found": present, "causes": causes} | overlap
 
 
 def _measures(image: Shown, classes: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if image.judged:
-        name, judged = image.judged
-        present = np.unique(judged[(judged != 0) & (judged != IGNORE_INDEX)]).tolist()
-        found = {"judged": name, "found": present}
-        found["causes"] = list(_causes(image, judged, classes))
-        if image.truth is not None:
-            found |= iou_by_class(confusion_matrix(image.truth, judged, classes=classes))
+    found = _of_judged(image, *image.judged, classes) if image.judged else {}
     if image.label is not None:
         found["ignored"] = rounded(ignored_fraction(image.label))
     if image.reasons is not None:

@@ -139,7 +139,7 @@
       parts.push(text(left - 8, y + 4, short(name, letters), { "text-anchor": "end" }));
       if (value == null) return;
       const bar = { x: left, y: y - row / 3, height: (row * 2) / 3, rx: 2, width: Math.max(1, x(value) - left) };
-      parts.push(svg("rect", { ...bar, class: "bar", style: colour ? `fill: ${colour}` : null }));
+      if (value) parts.push(svg("rect", { ...bar, class: "bar", style: colour ? `fill: ${colour}` : null }));
       if (low != null) parts.push(line(x(low), y, x(high), y, "whisker"));
       parts.push(text(x(Math.max(value, high ?? 0)) + 6, y + 4, shown, { class: "value" }));
       marks.push({ x: x(value), y, text: said });
@@ -232,6 +232,22 @@
 
   if (finals.length) matrix(at("confusion"), run.confusion, run.classes);
 
+  /** Draw how many images have which value of a measure, 0..1, in ten bars up to the largest value. */
+  const histogram = (figure, key, title) => {
+    const values = aepsl.images.map((image) => image[key]).filter((value) => value != null);
+    if (!values.length) return;
+    const tenths = Math.max(1, Math.ceil(10 * values.reduce((a, b) => Math.max(a, b)))); // percent a bar
+    const rows = Array.from({ length: 10 }, (_, k) => {
+      const count = values.filter((value) => Math.min(9, Math.floor((100 * value) / tenths)) === k).length;
+      const name = `${tenths * k} to ${tenths * (k + 1)}\u00a0%`;
+      return { name, value: count, shown: String(count), text: `${name}: ${count} of ${values.length} images` };
+    });
+    figure.append(element("figcaption", {}, element("h3", {}, title)));
+    bars(figure, () => rows, { unit: "images", label: `${title}: ${rows.map((row) => row.text).join(", ")}.` });
+  };
+  if (scored.length) histogram(at("histogram"), "iou", "Images by their IoU");
+  else histogram(at("histogram"), "disagreement", "Images by the disagreement between stages");
+
   const losses = run.curves.map(({ loss }, k) => ({ name: `step ${k + 1}`, values: loss ?? [] })).filter((s) => s.values.length);
   if (losses.length) lines(at("mining-loss"), losses, { unit: "label loss" });
   const { loss } = run.segmentation;
@@ -246,7 +262,7 @@
       text: `${stage.replaceAll("_", " ")}: ${seconds.toFixed(1)} s in ${jobs} ${jobs === 1 ? "job" : "jobs"}`,
     }));
     bars(at("times"), () => rows, {
-      unit,
+      unit: `time, ${unit}`,
       label: `Time by stage: ${rows.map((row) => row.text).join(", ")}.`,
     });
   }
