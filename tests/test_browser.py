@@ -220,7 +220,7 @@ def many_classes(folder, classes):
     palettes["safe"] = safe_palette(classes).tolist()
     run = {"classes": [str(k) for k in range(classes)], "mean_pixel": [1, 2, 3]}
     run |= {"palettes": palettes, "scores": [], "confusion": [], "variant": "main"}
-    run |= {"curves": [], "segmentation": {}}
+    run |= {"curves": []}
     summary = {"run": "r", "variant": "main", "seed": 0, "train_split": "t", "eval_split": "e"}
     summary |= {"verdicts": [], "final": None, "sentences": ["x"], "findings": [], "details": []}
     summary |= {"train_images": 0, "eval_images": 1}

@@ -664,6 +664,7 @@ MODULES = {
     "stages/_parallel": "generate_scenes detect_saliency refine_predictions report",
     "stages/_checkpointing stages/_training training/distributed training/engine"
     " training/schedules": TRAININGS,
+    "stages/_shown": "report",
     "stages/_truth": "copy_true_labels score report",
 }
 """The stages whose code digest covers a module, by hand; a stage's own module is in its own."""

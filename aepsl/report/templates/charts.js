@@ -248,10 +248,12 @@
   if (scored.length) histogram(at("histogram"), "iou", "Images by their IoU");
   else histogram(at("histogram"), "disagreement", "Images by the disagreement between stages");
 
-  const losses = run.curves.map(({ loss }, k) => ({ name: `step ${k + 1}`, values: loss ?? [] })).filter((s) => s.values.length);
-  if (losses.length) lines(at("mining-loss"), losses, { unit: "label loss" });
-  const { loss } = run.segmentation;
-  if (loss?.length) lines(at("segmentation-loss"), [{ name: "loss", values: loss }], { unit: "loss" });
+  // The last curve is that of the segmentation network.
+  const losses = run.curves.map(({ loss }, k) => ({ name: `step ${k + 1}`, values: loss ?? [] }));
+  const segmentation = losses.pop();
+  const mining = losses.filter(({ values }) => values.length);
+  if (mining.length) lines(at("mining-loss"), mining, { unit: "label loss" });
+  if (segmentation?.values.length) lines(at("segmentation-loss"), [segmentation], { unit: "loss" });
 
   const times = aepsl.times ?? [];
   if (times.length) {
