@@ -65,6 +65,7 @@ rule report:
         variant=plan.names[0],
         seed=plan.config.seed,
         benchmarks=paths.benchmarks,
+        images=plan.config.report.images,
     shell:
         "aepsl report --dataset {input.dataset:q} --evaluated {input.evaluated:q} --truth {input.truth:q}"
         " --evaluated-truth {input.evaluated_truth:q} --scores {input.scores:q}"
@@ -72,7 +73,7 @@ rule report:
         ' --saliency "{input.saliency}" --labels "{input.labels}" --shown "{input.shown}"'
         ' --predictions "{input.predictions}" --refined "{input.refined}" --classifier-curves "{input.curves}"'
         ' --segmentation-curve {input.segmentation:q} --verdicts "{input.verdicts}"'
-        " --benchmarks {params.benchmarks:q} --name {params.name:q} --variant {params.variant:q}"
+        " --limit {params.images} --benchmarks {params.benchmarks:q} --name {params.name:q} --variant {params.variant:q}"
         " --seed {params.seed} --output {output.page:q} {resources.options} --code {params.code} --log {log.run:q}"
 
 

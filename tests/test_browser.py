@@ -98,7 +98,8 @@ def test_the_first_screen_has_the_score_and_the_verdict(opened, run):
     scores = json.loads((run.page.parent.parent / "scores.json").read_text())
     final = next(r for r in scores if (r["target"], r["variant"]) == ("predictions_crf", "main"))
     assert page.locator(".score strong").inner_text() == f"{100 * final['miou']:.1f} %"
-    assert "on 6 images (95 % interval" in page.locator(".lead").inner_text()
+    lead = page.locator(".lead").inner_text().replace("\xa0", " ")
+    assert "on 6 images (95 % interval" in lead
     assert "3 variants" in page.locator(".verdict").inner_text()
     for part in (".score", ".lead", "#stages svg", "#times svg"):
         box = page.locator(part).bounding_box()
@@ -127,7 +128,7 @@ def test_every_image_has_a_card_and_every_picture_loads(opened, run):
 
 def test_predicted_training_images_are_shown_with_their_prediction(run):
     predicted = [r for r in run.records if r["split"] == "train" and ["prediction"] in r["layers"]]
-    assert len(predicted) == 2  # report.images
+    assert len(predicted) == 2  # report.predictions
     for record in run.records:
         assert record["judged"] == {"train": "label", "eval": "crf"}[record["split"]] or (
             record in predicted and record["judged"] == "prediction"
@@ -223,7 +224,7 @@ def many_classes(folder, classes):
     run |= {"curves": []}
     summary = {"run": "r", "variant": "main", "seed": 0, "train_split": "t", "eval_split": "e"}
     summary |= {"verdicts": [], "final": None, "sentences": ["x"], "findings": [], "details": []}
-    summary |= {"train_images": 0, "eval_images": 1}
+    summary |= {"train_images": 0, "eval_images": 1, "shown": {"train": 0, "eval": 1}}
     text = write_page(folder, summary=summary, run=run, records=[made.record], times=[])
     (folder / "index.html").write_text(text)
     return folder / "index.html", palettes
@@ -467,7 +468,18 @@ def make_report(folder, *, with_truth):
         *("--saliency", "", "--labels", labels, "--shown", predictions),
         *("--predictions", predictions, "--refined", "", "--verdicts", ""),
         *("--classifier-curves", "curve.csv", "--segmentation-curve", "curve.csv"),
-        *("--benchmarks", "none", "--name", "<b>run", "--variant", "main", "--seed", "0"),
+        *(
+            "--limit",
+            "4",
+            "--benchmarks",
+            "none",
+            "--name",
+            "<b>run",
+            "--variant",
+            "main",
+            "--seed",
+            "0",
+        ),
         *("--output", folder / "report" / "index.html"),
     )
 
@@ -499,7 +511,10 @@ def test_no_name_runs_a_script_in_the_report(opened, hostile):
     page = opened(path)
     assert page.evaluate("[...document.scripts].every((script) => script.src && !script.text)")
     assert page.locator("h1").inner_text() == "<b>run"
-    assert sorted(ids_on(page)) == sorted(2 * IDS)
+    few = [IDS[0], IDS[1], IDS[3], IDS[4]]  # of the evaluation; all training images are predicted
+    assert sorted(ids_on(page)) == sorted(IDS + few)
+    counts = page.locator(".facts dd").all_inner_texts()[:2]
+    assert counts == ["6 images, split train", "6 images, split train, 4 on this page"]
     for name in HOSTILE:
         assert name in page.locator("#legend").all_inner_texts()[0]
     for image_id in IDS:
@@ -575,6 +590,6 @@ def generated_page(folder, *, images):
     )
     about = {"run": "many", "variant": "main", "seed": 0, "train_split": "t", "eval_split": "e"}
     about |= {"verdicts": [], "final": None, "sentences": ["x"], "findings": [], "details": []}
-    about |= {"train_images": 0, "eval_images": images}
+    about |= {"train_images": 0, "eval_images": images, "shown": {"train": 0, "eval": images}}
     page.write_text(write_page(folder, summary=about, run=run, records=records, times=[]))
     return page

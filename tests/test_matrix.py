@@ -99,7 +99,7 @@ segmentation:
   train: { epochs: 1, batch_size: 2, crop: 33 }
 prediction: { scales: [1, 0.5] }
 crf: { iterations: 1 }
-report: { images: 1 }
+report: { predictions: 1 }
 evaluation: { resamples: 20 }
 runtime: { cache: null }
 """
@@ -363,7 +363,8 @@ KEYS = {
     "crf.bilateral_rgb": (6, both("refine_predictions", "relabel")),
     "crf.gaussian_weight": (4, both("refine_predictions", "relabel")),
     "crf.gaussian_xy": (4, both("refine_predictions", "relabel")),
-    "report.images": (3, both("predict_shown")),
+    "report.images": (3, both("report")),
+    "report.predictions": (3, both("predict_shown")),
     "evaluation.boundary_tolerance": (0.01, both("score")),
     "evaluation.resamples": (30, both("score")),
     "evaluation.confidence": (0.9, both("score")),
@@ -501,7 +502,13 @@ REAL = {
     "photographs": (
         *("data.root", "data.eval_split", "data.mask_folder", "data.class_names"),
         *("networks.weights_input", "mining.steps", "labels.background_threshold"),
-        *("prediction.palette_png", "crf.enabled", "report.images", "evaluation.resamples"),
+        *(
+            "prediction.palette_png",
+            "crf.enabled",
+            "report.images",
+            "report.predictions",
+            "evaluation.resamples",
+        ),
         *("runtime.shards", "runtime.threads"),
     ),
 }

@@ -24,7 +24,7 @@ CRACKS = {
     "mining": {"loss": "sigmoid", "steps": 2, "train": {"epochs": 1, "batch_size": 3, "crop": 65}},
     "segmentation": {"relabel_rounds": 1, "train": {"epochs": 1, "batch_size": 3, "crop": 65}},
     "saliency": {"superpixels": 40},
-    "report": {"images": 2},
+    "report": {"predictions": 2},
     "runtime": {"cache": None},
 }
 

@@ -236,7 +236,7 @@ def test_the_summary_counts_images_with_and_without_truth():
     nothing = row("predictions", 0.5) | {"miou": None, "miou_interval": [None, None]}
     for rows, details in ((ROWS, len(ROWS)), ([nothing], 0)):
         summary = summary_of(rows, RECORDS, variant="main")
-        assert (summary["train_images"], summary["eval_images"]) == (2, 1)
+        assert summary["shown"] == {"train": 2, "eval": 1}
         assert len(summary["details"]) == details
         assert bool(summary["final"]) == bool(details)
         assert [finding["text"] for finding in summary["findings"]] == [

@@ -26,11 +26,18 @@ class Report(Section):
     """The HTML report."""
 
     images: int = setting(
-        100,
-        "Training images, evenly spaced, that the network predicts for the report. The page shows"
-        " every image of both splits, at 0.03 s and 25 kB an image of 500 px.",
+        20_000,
+        "Images of each split on the page, evenly spaced if the split has more; 0.03 s and 25 kB"
+        " an image of 500 px.",
         unit="images",
-        source="measured on PASCAL VOC",
+        source="docs/scale.md",
+        ge=0,
+    )
+    predictions: int = setting(
+        100,
+        "Training images, evenly spaced, that the network predicts for the page.",
+        unit="images",
+        source="-",
         ge=0,
     )
 

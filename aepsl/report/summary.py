@@ -178,10 +178,10 @@ def summary_of(
     """
     final = next((row for row in final_scores(rows) if row["variant"] == variant), None)
     splits = [record["split"] for record in records]
-    about = {
+    return {
         "final": final and _headline(final),
         "sentences": verdict_with_truth(rows, variant) if final else verdict_without_truth(records),
         "findings": list(_findings(records)),
         "details": [_details(row) for row in rows if row["miou"] is not None],
+        "shown": {split: splits.count(split) for split in ("train", "eval")},
     }
-    return about | {f"{split}_images": splits.count(split) for split in ("train", "eval")}

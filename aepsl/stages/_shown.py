@@ -39,8 +39,6 @@ class Sources:
 class Item(NamedTuple):
     """One image of the page."""
 
-    number: int
-    """Its number on the page, from 0."""
     split: str
     """``train`` or ``eval``."""
     image: ImageEntry
@@ -50,13 +48,20 @@ class Item(NamedTuple):
 
 
 def items_of(
-    split: str, manifest: ImageManifest, truth: TruthManifest, *, start: int
+    split: str,
+    manifest: ImageManifest,
+    truth: TruthManifest,
+    *,
+    limit: int,
+    always: Store | Sequence[str] = (),
 ) -> Iterator[Item]:
-    """Yield the images of a split, numbered from ``start``."""
+    """Yield ``limit`` evenly spaced images of a split, and those with an id in ``always``."""
     masks = {mask.id: mask for mask in truth.masks}
-    for number, image in enumerate(manifest.images, start):
-        labels = [1 + k for k in manifest.label_numbers(image)]
-        yield Item(number, split, image, labels, masks.get(image.id))
+    chosen = {image.id for image in manifest.evenly_spaced(limit)}
+    for image in manifest.images:
+        if image.id in chosen or image.id in always:
+            labels = [1 + k for k in manifest.label_numbers(image)]
+            yield Item(split, image, labels, masks.get(image.id))
 
 
 def _steps(image: ImageEntry, sources: Sources) -> Iterator[Step]:

@@ -52,6 +52,9 @@ FinalScore = Annotated[Path, typer.Option(help="Score file of the final masks.")
 ShownPredictions = Annotated[Paths, paths_option("Prediction store of training images.")]
 Refined = Annotated[Paths, paths_option("Store of the predictions after the CRF, if any.")]
 ClassifierCurves = Annotated[Paths, paths_option("Training curves of the classifiers, by step.")]
+Limit = Annotated[
+    int, typer.Option(min=0, help="Number of images of each split to show, evenly spaced.")
+]
 SegmentationCurve = Annotated[
     Path, typer.Option(help="Training curve of the segmentation network.")
 ]
@@ -72,10 +75,19 @@ def _stores_by_step(manifests: Sequence[Path], kind: str) -> list[Store]:
     return [Store(list(shards), kind=kind) for _, shards in steps]
 
 
-def _record(item: Item, *, sources: Sources, classes: int, folder: Path) -> dict[str, Any]:
+def _splits(**manifests: ImageManifest) -> dict[str, Any]:
+    """Return the name and the number of images of each split."""
+    names = {f"{role}_split": manifest.split for role, manifest in manifests.items()}
+    return names | {f"{role}_images": len(found.images) for role, found in manifests.items()}
+
+
+def _record(
+    numbered: tuple[int, Item], *, sources: Sources, classes: int, folder: Path
+) -> dict[str, Any]:
     """Write the pictures of one image; return its record in the gallery."""
+    number, item = numbered
     made = entry(read_shown(item, sources), classes=classes)
-    write_pictures(folder, item.number, made)
+    write_pictures(folder, number, made)
     return made.record
 
 
@@ -136,6 +148,7 @@ def report(
     classifier_curves: ClassifierCurves,
     segmentation_curve: SegmentationCurve,
     verdicts: Verdicts,
+    limit: Limit,
     benchmarks: Benchmarks,
     name: Name,
     variant: Variant,
@@ -145,11 +158,9 @@ def report(
 ) -> None:
     """Write the HTML report of a run: scores, plots, and pictures of every stage of every image.
 
-    Training images that are not in the store ``shown`` have no prediction on the page.
+    Images of the store ``shown`` are always on the page; other training images have no prediction.
     """
     manifest, evaluation, true = read_images(dataset), read_images(evaluated), read_truth(truth)
-    items = [*items_of("train", manifest, true, start=0)]
-    items += items_of("eval", evaluation, read_truth(evaluated_truth), start=len(items))
     sources = Sources(
         root=root,
         truth=replace(true, masks=()),
@@ -161,12 +172,14 @@ def report(
         predictions=Store(predictions, kind="predictions"),
         refined=Store(refined, kind="predictions") if refined else None,
     )
+    items = [*items_of("train", manifest, true, limit=limit, always=sources.shown)]
+    items += items_of("eval", evaluation, read_truth(evaluated_truth), limit=limit)
     classes = 1 + len(manifest.class_names)
     work = partial(_record, sources=sources, classes=classes, folder=output.parent)
-    records = list(parallel_map(work, items, threads=threads, what="report"))
+    records = list(parallel_map(work, list(enumerate(items)), threads=threads, what="report"))
     rows = read_json(scores)
     about = {"run": name, "variant": variant, "seed": seed}
-    about |= {"train_split": manifest.split, "eval_split": evaluation.split}
+    about |= _splits(train=manifest, eval=evaluation)
     about |= {"verdicts": [read_manifest_json(path) for path in verdicts]}
     curves = [_curve(path) for path in (*classifier_curves, segmentation_curve)]
     page = write_page(
