@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from aepsl.errors import errors_name_file
 from aepsl.report.gallery import Entry
 
-ASSETS = ("report.css", "page.js", "charts.js", "gallery.js")
+ASSETS = ("report.css", "page.js", "charts.js", "pictures.js", "gallery.js")
 """Files that are copied next to the page."""
 
 TEMPLATE = "index.html.j2"

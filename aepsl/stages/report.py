@@ -65,7 +65,7 @@ Benchmarks = Annotated[
 OutputPage = Annotated[
     Path,
     typer.Option(help="HTML page to write; its other files are written next to it."),
-    Writes("pictures", "data", "report.css", "page.js", "charts.js", "gallery.js"),
+    Writes("pictures", "data", "report.css", "page.js", "charts.js", "pictures.js", "gallery.js"),
 ]
 
 

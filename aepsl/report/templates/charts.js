@@ -11,7 +11,9 @@
     const rough = top / count || 1;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((k) => k * power).find((k) => k >= rough * 0.999);
-    return Array.from({ length: Math.ceil(top / step - 1e-9) + 1 }, (_, k) => Number((k * step).toPrecision(6)));
+    return Array.from({ length: Math.ceil(top / step - 1e-9) + 1 }, (_, k) =>
+      Number((k * step).toPrecision(6)),
+    );
   };
   const text = (x, y, words, attributes = {}) => svg("text", { x, y, ...attributes }, words);
   const line = (x1, y1, x2, y2, name) => svg("line", { x1, y1, x2, y2, class: name });
@@ -48,8 +50,14 @@
     drawing.addEventListener("blur", () => show(-1));
     drawing.addEventListener("keydown", (event) => {
       const last = marks.length - 1;
-      const next = { ArrowRight: current + 1, ArrowDown: current + 1, ArrowLeft: current - 1,
-        ArrowUp: current - 1, Home: 0, End: last }[event.key];
+      const next = {
+        ArrowRight: current + 1,
+        ArrowDown: current + 1,
+        ArrowLeft: current - 1,
+        ArrowUp: current - 1,
+        Home: 0,
+        End: last,
+      }[event.key];
       if (next === undefined) return;
       event.preventDefault();
       show(Math.max(0, Math.min(last, next)));
@@ -71,7 +79,9 @@
       holder.replaceChildren(drawing);
       tell(drawing, marks, tip);
     };
-    new ResizeObserver(() => { if (holder.clientWidth !== width) render(); }).observe(holder);
+    new ResizeObserver(() => {
+      if (holder.clientWidth !== width) render();
+    }).observe(holder);
     render();
     return render;
   };
@@ -80,7 +90,9 @@
   const lines = (figure, series, { unit }) => {
     const top = Math.max(...series.flatMap(({ values }) => values));
     const epochs = Math.max(...series.map(({ values }) => values.length));
-    const labels = series.map(({ name, values }) => `${name}: ${values[0].toFixed(3)} to ${values.at(-1).toFixed(3)}`);
+    const labels = series.map(
+      ({ name, values }) => `${name}: ${values[0].toFixed(3)} to ${values.at(-1).toFixed(3)}`,
+    );
     plot(figure, `${unit} by epoch. ${labels.join(". ")}.`, (width) => {
       const height = 260;
       const marks = [];
@@ -100,52 +112,69 @@
       parts.push(text(0, 10, unit, { class: "axis" }));
       // Names at the ends of the lines, pushed apart where the lines end close together.
       let free = -Infinity;
-      const ends = new Map([...series].sort((a, b) => b.values.at(-1) - a.values.at(-1)).map((s) => {
-        free = Math.max(free + FONT + 1, y(s.values.at(-1)) + 4);
-        return [s.name, free];
-      }));
+      const ends = new Map(
+        [...series]
+          .sort((a, b) => b.values.at(-1) - a.values.at(-1))
+          .map((s) => {
+            free = Math.max(free + FONT + 1, y(s.values.at(-1)) + 4);
+            return [s.name, free];
+          }),
+      );
       series.forEach(({ name, values }, k) => {
         const points = values.map((value, epoch) => `${x(epoch + 1)},${y(value)}`).join(" ");
         parts.push(svg("polyline", { points, class: `line series-${k % 6}` }));
-        if (values.length === 1) parts.push(svg("circle", { cx: x(1), cy: y(values[0]), r: 4, class: `dot series-${k % 6}` }));
-        if (series.length > 1) parts.push(text(right + 6, ends.get(name), name, { class: `name series-${k % 6}` }));
-        values.forEach((value, epoch) => marks.push({
-          x: x(epoch + 1), y: y(value),
-          text: `${series.length > 1 ? `${name}, ` : ""}epoch ${epoch + 1}: ${value.toFixed(4)}`,
-        }));
+        if (values.length === 1)
+          parts.push(svg("circle", { cx: x(1), cy: y(values[0]), r: 4, class: `dot series-${k % 6}` }));
+        if (series.length > 1)
+          parts.push(text(right + 6, ends.get(name), name, { class: `name series-${k % 6}` }));
+        values.forEach((value, epoch) =>
+          marks.push({
+            x: x(epoch + 1),
+            y: y(value),
+            text: `${series.length > 1 ? `${name}, ` : ""}epoch ${epoch + 1}: ${value.toFixed(4)}`,
+          }),
+        );
       });
       return { parts, marks, height };
     });
   };
 
   /** Draw horizontal bars: rows are {name, value, low, high, text, colour}; `unit` is of the axis. */
-  const bars = (figure, rows, { unit, top, label }) => plot(figure, label, (width) => {
-    const given = rows();
-    const end = ticks(top ?? Math.max(...given.map(({ value }) => value), 1e-9), width < 400 ? 3 : 5);
-    const letters = Math.min(Math.max(...given.map(({ name }) => name.length)), Math.floor(width / 18));
-    const left = 0.55 * FONT * letters + 10;
-    const right = width - 46;
-    const row = given.length > 12 ? 19 : 25;
-    const height = given.length * row + 40;
-    const x = (value) => left + ((right - left) * value) / end.at(-1);
-    const parts = end.flatMap((value) => [
-      line(x(value), 0, x(value), height - 38, "grid"),
-      text(x(value), height - 22, String(value), { "text-anchor": "middle" }),
-    ]);
-    parts.push(text((left + right) / 2, height - 4, unit, { "text-anchor": "middle", class: "axis" }));
-    const marks = [];
-    given.forEach(({ name, value, low, high, text: said, shown, colour }, k) => {
-      const y = k * row + row / 2;
-      parts.push(text(left - 8, y + 4, short(name, letters), { "text-anchor": "end" }));
-      if (value == null) return;
-      const bar = { x: left, y: y - row / 3, height: (row * 2) / 3, rx: 2, width: Math.max(1, x(value) - left) };
-      if (value) parts.push(svg("rect", { ...bar, class: "bar", style: colour ? `fill: ${colour}` : null }));
-      if (low != null) parts.push(line(x(low), y, x(high), y, "whisker"));
-      parts.push(text(x(Math.max(value, high ?? 0)) + 6, y + 4, shown, { class: "value" }));
-      marks.push({ x: x(value), y, text: said });
+  const bars = (figure, rows, { unit, top, label }) =>
+    plot(figure, label, (width) => {
+      const given = rows();
+      const end = ticks(top ?? Math.max(...given.map(({ value }) => value), 1e-9), width < 400 ? 3 : 5);
+      const letters = Math.min(Math.max(...given.map(({ name }) => name.length)), Math.floor(width / 18));
+      const left = 0.55 * FONT * letters + 10;
+      const right = width - 46;
+      const row = given.length > 12 ? 19 : 25;
+      const height = given.length * row + 40;
+      const x = (value) => left + ((right - left) * value) / end.at(-1);
+      const parts = end.flatMap((value) => [
+        line(x(value), 0, x(value), height - 38, "grid"),
+        text(x(value), height - 22, String(value), { "text-anchor": "middle" }),
+      ]);
+      parts.push(text((left + right) / 2, height - 4, unit, { "text-anchor": "middle", class: "axis" }));
+      const marks = [];
+      given.forEach(({ name, value, low, high, text: said, shown, colour }, k) => {
+        const y = k * row + row / 2;
+        parts.push(text(left - 8, y + 4, short(name, letters), { "text-anchor": "end" }));
+        if (value == null) return;
+        const bar = {
+          x: left,
+          y: y - row / 3,
+          height: (row * 2) / 3,
+          rx: 2,
+          width: Math.max(1, x(value) - left),
+        };
+        if (value)
+          parts.push(svg("rect", { ...bar, class: "bar", style: colour ? `fill: ${colour}` : null }));
+        if (low != null) parts.push(line(x(low), y, x(high), y, "whisker"));
+        parts.push(text(x(Math.max(value, high ?? 0)) + 6, y + 4, shown, { class: "value" }));
+        marks.push({ x: x(value), y, text: said });
+      });
+      return { parts, marks, height };
     });
-    return { parts, marks, height };
-  });
 
   /** Draw a confusion matrix: counts[true][predicted], the last column is ignored. */
   const matrix = (figure, counts, classes) => {
@@ -155,73 +184,117 @@
       return row.map((count) => (total ? count / total : null));
     });
     const right = classes.map((name, k) => `${name} ${percent(share[k][k])}`);
-    plot(figure, `Share of the pixels of each true class that is predicted right: ${right.join(", ")}.`, (width) => {
-      const longest = Math.min(14, Math.max(...columns.map((name) => name.length)));
-      const left = 0.55 * FONT * longest + 26;
-      const cell = Math.min(80, (width - left - 20) / columns.length);
-      const high = Math.max(16, Math.min(cell, 34));
-      const top = 0.4 * FONT * longest + 34;
-      const parts = [text(0, 12, "rows: true class; columns: predicted; % of a row", { class: "axis" })];
-      const marks = [];
-      columns.forEach((name, k) => {
-        const place = [left + (k + 0.5) * cell, top - 6];
-        parts.push(text(...place, short(name, 14), { transform: `rotate(-40 ${place.join(" ")})` }));
-      });
-      classes.forEach((name, k) => {
-        const y = top + k * high;
-        parts.push(text(left - 8, y + high / 2 + 4, short(name, 14), { "text-anchor": "end" }));
-        columns.forEach((other, c) => {
-          const value = share[k][c];
-          const x = left + c * cell;
-          const colour = c === k ? "right" : "wrong";
-          parts.push(svg("rect", { x, y, width: cell - 1, height: high - 1, class: "cell" }));
-          parts.push(svg("rect", { x, y, width: cell - 1, height: high - 1, class: `cell ${colour}`, style: `opacity: ${Math.sqrt(value ?? 0)}` }));
-          if (cell >= 30 && value >= 0.005)
-            parts.push(text(x + cell / 2, y + high / 2 + 4, (100 * value).toFixed(0), { "text-anchor": "middle", class: value > 0.3 ? "on-dark" : "value" }));
-          if (value != null)
-            marks.push({ x: x + cell / 2, y: y + high / 2, text: `true ${name}, predicted ${other}: ${percent(value)}` });
+    plot(
+      figure,
+      `Share of the pixels of each true class that is predicted right: ${right.join(", ")}.`,
+      (width) => {
+        const longest = Math.min(14, Math.max(...columns.map((name) => name.length)));
+        const left = 0.55 * FONT * longest + 26;
+        const cell = Math.min(80, (width - left - 20) / columns.length);
+        const high = Math.max(16, Math.min(cell, 34));
+        const top = 0.4 * FONT * longest + 34;
+        const parts = [text(0, 12, "rows: true class; columns: predicted; % of a row", { class: "axis" })];
+        const marks = [];
+        columns.forEach((name, k) => {
+          const place = [left + (k + 0.5) * cell, top - 6];
+          parts.push(text(...place, short(name, 14), { transform: `rotate(-40 ${place.join(" ")})` }));
         });
-      });
-      return { parts, marks, height: top + classes.length * high + 4 };
-    });
+        classes.forEach((name, k) => {
+          const y = top + k * high;
+          parts.push(text(left - 8, y + high / 2 + 4, short(name, 14), { "text-anchor": "end" }));
+          columns.forEach((other, c) => {
+            const value = share[k][c];
+            const x = left + c * cell;
+            const colour = c === k ? "right" : "wrong";
+            parts.push(svg("rect", { x, y, width: cell - 1, height: high - 1, class: "cell" }));
+            parts.push(
+              svg("rect", {
+                x,
+                y,
+                width: cell - 1,
+                height: high - 1,
+                class: `cell ${colour}`,
+                style: `opacity: ${Math.sqrt(value ?? 0)}`,
+              }),
+            );
+            if (cell >= 30 && value >= 0.005)
+              parts.push(
+                text(x + cell / 2, y + high / 2 + 4, (100 * value).toFixed(0), {
+                  "text-anchor": "middle",
+                  class: value > 0.3 ? "on-dark" : "value",
+                }),
+              );
+            if (value != null)
+              marks.push({
+                x: x + cell / 2,
+                y: y + high / 2,
+                text: `true ${name}, predicted ${other}: ${percent(value)}`,
+              });
+          });
+        });
+        return { parts, marks, height: top + classes.length * high + 4 };
+      },
+    );
   };
 
   // The plots of a run.
 
   const at = (id) => document.getElementById(id);
   const FINAL = ["predictions", "predictions_crf"];
-  const SHORT = { regions: "step", labels: "labels", relabelled: "relabelled", predictions: "network", predictions_crf: "CRF" };
+  const SHORT = {
+    regions: "step",
+    labels: "labels",
+    relabelled: "relabelled",
+    predictions: "network",
+    predictions_crf: "CRF",
+  };
   const scored = run.scores.filter((row) => row.miou != null);
   const mine = scored.filter((row) => row.variant === run.variant);
-  const nameOf = (row) => `${SHORT[row.target] ?? row.target}${row.target === "regions" ? ` ${row.step}` : ""}`;
+  const nameOf = (row) =>
+    `${SHORT[row.target] ?? row.target}${row.target === "regions" ? ` ${row.step}` : ""}`;
   const interval = ({ miou_interval: [low, high] }) => `${(100 * low).toFixed(1)} to ${percent(high)}`;
   const asBar = (name, row) => ({
-    name, value: 100 * row.miou, low: 100 * row.miou_interval[0], high: 100 * row.miou_interval[1],
+    name,
+    value: 100 * row.miou,
+    low: 100 * row.miou_interval[0],
+    high: 100 * row.miou_interval[1],
     shown: (100 * row.miou).toFixed(1),
     text: `${name}: ${percent(row.miou)}, interval ${interval(row)}, ${row.images} images of ${row.split}, seed ${row.seed}`,
   });
 
   if (mine.length > 1)
     bars(at("stages"), () => mine.map((row) => asBar(nameOf(row), row)), {
-      unit: "mIoU, %", top: 100,
+      unit: "mIoU, %",
+      top: 100,
       label: `mIoU of each stage: ${mine.map((row) => `${nameOf(row)} ${percent(row.miou)}`).join(", ")}.`,
     });
 
-  const finals = Object.values(Object.fromEntries(
-    FINAL.flatMap((target) => scored.filter((row) => row.target === target)).map((row) => [row.variant, row])));
+  const finals = Object.values(
+    Object.fromEntries(
+      FINAL.flatMap((target) => scored.filter((row) => row.target === target)).map((row) => [
+        row.variant,
+        row,
+      ]),
+    ),
+  );
   if (finals.length > 1)
     bars(at("variants"), () => finals.map((row) => asBar(row.variant, row)), {
-      unit: "mIoU of the final masks, %", top: 100,
+      unit: "mIoU of the final masks, %",
+      top: 100,
       label: `Final mIoU: ${finals.map((row) => `${row.variant} ${percent(row.miou)}`).join(", ")}.`,
     });
 
   if (mine.length) {
     const select = at("by-class").querySelector("select");
-    select.append(...mine.map((row, k) => element("option", { value: k, selected: k === mine.length - 1 }, nameOf(row))));
+    select.append(
+      ...mine.map((row, k) => element("option", { value: k, selected: k === mine.length - 1 }, nameOf(row))),
+    );
     const rows = () => {
       const row = mine[select.value];
       return run.classes.map((name, k) => ({
-        name, value: row.iou[k] == null ? null : 100 * row.iou[k], colour: k ? `var(--class-${k})` : null,
+        name,
+        value: row.iou[k] == null ? null : 100 * row.iou[k],
+        colour: k ? `var(--class-${k})` : null,
         shown: percent(row.iou[k]).slice(0, -2),
         text: `${name}: IoU ${percent(row.iou[k])}, precision ${percent(row.precision[k])}, recall ${percent(row.recall[k])}`,
       }));
@@ -240,10 +313,18 @@
     const rows = Array.from({ length: 10 }, (_, k) => {
       const count = values.filter((value) => Math.min(9, Math.floor((100 * value) / tenths)) === k).length;
       const name = `${tenths * k} to ${tenths * (k + 1)}\u00a0%`;
-      return { name, value: count, shown: String(count), text: `${name}: ${count} of ${values.length} images` };
+      return {
+        name,
+        value: count,
+        shown: String(count),
+        text: `${name}: ${count} of ${values.length} images`,
+      };
     });
     figure.append(element("figcaption", {}, element("h3", {}, title)));
-    bars(figure, () => rows, { unit: "images", label: `${title}: ${rows.map((row) => row.text).join(", ")}.` });
+    bars(figure, () => rows, {
+      unit: "images",
+      label: `${title}: ${rows.map((row) => row.text).join(", ")}.`,
+    });
   };
   if (scored.length) histogram(at("histogram"), "iou", "Images by their IoU");
   else histogram(at("histogram"), "disagreement", "Images by the disagreement between stages");
@@ -260,7 +341,9 @@
     const total = times.reduce((sum, { seconds }) => sum + seconds, 0);
     const [unit, divisor] = total > 7200 ? ["h", 3600] : total > 300 ? ["min", 60] : ["s", 1];
     const rows = times.slice(0, 8).map(({ stage, jobs, seconds }) => ({
-      name: stage.replaceAll("_", " "), value: seconds / divisor, shown: (seconds / divisor).toFixed(1),
+      name: stage.replaceAll("_", " "),
+      value: seconds / divisor,
+      shown: (seconds / divisor).toFixed(1),
       text: `${stage.replaceAll("_", " ")}: ${seconds.toFixed(1)} s in ${jobs} ${jobs === 1 ? "job" : "jobs"}`,
     }));
     bars(at("times"), () => rows, {

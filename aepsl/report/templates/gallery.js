@@ -2,20 +2,9 @@
 "use strict";
 (() => {
   const { element, percent, images, run } = aepsl;
+  const { CAUSES, LAYERS, SPLITS, facts, layerOf, names, picture, rows, swatch } = aepsl;
   const PER_PAGE = 200;
   const at = (id) => document.getElementById(id);
-
-  const CAUSES = {
-    missed: "a class is missed", false: "a class is false", small: "a class is too small",
-    large: "a class is too large", ignored: "the label is mostly ignored", none: "no error found",
-  };
-  const SPLITS = { train: "training", eval: "evaluation" };
-  const LAYERS = {
-    final: "last mask", label: "label", prediction: "prediction", crf: "prediction after the CRF",
-    truth: "truth", errors: "errors", saliency: "saliency", none: "nothing",
-  };
-  const REASONS = ["several classes claim them", "mined, but not salient", "salient, but not mined"];
-  const ERRORS = ["object missed", "object made up", "classes confused"];
 
   // State: what the address of the page says; an empty value is the default.
 
@@ -32,7 +21,14 @@
   };
   const available = Object.keys(SORTS).filter((s) => s === "order" || images.some((i) => i[s] != null));
   const DEFAULTS = {
-    class: "", split: "", cause: "", id: "", sort: available[0], over: "final", page: "1", image: "",
+    class: "",
+    split: "",
+    cause: "",
+    id: "",
+    sort: available[0],
+    over: "final",
+    page: "1",
+    image: "",
   };
   let state = { ...DEFAULTS };
 
@@ -40,7 +36,7 @@
     const text = location.hash.slice(1);
     if (text && !text.includes("=")) return false; // a link to a section, not to a view
     state = { ...DEFAULTS };
-    for (const [name, value] of new URLSearchParams(text)) if (name in DEFAULTS) state[name] = value;
+    for (const [name, value] of new URLSearchParams(text)) if (Object.hasOwn(DEFAULTS, name)) state[name] = value;
     if (!available.includes(state.sort)) state.sort = DEFAULTS.sort;
     return true;
   };
@@ -72,172 +68,90 @@
   const selection = () => {
     const { of, sign } = SORTS[state.sort];
     const found = [];
-    images.forEach((image, number) => { if (matches(image)) found.push([of(image, number), number]); });
+    images.forEach((image, number) => {
+      if (matches(image)) found.push([of(image, number), number]);
+    });
     found.sort(([a, m], [b, n]) => (a == null) - (b == null) || sign * (a - b) || m - n);
     return found.map(([, number]) => number);
   };
   let selected = [];
 
-  // Pictures.
-
-  const file = (number, suffix) => {
-    const folder = String(Math.floor(number / aepsl.chunk)).padStart(4, "0");
-    return `pictures/${folder}/${String(number).padStart(6, "0")}.${suffix}`;
-  };
-  const layerName = (image, over) => (over === "final" ? image.judged : over);
-  const FILTERS = { cam: "heat", saliency: null, reasons: "reasons", errors: "errors" };
-
-  /** Return one layer of an image: a part of its sheet, painted by a filter; null if it has none. */
-  const layerOf = (number, name, { paint, opaque = false } = {}) => {
-    const { layers } = images[number];
-    const index = layers.findIndex((layer) => layer.join() === name);
-    if (index < 0) return null;
-    const columns = Math.ceil(Math.sqrt(layers.length));
-    const rows = Math.ceil(layers.length / columns);
-    const along = (position, count) => (count > 1 ? (100 * position) / (count - 1) : 0);
-    const kind = name.split(",")[0];
-    const filter = paint ?? (kind in FILTERS ? FILTERS[kind] : "classes");
-    const style = [
-      `background-image: url("${file(number, "png")}")`,
-      `background-size: ${100 * columns}% ${100 * rows}%`,
-      `background-position: ${along(index % columns, columns)}% ${along(Math.floor(index / columns), rows)}%`,
-      filter ? `filter: url(#${filter})` : "",
-    ].join(";");
-    const classes = `layer ${opaque ? "opaque" : ""} ${kind === "cam" ? "smooth" : ""}`;
-    return element("span", { class: classes, style, "aria-hidden": "true" });
-  };
-
-  /** Return a picture: the photograph, or nothing, below some layers. */
-  const picture = (number, layers, { alt, photograph = true } = {}) => {
-    const [width, height] = images[number].size;
-    const frame = element("span", {
-      class: "picture",
-      style: `--width: ${width}; --height: ${height}`,
-    });
-    const source = { src: file(number, "webp"), width, height, alt, loading: "lazy", decoding: "async" };
-    frame.append(element("img", { ...source, class: photograph ? null : "hidden" }));
-    frame.append(...layers.filter(Boolean));
-    return frame;
-  };
-  const names = (numbers) => numbers.map((k) => run.classes[k]).join(", ");
-
   // Cards.
 
-  const SHORT = { missed: "missed", false: "false", small: "too small", large: "too large", ignored: "ignored" };
+  const layerName = (image, over) => (over === "final" ? image.judged : over);
   const JUDGED = { label: "label", prediction: "network", crf: "CRF" };
+  const SHORT = {
+    missed: "missed",
+    false: "false",
+    small: "too small",
+    large: "too large",
+    ignored: "ignored",
+  };
   const badges = (image) => {
     const causes = [...new Set((image.causes ?? []).map(([cause]) => cause))];
     const iou = ioUOf(image);
     const sorted = { disagreement: "differs", ignored: "ignored", confidence: "confidence" }[state.sort];
-    return element("span", { class: "badges" },
+    return element(
+      "span",
+      { class: "badges" },
       ...(iou == null ? [] : [element("b", { title: "IoU" }, percent(iou))]),
       ...(image.judged ? [element("span", {}, JUDGED[image.judged])] : []),
       ...(sorted && image[state.sort] != null
-        ? [element("span", {}, `${sorted} ${percent(image[state.sort])}`)] : []),
-      ...causes.map((cause) => element("span", { class: `cause ${cause}` }, SHORT[cause])));
+        ? [element("span", {}, `${sorted} ${percent(image[state.sort])}`)]
+        : []),
+      ...causes.map((cause) => element("span", { class: `cause ${cause}` }, SHORT[cause])),
+    );
   };
   const card = (number) => {
     const image = images[number];
     const alt = `Photograph ${image.id}, ${SPLITS[image.split]}: ${names(image.labels) || "no labels"}`;
     const over = layerOf(number, layerName(image, state.over) ?? "");
-    return element("li", { class: "card" },
-      element("a", { href: addressOf({ image: `${image.split}/${image.id}` }), "data-number": number },
+    return element(
+      "li",
+      { class: "card" },
+      element(
+        "a",
+        { href: addressOf({ image: `${image.split}/${image.id}` }), "data-number": number },
         picture(number, [over], { alt }),
         element("span", { class: "name", title: image.id }, image.id),
-        badges(image)));
+        badges(image),
+      ),
+    );
   };
 
   const pageLink = (page, text, current) =>
-    element("a", { href: addressOf({ page: String(page) }), "aria-current": current && "page",
-      click: (event) => { event.preventDefault(); view({ page: String(page) }); at("gallery").scrollIntoView(); },
-    }, text);
+    element(
+      "a",
+      {
+        href: addressOf({ page: String(page) }),
+        "aria-current": current && "page",
+        click: (event) => {
+          event.preventDefault();
+          view({ page: String(page) });
+          at("gallery").scrollIntoView();
+        },
+      },
+      text,
+    );
   const renderPages = (page, pages) => {
-    const near = [...Array(pages).keys()].map((p) => p + 1)
+    const near = [...Array(pages).keys()]
+      .map((p) => p + 1)
       .filter((p) => p === 1 || p === pages || Math.abs(p - page) < 3);
-    const links = near.flatMap((p, k) =>
-      [...(k && near[k - 1] < p - 1 ? ["…"] : []), pageLink(p, String(p), p === page)]);
+    const links = near.flatMap((p, k) => [
+      ...(k && near[k - 1] < p - 1 ? ["…"] : []),
+      pageLink(p, String(p), p === page),
+    ]);
     at("pages").replaceChildren(...(pages > 1 ? links : []));
   };
 
   // The opened image.
 
   const dialog = at("image");
-  const tile = (title, frame, note) =>
-    element("figure", { class: "tile" }, frame, element("figcaption", {}, title, ...(note ? [note] : [])));
-  const swatch = (colour, kind = "") =>
-    element("span", { class: `swatch ${kind}`, style: `--colour: ${colour}`, "aria-hidden": "true" });
-  const key = (texts, colours, kinds, values = []) =>
-    element("span", { class: "key" }, ...texts.map((text, k) =>
-      element("span", {}, swatch(colours[k + 1], kinds[k]), text, values[k] == null ? "" : `: ${percent(values[k])}`)));
-
-  const has = (number, name) => images[number].layers.some((layer) => layer.join() === name);
-  /** Return a tile of the photograph below one layer, or null without that layer. */
-  const overlaid = (number, name, title, note, more) => has(number, name)
-    && tile(title, picture(number, [layerOf(number, name), more], { alt: title }), note);
-
-  const result = (number) => [
-    tile("photograph", picture(number, [], { alt: "photograph" })),
-    overlaid(number, "prediction", "prediction"),
-    overlaid(number, "crf", "prediction after the CRF"),
-    overlaid(number, "truth", "true mask"),
-    overlaid(number, "errors", `errors of the ${LAYERS[images[number].judged]}`,
-      key(ERRORS, aepsl.errorColours, [])),
-  ];
-  const label = (number) => {
-    const { reasons } = images[number];
-    const saliency = layerOf(number, "saliency", { opaque: true });
-    const why = reasons && key(REASONS, aepsl.reasonColours, ["up", "down", "across"], reasons);
-    return [
-      saliency && tile("saliency", picture(number, [saliency], { alt: "saliency, white is 1", photograph: false })),
-      overlaid(number, "label", reasons ? "label; ignored pixels are hatched" : "label", why,
-        reasons && layerOf(number, "reasons")),
-    ];
-  };
-  const step = (number, t) => {
-    const erased = (until) => layerOf(number, `mined,${until}`, { paint: "erased", opaque: true });
-    const cams = images[number].layers.filter(([kind, of]) => kind === "cam" && of === t);
-    return [
-      ...cams.map(([, , k]) => {
-        const title = `CAM, step ${t}: ${run.classes[k]}`;
-        return tile(title, picture(number, [erased(t - 1), layerOf(number, `cam,${t},${k}`)], { alt: title }));
-      }),
-      overlaid(number, `mined,${t}`, `mined up to step ${t}`),
-      tile(`erased after step ${t}`, picture(number, [erased(t)], { alt: `photograph erased after step ${t}` })),
-    ];
-  };
-  /** Return the pictures of an image in rows: the result first, then what it was made from. */
-  const rows = (number) => {
-    const steps = images[number].layers.filter(([kind]) => kind === "mined").map(([, t]) => t);
-    const found = { Result: result(number), Label: label(number) };
-    for (const t of steps) found[`Step ${t}`] = step(number, t);
-    return Object.entries(found).map(([title, tiles]) => [title, tiles.filter(Boolean)])
-      .filter(([, tiles]) => tiles.length)
-      .map(([title, tiles]) => element("section", { class: "row", "aria-label": title },
-        element("h3", {}, title), element("div", { class: "tiles" }, ...tiles)));
-  };
-  const facts = (image) => {
-    const rows = [["Split", SPLITS[image.split]], ["Labels", names(image.labels) || "–"]];
-    if (image.iou != null) {
-      const each = image.by_class.map(([k, iou]) => `${run.classes[k]} ${percent(iou)}`);
-      rows.push(["IoU", `${percent(image.iou)} (${each.join(", ")})`]);
-    }
-    for (const [cause, k] of image.causes ?? []) {
-      const about = CAUSES[cause].replace("a class is", `${run.classes[k]} is`);
-      rows.push([cause === "ignored" ? "Label" : "Error", about]);
-    }
-    if (image.ignored != null) rows.push(["Ignored", `${percent(image.ignored)} of the label`]);
-    if (image.disagreement != null) {
-      const pair = image.split === "train" ? "label and prediction" : "prediction and CRF";
-      rows.push(["Disagreement", `${percent(image.disagreement)} of the pixels, between ${pair}`]);
-    }
-    if (image.confidence != null) rows.push(["Confidence", `${percent(image.confidence)}, mean over the pixels`]);
-    return element("dl", { class: "facts" },
-      ...rows.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text))));
-  };
-
   const numberOf = (address) => images.findIndex((i) => `${i.split}/${i.id}` === address);
   const move = (by) => {
-    const focused = dialog.open ? numberOf(state.image) : Number(document.activeElement?.dataset.number ?? NaN);
+    const focused = dialog.open
+      ? numberOf(state.image)
+      : Number(document.activeElement?.dataset.number ?? NaN);
     const place = selected.indexOf(focused);
     const next = selected[place < 0 ? (Number(state.page) - 1) * PER_PAGE : place + by];
     if (next === undefined) return;
@@ -248,7 +162,8 @@
       document.querySelector(`[data-number="${next}"]`)?.focus();
     }
   };
-  const button = (text, label, action) => element("button", { type: "button", "aria-label": label, click: action }, text);
+  const button = (text, label, action) =>
+    element("button", { type: "button", "aria-label": label, click: action }, text);
   let tileSize = 240;
   const zoom = (factor) => {
     tileSize = Math.min(960, Math.max(120, Math.round(tileSize * factor)));
@@ -256,20 +171,33 @@
   };
   const renderImage = () => {
     const number = numberOf(state.image);
-    if (number < 0) { if (dialog.open) dialog.close(); return; }
+    if (number < 0) {
+      if (dialog.open) dialog.close();
+      return;
+    }
     const image = images[number];
     const place = selected.indexOf(number);
     dialog.setAttribute("aria-label", `Image ${image.id}`);
     dialog.replaceChildren(
-      element("header", {},
+      element(
+        "header",
+        {},
         element("h2", {}, image.id),
         element("span", { class: "place" }, place < 0 ? "" : `${place + 1} of ${selected.length}`),
-        element("span", { class: "buttons" },
-          button("‹", "Previous image (k)", () => move(-1)), button("›", "Next image (j)", () => move(1)),
-          button("−", "Smaller pictures", () => zoom(0.8)), button("+", "Larger pictures", () => zoom(1.25)),
+        element(
+          "span",
+          { class: "buttons" },
+          button("‹", "Previous image (k)", () => move(-1)),
+          button("›", "Next image (j)", () => move(1)),
+          button("−", "Smaller pictures", () => zoom(0.8)),
+          button("+", "Larger pictures", () => zoom(1.25)),
           element("label", { class: "slider" }, "masks ", aepsl.opacitySlider()),
-          button("×", "Close", () => dialog.close()))),
-      facts(image), ...rows(number));
+          button("×", "Close", () => dialog.close()),
+        ),
+      ),
+      facts(image),
+      ...rows(number),
+    );
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
   };
@@ -278,43 +206,87 @@
     view({ image: "" });
     document.querySelector(`[data-number="${number}"]`)?.focus();
   });
-  const inDialog = (action) => () => { if (dialog.open) action(); };
+  const inDialog = (action) => () => {
+    if (dialog.open) action();
+  };
   Object.assign(aepsl.keys, {
-    j: () => move(1), k: () => move(-1),
-    "+": inDialog(() => zoom(1.25)), "-": inDialog(() => zoom(0.8)),
+    j: () => move(1),
+    k: () => move(-1),
+    "+": inDialog(() => zoom(1.25)),
+    "-": inDialog(() => zoom(0.8)),
   });
 
   // Tools and legend.
 
   const select = (name, title, options) =>
-    element("label", {}, title, element("select", { name, change: (event) => view({ [name]: event.target.value, page: "1" }) },
-      ...options.map(([value, text]) => element("option", { value }, text))));
+    element(
+      "label",
+      {},
+      title,
+      element(
+        "select",
+        { name, change: (event) => view({ [name]: event.target.value, page: "1" }) },
+        ...options.map(([value, text]) => element("option", { value }, text)),
+      ),
+    );
   const entries = (texts, keep) => Object.entries(texts).filter(([name]) => keep(name));
   const tools = at("tools");
-  const causes = entries(CAUSES, (name) => name === "none"
-    ? images.some((i) => i.causes?.length === 0) : images.some((i) => i.causes?.some(([c]) => c === name)));
-  const overs = entries(LAYERS, (name) => name === "none" || name === "final"
-    || images.some((i) => i.layers.some((layer) => layer[0] === name)));
+  const causes = entries(CAUSES, (name) =>
+    name === "none"
+      ? images.some((i) => i.causes?.length === 0)
+      : images.some((i) => i.causes?.some(([c]) => c === name)),
+  );
+  const overs = entries(
+    LAYERS,
+    (name) =>
+      name === "none" || name === "final" || images.some((i) => i.layers.some((layer) => layer[0] === name)),
+  );
   tools.append(
     select("class", "Class", [["", "all"], ...run.classes.map((name, k) => [String(k), name]).slice(1)]),
     select("split", "Split", [["", "all"], ...entries(SPLITS, (s) => images.some((i) => i.split === s))]),
     select("cause", "Error", [["", "all"], ...causes]),
-    select("sort", "Order", available.map((name) => [name, SORTS[name].title])),
+    select(
+      "sort",
+      "Order",
+      available.map((name) => [name, SORTS[name].title]),
+    ),
     select("over", "On the photograph", overs),
     element("label", {}, "Opacity", aepsl.opacitySlider()),
-    element("label", {}, "Name", element("input", {
-      type: "search", name: "id", placeholder: "part of it", autocomplete: "off",
-      input: (event) => view({ id: event.target.value, page: "1" }),
-    })));
+    element(
+      "label",
+      {},
+      "Name",
+      element("input", {
+        type: "search",
+        name: "id",
+        placeholder: "part of it",
+        autocomplete: "off",
+        input: (event) => view({ id: event.target.value, page: "1" }),
+      }),
+    ),
+  );
   tools.addEventListener("submit", (event) => event.preventDefault());
 
-  at("legend").append(...run.classes.slice(1).map((name, k) => {
-    const alone = () => aepsl.highlight(k + 1);
-    const all = () => aepsl.highlight();
-    return element("button", { type: "button", pointerenter: alone, pointerleave: all, focus: alone, blur: all,
-      click: () => view({ class: state.class === String(k + 1) ? "" : String(k + 1), page: "1" }),
-    }, swatch(`var(--class-${k + 1})`), name);
-  }), element("span", {}, swatch("#fff"), "ignored"));
+  at("legend").append(
+    ...run.classes.slice(1).map((name, k) => {
+      const alone = () => aepsl.highlight(k + 1);
+      const all = () => aepsl.highlight();
+      return element(
+        "button",
+        {
+          type: "button",
+          pointerenter: alone,
+          pointerleave: all,
+          focus: alone,
+          blur: all,
+          click: () => view({ class: state.class === String(k + 1) ? "" : String(k + 1), page: "1" }),
+        },
+        swatch(`var(--class-${k + 1})`),
+        name,
+      );
+    }),
+    element("span", {}, swatch("#fff"), "ignored"),
+  );
 
   // Everything.
 

@@ -33,8 +33,13 @@
     const filter = svg(
       "filter",
       { id, x: 0, y: 0, width: 1, height: 1, "color-interpolation-filters": "sRGB" },
-      svg("feComponentTransfer", { in: "SourceGraphic", result: "colour" },
-        svg("feFuncR", steps(0)), svg("feFuncG", steps(1)), svg("feFuncB", steps(2))),
+      svg(
+        "feComponentTransfer",
+        { in: "SourceGraphic", result: "colour" },
+        svg("feFuncR", steps(0)),
+        svg("feFuncG", steps(1)),
+        svg("feFuncB", steps(2)),
+      ),
       // White, with the number as its alpha: colours of low alpha would lose their numbers.
       svg("feColorMatrix", { in: "SourceGraphic", values: "0 0 0 0 1  0 0 0 0 1  0 0 0 0 1  1 0 0 0 0" }),
       svg("feComponentTransfer", { result: "alpha" }, svg("feFuncA", steps(3))),
@@ -44,13 +49,22 @@
     filters.append(filter);
   };
 
-  const HEAT = [ // 16 colours from dark blue to yellow, equally spaced to the eye (viridis)
-    [68, 1, 84], [72, 26, 108], [71, 47, 125], [65, 68, 135], [57, 86, 140], [49, 104, 142],
-    [42, 120, 142], [35, 136, 142], [31, 152, 139], [34, 168, 132], [53, 183, 121], [84, 197, 104],
-    [122, 209, 81], [165, 219, 54], [210, 226, 27], [253, 231, 37],
+  const HEAT = // 16 colours from dark blue to yellow, equally spaced to the eye (viridis)
+    "440154 481a6c 472f7d 414487 39568c 31688e 2a788e 23888e " +
+    "1f988b 22a884 35b779 54c568 7ad151 a5db36 d2e21b fde725";
+  const heat = HEAT.split(" ").map((hex) => [0, 2, 4].map((k) => parseInt(hex.slice(k, k + 2), 16)));
+  const REASONS = [
+    [0, 0, 0, 0],
+    [230, 0, 120, 255],
+    [0, 120, 220, 255],
+    [90, 90, 90, 255],
   ];
-  const REASONS = [[0, 0, 0, 0], [230, 0, 120, 255], [0, 120, 220, 255], [90, 90, 90, 255]];
-  const ERRORS = [[0, 0, 0, 0], [0, 114, 255, 255], [255, 60, 0, 255], [255, 214, 0, 255]];
+  const ERRORS = [
+    [0, 0, 0, 0],
+    [0, 114, 255, 255],
+    [255, 60, 0, 255],
+    [255, 214, 0, 255],
+  ];
   const IGNORED = [255, 255, 255, 235];
   const FAINT = 35; // alpha of the other classes while one is highlighted
 
@@ -68,12 +82,14 @@
 
   const usePalette = (name) => {
     palette = run.palettes[name] ?? run.palettes.voc;
-    palette.forEach((colour, k) =>
-      document.documentElement.style.setProperty(`--class-${k}`, rgb(colour)));
+    palette.forEach((colour, k) => document.documentElement.style.setProperty(`--class-${k}`, rgb(colour)));
     aepsl.highlight();
   };
 
-  paint("heat", HEAT.map((colour, k) => [...colour, k ? 90 + 11 * k : 0]));
+  paint(
+    "heat",
+    heat.map((colour, k) => [...colour, k ? 90 + 11 * k : 0]),
+  );
   paint("reasons", REASONS);
   paint("errors", ERRORS);
   const mean = [...run.mean_pixel, 255];
@@ -82,18 +98,35 @@
   // Preferences. A browser may refuse to keep them for pages from disk: then they last until reload.
 
   const kept = {
-    get: (name) => { try { return localStorage.getItem(`aepsl-${name}`); } catch { return null; } },
-    set: (name, value) => { try { localStorage.setItem(`aepsl-${name}`, value); } catch { /* see above */ } },
+    get: (name) => {
+      try {
+        return localStorage.getItem(`aepsl-${name}`);
+      } catch {
+        return null;
+      }
+    },
+    set: (name, value) => {
+      try {
+        localStorage.setItem(`aepsl-${name}`, value);
+      } catch {
+        /* see above */
+      }
+    },
   };
   const preference = (name, apply) => {
     const select = document.getElementById(name);
     const saved = kept.get(name);
     if ([...select.options].some((option) => option.value === saved)) select.value = saved;
-    select.addEventListener("change", () => { apply(select.value); kept.set(name, select.value); });
+    select.addEventListener("change", () => {
+      apply(select.value);
+      kept.set(name, select.value);
+    });
     apply(select.value);
   };
   preference("palette", usePalette);
-  preference("theme", (theme) => { document.documentElement.style.colorScheme = theme; });
+  preference("theme", (theme) => {
+    document.documentElement.style.colorScheme = theme;
+  });
 
   // Opacity of the masks: one variable, any number of sliders.
 
@@ -106,8 +139,14 @@
   };
   aepsl.opacitySlider = () =>
     aepsl.element("input", {
-      type: "range", class: "opacity", min: 0, max: 1, step: 0.05, value: opacity,
-      "aria-label": "Opacity of the masks", input: (event) => setOpacity(Number(event.target.value)),
+      type: "range",
+      class: "opacity",
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: opacity,
+      "aria-label": "Opacity of the masks",
+      input: (event) => setOpacity(Number(event.target.value)),
     });
   setOpacity(opacity);
 
@@ -117,7 +156,9 @@
   };
 
   const help = document.getElementById("help");
-  const showHelp = () => { if (!help.open) help.showModal(); };
+  const showHelp = () => {
+    if (!help.open) help.showModal();
+  };
   document.getElementById("help-button").addEventListener("click", showHelp);
 
   /** Keys that scripts add; a key that is typed into a field is text. */
@@ -127,6 +168,9 @@
     if (event.target.matches("input:not([type=range]), select, textarea")) return;
     if (help.open) return;
     const action = aepsl.keys[event.key];
-    if (action) { event.preventDefault(); action(); }
+    if (action) {
+      event.preventDefault();
+      action();
+    }
   });
 })();
