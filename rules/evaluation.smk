@@ -49,26 +49,32 @@ rule report:
     output:
         page=paths.outputs("report")["page"],
         pictures=directory(paths.outputs("report")["pictures"]),
+        data=directory(paths.outputs("report")["data"]),
     log:
         **paths.logs("report"),
     benchmark:
         paths.benchmark("report")
     conda:
         "../envs/aepsl.yaml"
+    threads: resources.processes
     resources:
-        **resources("root", mem_mb=2000, runtime=30),
+        **resources("root", "processes", mem_mb=2000, runtime=120),
     params:
         **inputs.params("report"),
         name=plan.config.run,
         variant=plan.names[0],
         seed=plan.config.seed,
+        benchmarks=paths.benchmarks,
+        images=plan.config.report.images,
     shell:
         "aepsl report --dataset {input.dataset:q} --evaluated {input.evaluated:q} --truth {input.truth:q}"
-        ' --scores {input.scores:q} --cams "{input.cams}" --regions "{input.regions}" --saliency "{input.saliency}"'
-        ' --labels "{input.labels}" --predictions "{input.shown}" --classifier-curves "{input.curves}"'
-        ' --segmentation-curve {input.segmentation:q} --verdicts "{input.verdicts}" --name {params.name:q}'
-        " --variant {params.variant:q} --seed {params.seed} --output {output.page:q} {resources.options}"
-        " --code {params.code} --log {log.run:q}"
+        " --evaluated-truth {input.evaluated_truth:q} --scores {input.scores:q}"
+        ' --final-score {input.final_score:q} --cams "{input.cams}" --regions "{input.regions}"'
+        ' --saliency "{input.saliency}" --labels "{input.labels}" --shown "{input.shown}"'
+        ' --predictions "{input.predictions}" --refined "{input.refined}" --classifier-curves "{input.curves}"'
+        ' --segmentation-curve {input.segmentation:q} --verdicts "{input.verdicts}"'
+        " --limit {params.images} --benchmarks {params.benchmarks:q} --name {params.name:q} --variant {params.variant:q}"
+        " --seed {params.seed} --output {output.page:q} {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule pack_voc_test:

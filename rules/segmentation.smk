@@ -88,7 +88,7 @@ rule predict_shown:
         **resources.network(mem_mb=6000, runtime=60),
     params:
         **inputs.params("predict_shown"),
-        images=plan.config.report.images,
+        images=plan.config.report.predictions,
     shell:
         "aepsl predict --config {params.cfg:q} --dataset {input.dataset:q} --model {input.model:q}"
         " --limit {params.images} --output {output.store:q} {resources.options} --code {params.code}"

@@ -81,9 +81,10 @@ def _job(plan, stage, params, w):
         case "score":
             params["about"] = plan.tables.score_options(w)
         case "predict_shown":
-            params["images"] = plan.config.report.images
+            params["images"] = plan.config.report.predictions
         case "report":
             params |= {"name": plan.config.run, "variant": MAIN, "seed": plan.config.seed}
+            params |= {"benchmarks": plan.paths.benchmarks, "images": plan.config.report.images}
     return frozenset(path for paths in inputs.values() for path in paths), params
 
 

@@ -22,7 +22,7 @@ from aepsl.deployment.sources import Source, find_network
 from aepsl.errors import AepslError
 from aepsl.host import has_crf
 from aepsl.networks.models import DEFAULT_CONVENTION, NetworkShape, SegmentationNetwork
-from aepsl.report.figures import overlay_mask
+from aepsl.report.pictures import overlay_mask
 from aepsl.stages.predict import predict
 from aepsl.stores.models import save_model
 from aepsl.stores.records import Store

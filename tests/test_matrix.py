@@ -52,7 +52,7 @@ READS = {
     "summarise": {"score"},
     "report": {"index_images", "index_truth", "summarise", "extract_cams", "erase_regions"}
     | {"train_classifier", "detect_saliency", "assemble_labels", "train_segmentation"}
-    | {"predict_shown"},
+    | {"predict_shown", "predict", "refine_predictions", "score"},
 }
 """Dependencies of the rules, listed by hand."""
 
@@ -99,7 +99,7 @@ segmentation:
   train: { epochs: 1, batch_size: 2, crop: 33 }
 prediction: { scales: [1, 0.5] }
 crf: { iterations: 1 }
-report: { images: 1 }
+report: { predictions: 1 }
 evaluation: { resamples: 20 }
 runtime: { cache: null }
 """
@@ -149,7 +149,7 @@ def plans(projects):
 EMPTY_OUTPUTS = """\
 #!/bin/sh
 while read -r file; do
-  case "$file" in */pictures) mkdir -p "$file" ;; esac
+  case "$file" in */report/pictures | */report/data) mkdir -p "$file" ;; esac
   [ -e "$file" ] || { mkdir -p "${file%/*}"; : > "$file"; }
 done < outputs.txt
 """
@@ -364,7 +364,8 @@ KEYS = {
     "crf.bilateral_rgb": (6, both("refine_predictions", "relabel")),
     "crf.gaussian_weight": (4, both("refine_predictions", "relabel")),
     "crf.gaussian_xy": (4, both("refine_predictions", "relabel")),
-    "report.images": (3, both("predict_shown")),
+    "report.images": (3, both("report")),
+    "report.predictions": (3, both("predict_shown")),
     "evaluation.boundary_tolerance": (0.01, both("score")),
     "evaluation.resamples": (30, both("score")),
     "evaluation.confidence": (0.9, both("score")),
@@ -502,7 +503,13 @@ REAL = {
     "photographs": (
         *("data.root", "data.eval_split", "data.mask_folder", "data.class_names"),
         *("networks.weights_input", "mining.steps", "labels.background_threshold"),
-        *("prediction.palette_png", "crf.enabled", "report.images", "evaluation.resamples"),
+        *(
+            "prediction.palette_png",
+            "crf.enabled",
+            "report.images",
+            "report.predictions",
+            "evaluation.resamples",
+        ),
         *("runtime.shards", "runtime.threads"),
     ),
 }
@@ -591,7 +598,7 @@ def test_names_of_classes_are_text_wherever_they_show(tmp_path):
     run_snakemake(tmp_path, "--configfile", "mini.yaml")
     results = tmp_path / "results/photographs"
     page = (results / "report/index.html").read_text()
-    assert "<script" not in page
+    assert "<script>" not in page
     assert "&lt;script&gt;" in page
     header, *_ = csv.reader((results / "scores.csv").open(newline=""))
     assert header[-2:] == ["<script>", "'=1+1"]
@@ -633,7 +640,7 @@ MODULES = {
     "data/augment data/loading": TRAININGS,
     "precision": TRAININGS,
     "masks": "generate_scenes index_images index_truth assemble_labels copy_true_labels score"
-    " predict refine_predictions relabel report summarise tabulate collect_tables"
+    " predict refine_predictions relabel report summarise tabulate"
     f" {TRAININGS}",
     "randomness": f"generate_scenes {TRAININGS}",
     "targets": "score summarise report tabulate collect_tables",
@@ -647,30 +654,32 @@ MODULES = {
     "networks/backbones networks/heads networks/models networks/layers networks/layouts"
     " networks/pretrained networks/resnet networks/vgg": f"refine_predictions {NETWORKS}",
     "mining/cam": "extract_cams",
-    "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions"
-    " report",
+    "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions",
     "mining/grid": "extract_cams erase_regions report",
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
-    "labels/assemble": "assemble_labels score",
+    "labels/assemble": "assemble_labels score report",
     "exchange/correction_files exchange/corrections exchange/labelmap": "assemble_labels",
     "segmentation/psl": "train_segmentation predict refine_predictions relabel",
     "segmentation/inference": "predict refine_predictions relabel",
     "segmentation/crf stages/_crf": "refine_predictions relabel",
-    "evaluation/boundary evaluation/confusion evaluation/saliency": "score",
-    "report/page": "report",
-    "report/figures": "report tabulate collect_tables",
+    "evaluation/boundary evaluation/saliency": "score",
+    "evaluation/confusion": "score report",
+    "report/page report/gallery report/measures report/pictures": "report",
+    "report/palettes report/summary": "report",
+    "report/figures": "tabulate collect_tables",
     "report/scores": "report summarise tabulate",
     "report/escape": "summarise tabulate collect_tables",
     "report/tables": "tabulate collect_tables",
     "stages/_networks": TRAININGS,
     "device": NETWORKS,
     "stores/networks": "extract_cams predict relabel",
-    "stages/_erasing": "train_classifier extract_cams report",
-    "stages/_parallel": "generate_scenes detect_saliency refine_predictions",
+    "stages/_erasing": "train_classifier extract_cams",
+    "stages/_parallel": "generate_scenes detect_saliency refine_predictions report",
     "stages/_checkpointing stages/_training training/distributed training/engine"
     " training/schedules": TRAININGS,
+    "stages/_shown": "report",
     "stages/_truth": "copy_true_labels score report",
 }
 """The stages whose code digest covers a module, by hand; a stage's own module is in its own."""

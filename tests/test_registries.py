@@ -258,6 +258,7 @@ def test_a_score_file_holds_the_measures_of_its_target(tmp_path):
         "predictions": {"mask": np.ones((1, 3), np.uint8)},
     }
     about = {"target", "variant", "step", "seed", "split", "images", "miou_interval", "confusion"}
+    about |= {"confidence"}
     for name, target in TARGETS.items():
         if target.kind is None:
             continue

@@ -22,7 +22,7 @@ from aepsl.data.names import id_of
 from aepsl.deployment.predictor import Predictor, Segmentation
 from aepsl.errors import AepslError, Problem
 from aepsl.report.escape import csv_cell
-from aepsl.report.figures import overlay_mask
+from aepsl.report.pictures import overlay_mask
 from aepsl.stores.atomic import atomic_write, write_text
 
 FIELDS = ("photograph", "class", "pixels", "area", "confidence", "score")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -13,17 +14,39 @@ from aepsl.masks import IGNORE_INDEX
 BACKGROUND = 0
 
 
+class Reason(IntEnum):
+    """Why a pixel of a pseudo-label is ignored."""
+
+    CONFLICT = 1
+    """In the regions of several classes."""
+    LOW_SALIENCY = 2
+    """In one region and in the background."""
+    UNCLAIMED = 3
+    """In neither a region nor the background."""
+
+
 class PseudoLabel(NamedTuple):
     """A pseudo-label, and how many of its pixels each rule ignored."""
 
     mask: NDArray[np.uint8]
     """(height, width): 0 background, 1 + class, 255 ignored."""
     conflict: int
-    """Pixels in the regions of several classes."""
     low_saliency: int
-    """Pixels in one region and in the background."""
     unclaimed_value: int
-    """Pixels in neither a region nor the background."""
+
+
+def ignore_reasons(mask: NDArray[np.uint8], regions: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the :class:`Reason` of each ignored pixel of a pseudo-label; 0 where it is labelled.
+
+    The number of regions that claim a pixel tells the rule by which it is ignored.
+
+    Args:
+        mask: (height, width), 255 is ignored.
+        regions: (present, height, width), the regions that the label was assembled from.
+    """
+    by_claims = np.array([Reason.UNCLAIMED, Reason.LOW_SALIENCY, Reason.CONFLICT], np.uint8)
+    reasons = by_claims[regions.sum(axis=0).clip(max=2)]
+    return np.where(mask == IGNORE_INDEX, reasons, np.uint8(0))
 
 
 def region_mask(
@@ -80,11 +103,11 @@ def assemble_label(
     background = claims == 0 if saliency is None else saliency < background_threshold
     mask = region_mask(regions, classes=classes, unclaimed_value=IGNORE_INDEX)
     mask[(claims == 0) & background] = BACKGROUND
-    low_saliency = (claims == 1) & background
-    mask[low_saliency] = IGNORE_INDEX
+    mask[(claims == 1) & background] = IGNORE_INDEX
+    counts = np.bincount(ignore_reasons(mask, regions).ravel(), minlength=1 + len(Reason))
     return PseudoLabel(
         mask,
-        conflict=int((claims > 1).sum()),
-        low_saliency=int(low_saliency.sum()),
-        unclaimed_value=int(((claims == 0) & ~background).sum()),
+        conflict=int(counts[Reason.CONFLICT]),
+        low_saliency=int(counts[Reason.LOW_SALIENCY]),
+        unclaimed_value=int(counts[Reason.UNCLAIMED]),
     )

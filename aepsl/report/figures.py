@@ -1,11 +1,10 @@
-"""Figures of a report: curves, heat maps, coloured masks."""
+"""Figures of the ablation tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
@@ -15,68 +14,14 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from aepsl.errors import errors_name_file
-from aepsl.masks import IGNORE_INDEX
 
 pyplot.rcParams["text.parse_math"] = False  # a dollar sign in a name must not start a formula
-
-Rgb = NDArray[np.uint8]
 
 
 def _save(figure: Figure, path: Path) -> None:
     # No library version in the file, so that equal figures are bit-identical.
     with errors_name_file(path):
         figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
-
-
-def plot_curves(
-    curves: Mapping[str, Sequence[float]], path: Path, *, title: str, ylabel: str
-) -> None:
-    """Plot losses over epochs, one line per training (as in the paper's Fig. 5a)."""
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for name, losses in curves.items():
-        axes.plot(range(1, len(losses) + 1), losses, label=name, marker="o", markersize=3)
-    axes.set(xlabel="epoch", ylabel=ylabel, title=title)
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    _save(figure, path)
-    pyplot.close(figure)
-
-
-def overlay_heatmap(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
-    """Overlay a map in 0..1 on an image: blue is 0, red is 1."""
-    colours = cv2.applyColorMap((255 * heatmap.clip(0, 1)).astype(np.uint8), cv2.COLORMAP_JET)
-    return cv2.addWeighted(image, 0.45, cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), 0.55, 0)
-
-
-def to_grey(values: NDArray[np.floating]) -> Rgb:
-    """Convert a map in 0..1 to a grey image."""
-    return np.repeat((255 * values.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=2)
-
-
-def colour_mask(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
-    """Colour a mask with a palette; ignored pixels become white."""
-    shown = palette[mask]
-    shown[mask == IGNORE_INDEX] = 255
-    return shown
-
-
-def overlay_mask(image: Rgb, mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Rgb:
-    """Colour the classes in a photograph, half transparent, with an outline; background stays."""
-    shown = np.where(mask[..., None] > 0, image // 2 + palette[mask] // 2, image)
-    edges = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    shown[edges] = palette[np.maximum(mask, cv2.dilate(mask, np.ones((3, 3), np.uint8)))][edges]
-    return shown.astype(np.uint8)
-
-
-def save_picture(pixels: Rgb, path: Path, *, height: int) -> None:
-    """Write a picture as JPEG, scaled to ``height`` pixels."""
-    width = max(1, round(pixels.shape[1] * height / pixels.shape[0]))
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    with errors_name_file(path):
-        path.write_bytes(content.tobytes())  # cv2.imwrite does not report a full disk
 
 
 def plot_seeds(

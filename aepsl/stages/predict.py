@@ -37,13 +37,6 @@ from aepsl.stores.records import Record
 from aepsl.stores.reuse import write_records
 
 
-def _evenly_spaced(images: Sequence[ImageEntry], limit: int | None) -> Sequence[ImageEntry]:
-    """Return ``limit`` evenly spaced images, or all."""
-    if limit is None or limit >= len(images):
-        return images
-    return [images[len(images) * number // limit] for number in range(limit)]
-
-
 def _records(
     images: Sequence[ImageEntry],
     *,
@@ -89,7 +82,7 @@ def predict(
     compute = Compute(pick_device(device), threads)
     torch.set_num_threads(compute.threads)
     manifest = read_images(dataset, shard=shard, shards=shards)
-    images = _evenly_spaced(manifest.images, limit)
+    images = manifest.evenly_spaced(limit)
     network, _ = load_network(SegmentationNetwork, model, device=compute.device)
     facts = {
         "class_names": list(manifest.class_names),

@@ -1,33 +1,33 @@
-"""The report of a run: scores, curves, and pictures of every stage."""
+"""The report of a run: a page with scores, plots, and pictures of every stage of every image."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from aepsl.data.images import voc_palette
-from aepsl.data.photographs import photograph
 from aepsl.masks import BACKGROUND_NAME
-from aepsl.mining.grid import scaled_to_max, upsample_to_image
-from aepsl.report import figures
-from aepsl.report.page import render
-from aepsl.report.scores import class_mean, target_title
-from aepsl.stages._erasing import EraseMined
+from aepsl.report.gallery import entry
+from aepsl.report.page import write_page, write_pictures
+from aepsl.report.palettes import safe_palette
+from aepsl.report.summary import summary_of
 from aepsl.stages._options import (
     CamStore,
     DatasetFile,
     LabelStore,
     Name,
+    NotInKey,
     Paths,
     Predictions,
+    Processes,
     RegionStore,
     Root,
     SaliencyStore,
@@ -37,224 +37,156 @@ from aepsl.stages._options import (
     Writes,
     paths_option,
 )
-from aepsl.stages._truth import true_mask
+from aepsl.stages._parallel import parallel_map
+from aepsl.stages._shown import Item, Sources, items_of, read_shown
 from aepsl.stores.atomic import read_json, read_manifest_json, write_text
-from aepsl.stores.manifests import (
-    ImageEntry,
-    ImageManifest,
-    MaskEntry,
-    TruthManifest,
-    read_images,
-    read_truth,
-)
+from aepsl.stores.manifests import ImageManifest, read_images, read_truth
 from aepsl.stores.records import Store
 
+Evaluated = Annotated[Path, typer.Option(help="Manifest of the evaluation photographs.")]
+EvaluatedTruth = Annotated[
+    Path, typer.Option(help="Manifest of the true masks of the evaluation photographs.")
+]
+Scores = Annotated[Path, typer.Option(help="Scores of the run: scores.json.")]
+FinalScore = Annotated[Path, typer.Option(help="Score file of the final masks.")]
+ShownPredictions = Annotated[Paths, paths_option("Prediction store of training images.")]
+Refined = Annotated[Paths, paths_option("Store of the predictions after the CRF, if any.")]
+ClassifierCurves = Annotated[Paths, paths_option("Training curves of the classifiers, by step.")]
+Limit = Annotated[
+    int, typer.Option(min=0, help="Number of images of each split to show, evenly spaced.")
+]
+SegmentationCurve = Annotated[
+    Path, typer.Option(help="Training curve of the segmentation network.")
+]
+Verdicts = Annotated[Paths, paths_option("Verdicts on the trainings of the classifiers, by step.")]
+Benchmarks = Annotated[
+    Path, typer.Option(help="Folder of Snakemake's benchmark files, if any."), NotInKey()
+]
 OutputPage = Annotated[
     Path,
-    typer.Option(help="HTML page to write; its pictures are written next to it."),
-    Writes("pictures", "classifier.png", "segmentation.png"),
+    typer.Option(help="HTML page to write; its other files are written next to it."),
+    Writes("pictures", "data", "report.css", "page.js", "charts.js", "pictures.js", "gallery.js"),
 ]
 
-HEIGHT = 150
-"""Height of a picture on the page, in pixels."""
 
-Picture = tuple[str, NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
-class VariantStores:
-    """The stores of one variant; ``cams`` and ``regions`` by step, first step first."""
-
-    root: Path
-    """Folder of the dataset."""
-    cams: Sequence[Store]
-    regions: Sequence[Store]
-    saliency: Store | None
-    labels: Store
-    predictions: Store
-    truth: TruthManifest
-    masks: Mapping[str, MaskEntry]
-    """Entries of ``truth`` by image id."""
+def _stores_by_step(manifests: Sequence[Path], kind: str) -> list[Store]:
+    """Return the store of each step; its shards are in the folder of the step."""
+    steps = groupby(manifests, key=lambda path: path.parent)
+    return [Store(list(shards), kind=kind) for _, shards in steps]
 
 
-def _step_pictures(
-    image: ImageEntry, manifest: ImageManifest, sources: VariantStores
-) -> Iterator[Picture]:
-    pixels = photograph(image, root=sources.root)
-    seen = pixels
-    size = {"height": image.height, "width": image.width}
-    for step, (cams, regions) in enumerate(zip(sources.cams, sources.regions, strict=True), 1):
-        record = cams[image.id]
-        stride = float(cams.facts()["stride"])
-        maps = scaled_to_max(upsample_to_image(record.arrays["cam"], stride=stride, **size))
-        for number, heatmap in zip(record.facts["classes"], maps, strict=True):
-            yield (
-                f"CAM {step}: {manifest.class_names[number]}",
-                figures.overlay_heatmap(seen, heatmap),
-            )
-        seen = EraseMined(regions, manifest.mean_pixel)(image.id, pixels)
-        yield f"erased, step {step}", seen
+def _splits(**manifests: ImageManifest) -> dict[str, Any]:
+    """Return the name and the number of images of each split."""
+    names = {f"{role}_split": manifest.split for role, manifest in manifests.items()}
+    return names | {f"{role}_images": len(found.images) for role, found in manifests.items()}
 
 
-def _pictures(
-    image: ImageEntry, manifest: ImageManifest, sources: VariantStores
-) -> Iterator[Picture]:
-    """Yield the pictures of one image, from the photograph to the true mask."""
-    palette = voc_palette()
-    yield "photograph", photograph(image, root=sources.root)
-    yield from _step_pictures(image, manifest, sources)
-    if sources.saliency:
-        yield (
-            "saliency",
-            figures.to_grey(sources.saliency[image.id].arrays["saliency"].astype("f4")),
-        )
-    for caption, store in (("label", sources.labels), ("prediction", sources.predictions)):
-        yield caption, figures.colour_mask(store[image.id].arrays["mask"], palette)
-    if mask := sources.masks.get(image.id):
-        yield (
-            "truth",
-            figures.colour_mask(true_mask(mask, sources.truth, root=sources.root), palette),
-        )
+def _record(
+    numbered: tuple[int, Item], *, sources: Sources, classes: int, folder: Path
+) -> dict[str, Any]:
+    """Write the pictures of one image; return its record in the gallery."""
+    number, item = numbered
+    made = entry(read_shown(item, sources), classes=classes)
+    write_pictures(folder, number, made)
+    return made.record
 
 
-def _losses(path: Path) -> list[float]:
+def _curve(path: Path) -> dict[str, list[float]]:
+    """Return the columns of a training curve."""
     with path.open(newline="", encoding="utf-8") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+def _times(folder: Path) -> list[dict[str, Any]]:
+    """Return the number of jobs and their seconds by stage, from Snakemake's benchmark files."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for path in sorted(folder.rglob("*.tsv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            seconds = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
+        found[path.relative_to(folder).parts[0].removesuffix(".tsv")] += seconds
+    found.pop("report", None)  # of an earlier page
+    rows = [{"stage": s, "jobs": len(times), "seconds": sum(times)} for s, times in found.items()]
+    return sorted(rows, key=lambda row: -row["seconds"])
 
 
-def _score_rows(scores: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the names of the classes, and the formatted scores."""
-    rows = [
-        {name: row[name] for name in ("variant", "split", "images", "seed")}
-        | {
-            "target": target_title(row),
-            "miou": _percent(row["miou"]),
-            "interval": " – ".join(map(_percent, row["miou_interval"])) if row["images"] else "–",
-            "boundary_f": _percent(class_mean(row["boundary_f"])),
-            "coverage": _percent(row["coverage"]),
-            "error": _percent(row["error"]),
-            "iou": [_percent(value) for value in row["iou"].values()],
-            "precision": [_percent(value) for value in row["precision"].values()],
-            "recall": [_percent(value) for value in row["recall"].values()],
-            "names": list(row["iou"]),
-        }
-        for row in read_json(scores)
-    ]
-    return rows[0]["names"] if rows else [], rows
+def _by_number(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a score with lists in place of mappings: any text may be the name of a class."""
+    return {k: list(v.values()) if isinstance(v, Mapping) else v for k, v in row.items()}
 
 
-def _by_folder(manifests: Sequence[Path]) -> list[list[Path]]:
-    """Group the manifests of shards by step, that is by folder."""
-    return [list(shards) for _, shards in groupby(manifests, key=lambda path: path.parent)]
-
-
-def _plot(classifier: Sequence[Path], segmentation: Path, folder: Path) -> None:
-    figures.plot_curves(
-        {f"step {step}": _losses(path) for step, path in enumerate(classifier, 1)},
-        folder / "classifier.png",
-        title="classifier: squared label loss of each erasing step",
-        ylabel="loss",
-    )
-    figures.plot_curves(
-        {"segmentation": _losses(segmentation)},
-        folder / "segmentation.png",
-        title="segmentation network",
-        ylabel="loss",
-    )
-
-
-def _image_sections(
-    manifest: ImageManifest, sources: VariantStores, folder: Path
-) -> list[dict[str, Any]]:
-    """Write the pictures of all images; return file names and captions for the page."""
-    sections = []
-    by_id = {image.id: image for image in manifest.images}
-    for row, image_id in enumerate(sources.predictions.ids()):
-        image, pictures = by_id[image_id], []
-        for column, (caption, pixels) in enumerate(_pictures(image, manifest, sources)):
-            file = f"pictures/{row}-{column}.jpg"
-            figures.save_picture(pixels, folder / file, height=HEIGHT)
-            pictures.append({"file": file, "caption": caption})
-        sections.append({"id": image.id, "labels": image.labels, "pictures": pictures})
-    return sections
-
-
-def _legend(class_names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return each name with its colour in the masks."""
-    palette, names = voc_palette(), (BACKGROUND_NAME, *class_names)
-    colours = [(name, "rgb({}, {}, {})".format(*palette[k])) for k, name in enumerate(names)]
-    return [*colours, ("ignored", "white")]
-
-
-def _facts(manifest: ImageManifest, evaluated: ImageManifest, scores: Path) -> dict[str, Any]:
-    """Return the part of the page's content about photographs and scores."""
-    iou_names, rows = _score_rows(scores)
+def _run_facts(
+    manifest: ImageManifest, rows: Sequence[Mapping[str, Any]], final: Path
+) -> dict[str, Any]:
+    """Return what the page's scripts read about the classes and scores of the run."""
+    names = [BACKGROUND_NAME, *manifest.class_names]
+    palettes = {"voc": voc_palette(len(names)), "safe": safe_palette(len(names))}
     return {
-        "train_images": len(manifest.images),
-        "eval_images": len(evaluated.images),
-        "train_split": manifest.split,
-        "eval_split": evaluated.split,
-        "class_names": manifest.class_names,
-        "scores": rows,
-        "iou_names": iou_names,
-        "legend": _legend(manifest.class_names),
+        "classes": names,
+        "mean_pixel": manifest.mean_pixel,
+        "palettes": {name: colours.tolist() for name, colours in palettes.items()},
+        "scores": [_by_number(row) for row in rows],
+        "confusion": read_manifest_json(final)["confusion"],
     }
 
 
 def report(
     dataset: DatasetFile,
-    evaluated: Annotated[Path, typer.Option(help="Manifest of the evaluation photographs.")],
+    evaluated: Evaluated,
     truth: TruthFile,
+    evaluated_truth: EvaluatedTruth,
     root: Root,
-    scores: Annotated[Path, typer.Option(help="Scores of the run: scores.json.")],
+    scores: Scores,
+    final_score: FinalScore,
     cams: CamStore,
     regions: RegionStore,
     saliency: SaliencyStore,
     labels: LabelStore,
+    shown: ShownPredictions,
     predictions: Predictions,
-    classifier_curves: Annotated[
-        Paths, paths_option("Training curves of the classifiers, by step.")
-    ],
-    segmentation_curve: Annotated[
-        Path, typer.Option(help="Training curve of the segmentation network.")
-    ],
-    verdicts: Annotated[
-        Paths, paths_option("Verdicts on the trainings of the classifiers, by step.")
-    ],
+    refined: Refined,
+    classifier_curves: ClassifierCurves,
+    segmentation_curve: SegmentationCurve,
+    verdicts: Verdicts,
+    limit: Limit,
+    benchmarks: Benchmarks,
     name: Name,
     variant: Variant,
     seed: Seed,
     output: OutputPage,
+    threads: Processes = 1,
 ) -> None:
-    """Write the HTML report of a run: scores, curves, and pictures of every stage.
+    """Write the HTML report of a run: scores, plots, and pictures of every stage of every image.
 
-    The page shows the images of the store ``predictions``.
+    Images of the store ``shown`` are always on the page; other training images have no prediction.
     """
-    manifest, true = read_images(dataset), read_truth(truth)
-    sources = VariantStores(
+    manifest, evaluation, true = read_images(dataset), read_images(evaluated), read_truth(truth)
+    sources = Sources(
         root=root,
-        cams=[Store(paths, kind="cams") for paths in _by_folder(cams)],
-        regions=[Store(paths, kind="regions") for paths in _by_folder(regions)],
+        truth=replace(true, masks=()),
+        cams=_stores_by_step(cams, "cams"),
+        regions=_stores_by_step(regions, "regions"),
         saliency=Store(saliency, kind="saliency") if saliency else None,
         labels=Store(labels, kind="labels"),
+        shown=Store(shown, kind="predictions"),
         predictions=Store(predictions, kind="predictions"),
-        truth=true,
-        masks={mask.id: mask for mask in true.masks},
+        refined=Store(refined, kind="predictions") if refined else None,
     )
-    folder = output.parent
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    _plot(classifier_curves, segmentation_curve, folder)
-    facts = _facts(manifest, read_images(evaluated), scores) | {
-        "run": name,
-        "variant": variant,
-        "seed": seed,
-        "verdicts": [read_manifest_json(path) for path in verdicts],
-        "curves": ["classifier.png", "segmentation.png"],
-        "images": _image_sections(manifest, sources, folder),
-        "height": HEIGHT,
-    }
-    write_text(output, render(facts))
+    items = [*items_of("train", manifest, true, limit=limit, always=sources.shown)]
+    items += items_of("eval", evaluation, read_truth(evaluated_truth), limit=limit)
+    classes = 1 + len(manifest.class_names)
+    work = partial(_record, sources=sources, classes=classes, folder=output.parent)
+    records = list(parallel_map(work, list(enumerate(items)), threads=threads, what="report"))
+    rows = read_json(scores)
+    about = {"run": name, "variant": variant, "seed": seed}
+    about |= _splits(train=manifest, eval=evaluation)
+    about |= {"verdicts": [read_manifest_json(path) for path in verdicts]}
+    curves = [_curve(path) for path in (*classifier_curves, segmentation_curve)]
+    page = write_page(
+        output.parent,
+        summary=about | summary_of(rows, records, variant=variant),
+        run=_run_facts(manifest, rows, final_score) | {"variant": variant, "curves": curves},
+        records=records,
+        times=_times(benchmarks),
+    )
+    write_text(output, page)

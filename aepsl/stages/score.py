@@ -99,6 +99,7 @@ def _mask_measures(
     return {
         "miou": _number(float(mean_iou(matrix))),
         "miou_interval": [_number(value) for value in interval],
+        "confidence": settings.confidence,
         "area": _number(foreground_fraction(matrix)),
         "coverage": _number(labelled_fraction(matrix)),
         "error": _number(error_rate(matrix)),
@@ -137,7 +138,8 @@ def score(
 ) -> None:
     """Score one target, such as labels or predictions, against the true masks.
 
-    Images without a true mask are skipped; without any true mask, every measure is null.
+    Images without a true mask are skipped; without any true mask, every measure is null, and the
+    number of images is that of the store.
 
     Raises:
         AepslError: if the target is unknown, or the store or a true mask is unreadable.
@@ -151,5 +153,5 @@ def score(
         settings = config.section("evaluation", Evaluation)
         measures = _mask_measures(true, records, root=root, target=target, settings=settings)
     about = {"target": target, "variant": variant, "step": step, "seed": seed}
-    about |= {"split": true.split, "images": len(true.masks)}
+    about |= {"split": true.split, "images": len(true.masks) or len(records)}
     write_manifest_json(output, about | measures)

@@ -58,6 +58,13 @@ class ImageManifest:
             digest.update(json.dumps([image.id, image.sha256, image.labels]).encode())
         return digest.hexdigest()
 
+    def evenly_spaced(self, limit: int | None) -> Sequence[ImageEntry]:
+        """Return ``limit`` evenly spaced images, or all if there are no more or it is None."""
+        count = len(self.images)
+        if limit is None or limit >= count:
+            return self.images
+        return [self.images[count * number // limit] for number in range(limit)]
+
     def label_numbers(self, image: ImageEntry) -> list[int]:
         """Return the sorted class indices of an image, from 0."""
         return sorted(self.class_names.index(name) for name in image.labels)

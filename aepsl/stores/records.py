@@ -167,8 +167,9 @@ class Store:
         self._place: dict[str, tuple[Path, int]] = {}
         for manifest, content in zip(self.manifests, contents, strict=True):
             check_shard(manifest, content)
+            path = manifest.parent / content.file  # one for all records: a pickle holds it once
             for row, image_id in enumerate(content.ids):
-                self._place[image_id] = (manifest.with_name(content.file), row)
+                self._place[image_id] = (path, row)
         self._files: dict[tuple[int, Path], h5py.File] = {}
 
     def __len__(self) -> int:

@@ -15,6 +15,7 @@ class Paths:
     def __init__(self, run: str) -> None:
         """``run``: name of the run's folder in ``results/``."""
         self.folder = f"{RESULTS}/{run}"
+        self.benchmarks = f"{self.folder}/benchmarks"
 
     def outputs(self, stage: str) -> dict[str, str]:
         """Return the path templates of a stage's outputs, by name."""
@@ -30,7 +31,7 @@ class Paths:
 
     def benchmark(self, stage: str) -> str:
         """Return the path template of a job's benchmark file, written by Snakemake."""
-        return f"{self.folder}/benchmarks/{self._job(stage)}.tsv"
+        return f"{self.benchmarks}/{self._job(stage)}.tsv"
 
     def checkpoints(self, stage: str) -> str:
         """Return the path template of a training's checkpoint folder."""

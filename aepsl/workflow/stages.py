@@ -160,6 +160,17 @@ def final_masks(job: JobContext) -> Dependency:
     return Dependency("refine_predictions" if uses_crf(job.config) else "predict")
 
 
+def final_score(job: JobContext) -> Dependency:
+    """Return the score of the final masks."""
+    target = "predictions_crf" if uses_crf(job.config) else "predictions"
+    return Dependency("score", ResultIndex(target=target), "scores")
+
+
+def refined(job: JobContext) -> Dependency | None:
+    """Return the predictions after the CRF, if it is used."""
+    return Dependency("refine_predictions") if uses_crf(job.config) else None
+
+
 def uses_crf(config: Config) -> bool:
     """Return whether predictions are refined by the CRF: it is enabled and installed."""
     return config.crf.enabled and has_crf()
@@ -428,12 +439,14 @@ STAGES = {
     ),
     "summarise": Stage({"scores": "scores.json", "table": "scores.csv"}),
     "report": Stage(
-        {"page": "report/index.html", "pictures": "report/pictures"},
+        {"page": "report/index.html", "pictures": "report/pictures", "data": "report/data"},
         reads={
             "dataset": lambda job: images("train"),
             "evaluated": lambda job: images("eval"),
             "truth": lambda job: truth("train"),
+            "evaluated_truth": lambda job: truth("eval"),
             "scores": lambda job: Dependency("summarise", file="scores"),
+            "final_score": final_score,
             "cams": lambda job: [cams(step) for step in all_steps(job)],
             "regions": lambda job: [regions(step) for step in all_steps(job)],
             "curves": lambda job: [classifier(step, "curve") for step in all_steps(job)],
@@ -442,6 +455,8 @@ STAGES = {
             "labels": lambda job: labels(job.config),
             "segmentation": lambda job: final_network(job)._replace(file="curve"),
             "shown": lambda job: Dependency("predict_shown"),
+            "predictions": lambda job: Dependency("predict"),
+            "refined": refined,
         },
         counts_steps=True,
     ),

@@ -1,0 +1,187 @@
+"""The summary of a run: its main score, the verdict in sentences, and all scores as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from aepsl.masks import BACKGROUND_NAME
+from aepsl.report.scores import class_mean, target_title
+
+Row = Mapping[str, Any]
+"""One score of ``scores.json``."""
+
+FINDINGS = {
+    "missed": ("1 image misses a class", "{} images miss a class"),
+    "false": ("1 image has a false class", "{} images have a false class"),
+    "small": ("1 image has a class that is too small", "{} images have a class that is too small"),
+    "large": ("1 image has a class that is too large", "{} images have a class that is too large"),
+    "ignored": ("1 label is mostly ignored", "{} labels are mostly ignored"),
+}
+"""What the page says about the images with each cause of error: about one, and about several."""
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction in percent with one digit, or a dash.
+
+    >>> percent(0.7601), percent(None)
+    ('76.0', '–')
+    """
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def final_scores(rows: Sequence[Row]) -> list[Row]:
+    """Return the score of the final masks of each variant: after the CRF, where it is used."""
+    final = {
+        row["variant"]: row
+        for target in ("predictions", "predictions_crf")
+        for row in rows
+        if row["target"] == target and row["miou"] is not None
+    }
+    return list(final.values())
+
+
+def score_of(rows: Sequence[Row], target: str, variant: str) -> Row | None:
+    """Return the last score of a variant's target that has a value."""
+    found = [row for row in rows if (row["target"], row["variant"]) == (target, variant)]
+    return next((row for row in reversed(found) if row["miou"] is not None), None)
+
+
+def _added(before: float, after: float) -> str:
+    points = 100 * (after - before)
+    return f"{'added' if points >= 0 else 'took away'} {abs(points):.1f} points"
+
+
+def _classes(row: Row) -> Iterator[str]:
+    found = {n: v for n, v in row["iou"].items() if n != BACKGROUND_NAME and v is not None}
+    if len(found) > 1:
+        weakest, strongest = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+        yield (
+            f"The weakest class is {weakest} ({percent(found[weakest])} %), the strongest"
+            f" {strongest} ({percent(found[strongest])} %)."
+        )
+
+
+def _spread(finals: Sequence[Row]) -> Iterator[str]:
+    values, seeds = [row["miou"] for row in finals], {row["seed"] for row in finals}
+    if len(values) > 1:
+        about = f"over {len(values)} variants"
+        if len(seeds) > 1:
+            about += f" with {len(seeds)} seeds"
+        yield (
+            f"The mIoU is {percent(min(values))} to {percent(max(values))} % {about}: mean"
+            f" {percent(mean(values))}, standard deviation {percent(stdev(values))}."
+        )
+
+
+def _stages(rows: Sequence[Row], variant: str) -> Iterator[str]:
+    if labels := score_of(rows, "labels", variant):
+        yield (
+            f"The pseudo-labels cover {percent(labels['coverage'])} % of the pixels;"
+            f" {percent(labels['error'])} % of these are wrong."
+        )
+    mined = [row for row in rows if (row["target"], row["variant"]) == ("regions", variant)]
+    if len(mined) > 1:
+        before, last = mined[-2:]
+        yield (
+            f"The last erasing step (step {last['step']}) {_added(before['miou'], last['miou'])}"
+            " of mIoU to the mined regions."
+            if last["miou"] >= before["miou"]
+            else f"The last erasing step (step {last['step']})"
+            f" {_added(before['miou'], last['miou'])} of mIoU from the mined regions."
+        )
+    plain, refined = (score_of(rows, t, variant) for t in ("predictions", "predictions_crf"))
+    if plain and refined:
+        yield f"The CRF {_added(plain['miou'], refined['miou'])}."
+
+
+def verdict_with_truth(rows: Sequence[Row], variant: str) -> list[str]:
+    """Return sentences about the scores of ``variant``, and about the spread over all variants.
+
+    Args:
+        rows: the scores of the run, in the order of ``scores.json``.
+        variant: the variant that the page shows.
+    """
+    finals = final_scores(rows)
+    row = next(row for row in finals if row["variant"] == variant)
+    low, high = row["miou_interval"]
+    level = f"{100 * row['confidence']:g} %"
+    return [
+        f"The final masks reach {percent(row['miou'])} % mIoU on {row['images']} images"
+        f" ({level} interval {percent(low)} to {percent(high)} %).",
+        *_classes(row),
+        *_stages(rows, variant),
+        *_spread(finals),
+    ]
+
+
+def verdict_without_truth(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return sentences about coverage, disagreement and confidence.
+
+    Args:
+        records: the records of all images, from :func:`aepsl.report.gallery.entry`.
+    """
+    sentences = ["There are no true masks, so this page cannot say how good the masks are."]
+    for key, split, text in (
+        ("ignored", "train", "The pseudo-labels leave {} % of the pixels open"),
+        ("disagreement", "train", "The network disagrees with its labels on {} % of the pixels"),
+        ("disagreement", "eval", "The CRF changed {} % of the pixels of the predictions"),
+        ("confidence", "eval", "The mean confidence of the predictions is {} %"),
+    ):
+        values = [r[key] for r in records if r["split"] == split and r.get(key) is not None]
+        if values:
+            sentences.append(f"{text.format(percent(mean(values)))} ({len(values)} images).")
+    return sentences
+
+
+def _findings(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """Yield each cause of errors that occurs, with the number of its images in words."""
+    for cause, (one, several) in FINDINGS.items():
+        count = sum(any(c == cause for c, _ in r.get("causes", ())) for r in records)
+        if count:
+            yield {"cause": cause, "text": one if count == 1 else several.format(count)}
+
+
+def _details(row: Row) -> dict[str, Any]:
+    """Return one score as text."""
+    measures = ("iou", "precision", "recall", "boundary_f")
+    return {
+        "target": target_title(row),
+        "miou": percent(row["miou"]),
+        "interval": " to ".join(map(percent, row["miou_interval"])),
+        "boundary": percent(class_mean(row["boundary_f"])),
+        "coverage": percent(row["coverage"]),
+        "error": percent(row["error"]),
+        "classes": [
+            {"name": name, "values": [percent(row[measure][name]) for measure in measures]}
+            for name in row["iou"]
+        ],
+    } | {key: row[key] for key in ("variant", "split", "images", "seed")}
+
+
+def _headline(row: Row) -> dict[str, Any]:
+    low, high = (round(100 * value, 1) for value in row["miou_interval"])
+    about = {"level": f"{100 * row['confidence']:g} %", "low": low, "high": high}
+    return _details(row) | about
+
+
+def summary_of(
+    rows: Sequence[Row], records: Sequence[Mapping[str, Any]], *, variant: str
+) -> dict[str, Any]:
+    """Return the summary of a run, as text for the page.
+
+    Args:
+        rows: the scores of the run, in the order of ``scores.json``.
+        records: the records of all images, from :func:`aepsl.report.gallery.entry`.
+        variant: the variant that the page shows.
+    """
+    final = next((row for row in final_scores(rows) if row["variant"] == variant), None)
+    splits = [record["split"] for record in records]
+    return {
+        "final": final and _headline(final),
+        "sentences": verdict_with_truth(rows, variant) if final else verdict_without_truth(records),
+        "findings": list(_findings(records)),
+        "details": [_details(row) for row in rows if row["miou"] is not None],
+        "shown": {split: splits.count(split) for split in ("train", "eval")},
+    }
