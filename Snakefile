@@ -18,6 +18,9 @@ from aepsl.workflow.plan import planned
 min_version("9.20")
 
 
+report: "report/workflow.rst"
+
+
 configfile: f"{workflow.basedir}/config.yaml"
 
 
@@ -51,7 +54,7 @@ localrules:
 rule all:
     input:
         paths.outputs("summarise")["scores"],
-        paths.outputs("report")["page"],
+        paths.outputs("report")["folder"],
         expand(paths.outputs("export_masks")["folder"], name=tables.masks()),
 
 

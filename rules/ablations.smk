@@ -12,7 +12,19 @@ rule tabulate:
     input:
         tables.inputs,
     output:
-        **paths.outputs("tabulate"),
+        text=paths.outputs("tabulate")["text"],
+        data=report(
+            paths.outputs("tabulate")["data"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "as": "numbers"},
+        ),
+        plot=report(
+            paths.outputs("tabulate")["plot"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "as": "plot"},
+        ),
     log:
         **paths.logs("tabulate"),
     wildcard_constraints:

@@ -29,7 +29,12 @@ rule summarise:
     input:
         tables.score_files,
     output:
-        **paths.outputs("summarise"),
+        scores=paths.outputs("summarise")["scores"],
+        table=report(
+            paths.outputs("summarise")["table"],
+            caption="../report/scores.rst",
+            category="Scores",
+        ),
     log:
         **paths.logs("summarise"),
     conda:
@@ -47,9 +52,12 @@ rule report:
     input:
         **inputs("report"),
     output:
-        page=paths.outputs("report")["page"],
-        pictures=directory(paths.outputs("report")["pictures"]),
-        data=directory(paths.outputs("report")["data"]),
+        folder=report(
+            directory(paths.outputs("report")["folder"]),
+            caption="../report/page.rst",
+            category="Page",
+            htmlindex="index.html",
+        ),
     log:
         **paths.logs("report"),
     benchmark:
@@ -74,7 +82,7 @@ rule report:
         ' --predictions "{input.predictions}" --refined "{input.refined}" --classifier-curves "{input.curves}"'
         ' --segmentation-curve {input.segmentation:q} --verdicts "{input.verdicts}"'
         " --limit {params.images} --benchmarks {params.benchmarks:q} --name {params.name:q} --variant {params.variant:q}"
-        " --seed {params.seed} --output {output.page:q} {resources.options} --code {params.code} --log {log.run:q}"
+        " --seed {params.seed} --output {output.folder:q} {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule pack_voc_test:

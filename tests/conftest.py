@@ -158,7 +158,7 @@ def snakemake():
 
 def new_project(folder):
     """Copy the files of a clone that Snakemake reads into ``folder``."""
-    for name in ("Snakefile", "rules", "config.yaml", "envs", "profiles"):
+    for name in ("Snakefile", "rules", "config.yaml", "envs", "profiles", "report"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     return folder

@@ -99,7 +99,7 @@ def _jobs(plan):
     patterns = list(_patterns(plan))
     params = {stage: plan.inputs.params(stage) for stage in STAGES}
     outputs = plan.paths.outputs
-    waiting = [outputs("summarise")["scores"], outputs("report")["page"]]
+    waiting = [outputs("summarise")["scores"], outputs("report")["folder"]]
     waiting += [outputs("export_masks")["folder"].format(name=n) for n in plan.tables.masks()]
     jobs = {}
     while waiting:

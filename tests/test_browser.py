@@ -480,7 +480,7 @@ def make_report(folder, *, with_truth):
             "--seed",
             "0",
         ),
-        *("--output", folder / "report" / "index.html"),
+        *("--output", folder / "report"),
     )
 
 

@@ -1,13 +1,15 @@
 """What Snakemake's workflow catalogue asks of a repository."""
 
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import distribution
 
 import pytest
 import yaml
-from conftest import ROOT, new_project
+from conftest import ROOT, new_project, run_snakemake
 
 import aepsl
 
@@ -75,3 +77,24 @@ def test_the_citation_names_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == aepsl.__version__
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+
+
+def test_snakemakes_report_holds_the_page_and_the_scores(finished_miniature, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished_miniature, folder, symlinks=True)
+    archive = tmp_path / "report.zip"
+    run_snakemake(folder, "--configfile", "mini.yaml", "--report", archive)
+    with zipfile.ZipFile(archive) as packed:
+        names = packed.namelist()
+        page = next(name for name in names if name.endswith("/index.html") and "data/" in name)
+        assert "<h1>mini</h1>" in packed.read(page).decode()
+        assert any(name.endswith("gallery.js") for name in names)
+        about = "".join(packed.read(n).decode() for n in names if n.endswith((".js", ".html")))
+    for text in (
+        "Page",
+        "Scores",
+        "scores.csv",
+        "its verdict in words",
+        "trained from image labels",
+    ):
+        assert text in about

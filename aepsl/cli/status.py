@@ -48,7 +48,7 @@ def show_status(files: Sequence[Path], settings: Sequence[str], *, as_json: bool
     state = _state(run, folder)
     made = {
         "scores": Path(paths.outputs("summarise")["scores"]),
-        "report": Path(paths.outputs("report")["page"]),
+        "report": Path(paths.outputs("report")["folder"], "index.html"),
     }
     made = {name: path for name, path in made.items() if path.is_file()}
     if as_json:

@@ -25,6 +25,7 @@ from aepsl.stages._options import (
     LabelStore,
     Name,
     NotInKey,
+    OutputFolder,
     Paths,
     Predictions,
     Processes,
@@ -34,7 +35,6 @@ from aepsl.stages._options import (
     Seed,
     TruthFile,
     Variant,
-    Writes,
     paths_option,
 )
 from aepsl.stages._parallel import parallel_map
@@ -61,11 +61,6 @@ SegmentationCurve = Annotated[
 Verdicts = Annotated[Paths, paths_option("Verdicts on the trainings of the classifiers, by step.")]
 Benchmarks = Annotated[
     Path, typer.Option(help="Folder of Snakemake's benchmark files, if any."), NotInKey()
-]
-OutputPage = Annotated[
-    Path,
-    typer.Option(help="HTML page to write; its other files are written next to it."),
-    Writes("pictures", "data", "report.css", "page.js", "charts.js", "pictures.js", "gallery.js"),
 ]
 
 
@@ -153,7 +148,7 @@ def report(
     name: Name,
     variant: Variant,
     seed: Seed,
-    output: OutputPage,
+    output: OutputFolder,
     threads: Processes = 1,
 ) -> None:
     """Write the HTML report of a run: scores, plots, and pictures of every stage of every image.
@@ -175,7 +170,7 @@ def report(
     items = [*items_of("train", manifest, true, limit=limit, always=sources.shown)]
     items += items_of("eval", evaluation, read_truth(evaluated_truth), limit=limit)
     classes = 1 + len(manifest.class_names)
-    work = partial(_record, sources=sources, classes=classes, folder=output.parent)
+    work = partial(_record, sources=sources, classes=classes, folder=output)
     records = list(parallel_map(work, list(enumerate(items)), threads=threads, what="report"))
     rows = read_json(scores)
     about = {"run": name, "variant": variant, "seed": seed}
@@ -183,10 +178,10 @@ def report(
     about |= {"verdicts": [read_manifest_json(path) for path in verdicts]}
     curves = [_curve(path) for path in (*classifier_curves, segmentation_curve)]
     page = write_page(
-        output.parent,
+        output,
         summary=about | summary_of(rows, records, variant=variant),
         run=_run_facts(manifest, rows, final_score) | {"variant": variant, "curves": curves},
         records=records,
         times=_times(benchmarks),
     )
-    write_text(output, page)
+    write_text(output / "index.html", page)

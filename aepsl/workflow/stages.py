@@ -439,7 +439,7 @@ STAGES = {
     ),
     "summarise": Stage({"scores": "scores.json", "table": "scores.csv"}),
     "report": Stage(
-        {"page": "report/index.html", "pictures": "report/pictures", "data": "report/data"},
+        {"folder": "report"},
         reads={
             "dataset": lambda job: images("train"),
             "evaluated": lambda job: images("eval"),
