@@ -3,7 +3,7 @@ BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PARALLEL := -n 2 --dist worksteal
 
-.PHONY: check test test-slow test-all test-cluster test-slurm fuzz kills test-data schema picture bad-input publish lock
+.PHONY: check test test-slow test-all test-cluster test-slurm fuzz kills test-data schema picture screenshots bad-input publish lock
 
 check: ## style, types, import contracts, Snakemake's linters
 	ruff check .
@@ -42,6 +42,9 @@ schema: ## write config.schema.json and docs/config.md from aepsl/config
 
 picture: ## draw the graph of rules in README.md
 	python tools/picture.py
+
+screenshots: ## take the pictures of README.md from the page of a run: RUN=scenes
+	python tools/screenshots.py $(RUN)
 
 bad-input: ## write docs/bad-input.md by running every case
 	cd tests && python bad_input.py
