@@ -203,9 +203,14 @@ def test_the_verdict_in_words_literally():
         "The pseudo-labels cover 80.0 % of the pixels; 12.5 % of these are wrong.",
         "The last erasing step (step 2) took away 2.5 points of mIoU from the mined regions.",
         "The CRF added 6.0 points.",
-        "The mIoU is 56.0 to 76.0 % over 2 variants with 2 seeds: mean 66.0, standard deviation"
-        " 14.1.",
+        "The 2 variants reach 56.0 to 76.0 % mIoU, each with its own seed: 66.0 ± 14.1 (mean and"
+        " standard deviation).",
     ]
+
+
+def test_variants_with_one_seed_have_a_range_only():
+    rows = [row("predictions", 0.7), row("predictions", 0.5, variant="other")]
+    assert verdict_with_truth(rows, "main")[-1] == "The 2 variants reach 50.0 to 70.0 % mIoU."
 
 
 def test_the_verdict_of_a_short_run():

@@ -66,13 +66,12 @@ def _classes(row: Row) -> Iterator[str]:
 def _spread(finals: Sequence[Row]) -> Iterator[str]:
     values, seeds = [row["miou"] for row in finals], {row["seed"] for row in finals}
     if len(values) > 1:
-        about = f"over {len(values)} variants"
-        if len(seeds) > 1:
-            about += f" with {len(seeds)} seeds"
-        yield (
-            f"The mIoU is {percent(min(values))} to {percent(max(values))} % {about}: mean"
-            f" {percent(mean(values))}, standard deviation {percent(stdev(values))}."
-        )
+        lowest, highest = percent(min(values)), percent(max(values))
+        text = f"The {len(values)} variants reach {lowest} to {highest} % mIoU"
+        if len(seeds) == len(values):
+            text += f", each with its own seed: {percent(mean(values))} ± {percent(stdev(values))}"
+            text += " (mean and standard deviation)"
+        yield f"{text}."
 
 
 def _stages(rows: Sequence[Row], variant: str) -> Iterator[str]:

@@ -36,7 +36,8 @@
     const text = location.hash.slice(1);
     if (text && !text.includes("=")) return false; // a link to a section, not to a view
     state = { ...DEFAULTS };
-    for (const [name, value] of new URLSearchParams(text)) if (Object.hasOwn(DEFAULTS, name)) state[name] = value;
+    for (const [name, value] of new URLSearchParams(text))
+      if (Object.hasOwn(DEFAULTS, name)) state[name] = value;
     if (!available.includes(state.sort)) state.sort = DEFAULTS.sort;
     return true;
   };
