@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import ROOT
+from documents import blocks
 from PIL import Image
 
 import aepsl
@@ -328,3 +330,24 @@ def test_overlay_literal():
         [200, 200, 200, 200, 200, 100, 100],
         [200, 200, 200, 200, 200, 100, 100],
     ]
+
+
+# The documents
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
+def test_the_python_in_the_documents_runs(
+    document, finished_miniature, onnx_file, tmp_path, monkeypatch
+):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "scenes").symlink_to(finished_miniature / "results" / "mini")
+    (tmp_path / "scenes.onnx").symlink_to(onnx_file)
+    Image.fromarray(photograph()).save(tmp_path / "photograph.jpg")
+    monkeypatch.chdir(tmp_path)
+    found = blocks(ROOT / document, "python")
+    assert found
+    for code in found:
+        names = {}
+        exec(compile(code, document, "exec"), names)
+        mask = names["mask"][0] if "mask" in names else names["found"].mask
+        assert mask.shape == (60, 75)
