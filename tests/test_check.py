@@ -76,7 +76,7 @@ def test_for_programs(photographs):
     assert about["photographs"] == {"train": 39, "val": 4}
     assert about["classes"]["train"] == {"dog": 19, "my cat": 20}
     assert about["problems"][0]["what"] == "not a readable image format"
-    assert about["findings"][0]["what"] == "fewer than 20 photographs: dog (19)"
+    assert about["findings"][0]["what"] == "fewer than 20 training photographs: dog (19)"
     assert about["verdict"].startswith("Not yet")
 
 

@@ -140,7 +140,7 @@ def test_the_command_says_what_it_found_and_writes_nothing_twice(tmp_path, monke
     assert "Their values must be 0 background, 1 Straßenbahn, 2 my dog" in said
     assert "aepsl run photos.yaml" in said
     before = (tmp_path / "photos.yaml").read_text()
-    with pytest.raises(AepslError, match=r"photos\.yaml: exists"):
+    with pytest.raises(AepslError, match=r"photos\.yaml: already exists"):
         initialise(tmp_path / "photos", output=None)
     assert (tmp_path / "photos.yaml").read_text() == before
 

@@ -72,7 +72,7 @@ def test_the_hash_literal():
 
 def test_balance():
     few = [p for p in balanced() if p.labels == ("cat",) or p.id in ("dog0", "dog1")]
-    assert said(few) == [("fewer than 20 photographs: dog (2)", False), (
+    assert said(few) == [("fewer than 20 training photographs: dog (2)", False), (
         "cat has 40 photographs, dog 2", False)]  # fmt: skip
     assert said(balanced(), classes=("cat", "dog", "owl")) == [
         ("no training photograph shows owl", True)
@@ -111,4 +111,4 @@ def test_the_verdict():
     assert verdict([], counts={"cat": 20}).startswith("Enough to start with: at least 20")
     assert verdict([], counts={"cat": 100}).startswith("Enough: at least 100")
     assert verdict([Finding("", "", True)], counts=counts).startswith("Not yet")
-    assert verdict([], counts={}).startswith("A try: the rarest class has 0")
+    assert verdict([], counts={}).startswith("Enough for a first try only: the rarest class has 0")

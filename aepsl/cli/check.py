@@ -41,7 +41,7 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
     config = plan.config
     dataset = described(config.data)
     if dataset.made_by:
-        raise AepslError.of("data.adapter", f"{config.data.adapter} are generated", "run Snakemake")
+        raise AepslError.of("data.adapter", f"{config.data.adapter} are generated", "run aepsl run")
     photographs: list[Photograph] = []
     problems: list[Problem] = []
     roles: tuple[Role, ...] = ("train", "eval")

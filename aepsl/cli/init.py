@@ -37,7 +37,9 @@ def initialise(folder: Path, *, output: Path | None) -> None:
     name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).strip("-.") or "photographs"
     output = output or Path(f"{name}.yaml")
     if output.exists():
-        raise AepslError.of(output, "exists", "remove it, or name another file with --output")
+        raise AepslError.of(
+            output, "already exists", "remove it, or name another file with --output"
+        )
     found = recognise(folder)
     console = Console(highlight=False)
     _print(found, console)
@@ -52,6 +54,8 @@ def initialise(folder: Path, *, output: Path | None) -> None:
 def configuration(found: Recognised, *, folder: Path, run: str) -> str:
     """Return the YAML of a dataset: at most fifteen lines."""
     data = dict(found.settings, root=str(folder), class_names=_class_names(found))
+    if not (folder / "masks").exists():
+        data.setdefault("mask_folder", "masks")  # for those that are drawn later
     values: dict[str, Any] = {"base": "photographs", "run": run, "data": data}
     if found.shows_nothing or len(found.counts) == 1:
         values["mining"] = {"loss": "sigmoid"}
@@ -75,6 +79,10 @@ def _summary(found: Recognised) -> str:
     return f"{count} photographs in {layout}, {len(found.counts)} classes"
 
 
+def _photographs(number: int) -> str:
+    return "1 photograph shows" if number == 1 else f"{number} photographs show"
+
+
 def _print(found: Recognised, console: Console) -> None:
     console.print(_summary(found), markup=False)
     table = Table("class", "photographs")
@@ -87,7 +95,7 @@ def _print(found: Recognised, console: Console) -> None:
     console.print(table, markup=False)
     several = sum(len(item.labels or ()) > 1 for item in found.catalogue.items.values())
     if several:
-        console.print(f"{several} photographs show several classes.")
+        console.print(f"{_photographs(several)} several classes.")
     splits = ", ".join(found.catalogue.splits())
     console.print(f"Splits: {splits or 'none; one in five is drawn for evaluation'}.", markup=False)
     if folder := found.settings.get("mask_folder"):

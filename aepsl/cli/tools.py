@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from aepsl.cli.job import Log
 from aepsl.config.files import read_configuration
 from aepsl.config.presets import expanded
 from aepsl.config.root import Config
@@ -51,6 +50,7 @@ NetworkPath = Annotated[
 NetworkVariant = Annotated[
     str | None, typer.Option(help="Variant of the run; default: main, or the only one.")
 ]
+LogFile = Annotated[Path | None, typer.Option(help="Log file; default: standard error.")]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
 
 commands = typer.Typer()
@@ -147,7 +147,7 @@ def segment(
     ] = None,
     listed: Annotated[
         typer.FileText | None,
-        typer.Option("--list", help="Text file with a path a line; - is standard input."),
+        typer.Option("--list", help="Text file with one path per line; - is standard input."),
     ] = None,
     variant: NetworkVariant = None,
     crf: Annotated[bool, typer.Option("--crf", help="Refine the masks with the CRF.")] = False,
@@ -155,7 +155,7 @@ def segment(
         int, typer.Option(min=1, help="Photographs of one size that are computed together.")
     ] = 1,
     device: Device = "auto",
-    log: Log = None,
+    log: LogFile = None,
 ) -> None:
     """Find the classes in new photographs: a mask, an overlay and areas of each."""
     if log or not sys.stderr.isatty():  # a terminal shows a bar
@@ -254,7 +254,7 @@ def fetch_voc(
     sbd: Annotated[
         bool, typer.Option(help="Also download SBD: list and masks of train_aug.")
     ] = False,
-    log: Log = None,
+    log: LogFile = None,
 ) -> None:
     """Download PASCAL VOC 2012 and check it (2 GB; 3.5 GB with SBD)."""
     configure(log)

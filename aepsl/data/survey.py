@@ -106,7 +106,8 @@ def verdict(findings: Sequence[Finding], *, counts: Mapping[str, int]) -> str:
     if any(finding.serious for finding in findings):
         return "Not yet: settle what is marked ! first."
     if fewest < FEW:
-        return f"A try: the rarest class has {fewest} photographs; masks of it will be rough."
+        photographs = "1 photograph" if fewest == 1 else f"{fewest} photographs"
+        return f"Enough for a first try only: the rarest class has {photographs} to train on."
     if fewest < 5 * FEW:
         return f"Enough to start with: at least {fewest} photographs of each class."
     return f"Enough: at least {fewest} photographs of each class."
@@ -143,7 +144,8 @@ def _balance(training: Sequence[Photograph], classes: Sequence[str]) -> Iterator
         yield Finding(f"no training photograph shows {', '.join(missing)}", hint, serious=True)
     few = [f"{name} ({counts[name]})" for name in classes if 0 < counts[name] < FEW]
     if few:
-        yield Finding(f"fewer than {FEW} photographs: {', '.join(few)}", "add some")
+        what = f"fewer than {FEW} training photographs: {', '.join(few)}"
+        yield Finding(what, "add photographs of these classes")
     most, least = max(counts.values(), default=0), min(counts.values(), default=0)
     if least and most > 10 * least:
         rare = min(counts, key=lambda name: (counts[name], name))
@@ -172,4 +174,6 @@ def _sizes(training: Sequence[Photograph], crop: int) -> Iterator[Finding]:
             f"{len(small)} photographs are smaller than half a training crop ({crop} px), for"
             f" instance {small[0].id} with {small[0].width} x {small[0].height} px"
         )
-        yield Finding(what, "add larger ones, or lower train.crop")
+        yield Finding(
+            what, "add larger ones, or lower mining.train.crop and segmentation.train.crop"
+        )
