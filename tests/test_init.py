@@ -134,7 +134,7 @@ def test_the_command_says_what_it_found_and_writes_nothing_twice(tmp_path, monke
     result = CliRunner().invoke(app, ["init", "photos"])
     assert result.exit_code == 0
     said = " ".join(result.output.split())
-    assert "9 photographs in a folder a class, 2 classes" in said
+    assert "9 photographs in one folder per class, 2 classes" in said
     assert "Straßenbahn" in said
     assert "(no label: predicted only)" in said
     assert "Their values must be 0 background, 1 Straßenbahn, 2 my dog" in said

@@ -17,7 +17,7 @@ from aepsl.stores.atomic import write_text
 
 LAYOUTS = {
     "voc": "PASCAL VOC's layout",
-    "folder": "a folder a class",
+    "folder": "one folder per class",
     "csv": "a table",
     "coco": "COCO's JSON",
     "huggingface": "Hugging Face's imagefolder",

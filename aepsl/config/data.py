@@ -71,8 +71,8 @@ class Data(Section):
 
     adapter: Literal["scenes", "voc", "folder", "csv", "coco", "huggingface"] = setting(
         "scenes",
-        "scenes: generated images; voc: a folder in PASCAL VOC's layout; folder: a folder a class;"
-        " csv: a table of labels; coco: a JSON file; huggingface: imagefolder with metadata.",
+        "scenes: generated images; voc: a folder in PASCAL VOC's layout; folder: one folder per"
+        " class; csv: a table of labels; coco: a JSON file; huggingface: imagefolder with metadata.",
         unit="-",
         source="-",
     )
@@ -117,7 +117,7 @@ class Data(Section):
     label_column: str | None = setting(
         None,
         "csv, huggingface: column of the labels; null: found by its name, such as labels; or a"
-        " column a class, of 0 and 1.",
+        " column per class, of 0 and 1.",
         unit="-",
         source="-",
     )

@@ -1,6 +1,6 @@
 """Readers of the layouts that people have: each returns a catalogue of photographs.
 
-``folder``: a folder a class; ``csv``: a table; ``coco``: a JSON file; ``huggingface``: metadata
+``folder``: one folder per class; ``csv``: a table; ``coco``: a JSON file; ``huggingface``: metadata
 files. The README shows each layout.
 """
 
@@ -50,7 +50,7 @@ class Layout:
 
 
 def read_folders(root: Path, layout: Layout) -> Catalogue:
-    """Read a folder a class, ``dog/x.jpg``, perhaps inside a folder a split, ``train/dog/x.jpg``.
+    """Read one folder per class, ``dog/x.jpg``, perhaps in one per split, ``train/dog/x.jpg``.
 
     A photograph in a folder ``background`` shows no class; one in no class's folder has no label.
     Equal files of the same name in several folders are one photograph of several classes.
@@ -81,7 +81,7 @@ def read_folders(root: Path, layout: Layout) -> Catalogue:
 
 
 def read_table(root: Path, layout: Layout) -> Catalogue:
-    """Read a CSV: a row a photograph, its labels in one cell or in a column a class of 0 and 1.
+    """Read a CSV: one row per photograph; labels in one cell, or one column per class of 0 and 1.
 
     Columns of splits and of masks are used if there are any.
 
@@ -212,7 +212,7 @@ def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
     except csv.Error as error:
         raise AepslError.of(file, f"not a table ({error})", "save it as CSV in UTF-8") from None
     if not rows:
-        raise AepslError.of(file, "the table has no rows", "a header, then one row a photograph")
+        raise AepslError.of(file, "the table has no rows", "a header, then one row per photograph")
     return rows
 
 
@@ -289,7 +289,7 @@ def _columns(
         label = others[0] if len(others) == 1 and layout.label_column is None else None
         if label is None:
             what = f"no column of labels among {', '.join(names)}"
-            hint = "set data.label_column; or a column a class, of 0 and 1"
+            hint = "set data.label_column; or one column per class, of 0 and 1"
             raise AepslError.of(file, what, hint)
     return Columns(image, label, others, split, mask)
 

@@ -54,8 +54,8 @@ class Recognised:
 def recognise(root: Path) -> Recognised:
     """Return the dataset in a folder: which layout it has, its classes, its true masks.
 
-    Tries PASCAL VOC's folders, Hugging Face's metadata, COCO's JSON, a table, and a folder a class,
-    in this order.
+    Tries PASCAL VOC's folders, Hugging Face's metadata, COCO's JSON, a table, and one folder per
+    class, in this order.
 
     Raises:
         AepslError: if there is no photograph, or no label of any.
