@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import in_process
 import numpy as np
@@ -19,7 +20,7 @@ from aepsl.config.segmentation import Crf, Prediction
 from aepsl.deployment.export import export
 from aepsl.deployment.onnx import write_onnx
 from aepsl.deployment.predictor import Segmentation
-from aepsl.deployment.segment import output_names
+from aepsl.deployment.segment import output_names, photographs, segment
 from aepsl.deployment.sources import Source, find_network
 from aepsl.errors import AepslError
 from aepsl.host import has_crf
@@ -313,6 +314,54 @@ def test_names_of_results_are_unique(tmp_path):
     assert output_names([tmp_path / "a/x.jpg", tmp_path / "b/X.jpg"]) == ["a__x", "b__X"]
     assert output_names([tmp_path / "x.jpg", tmp_path / "x.png"]) == ["x.jpg", "x.png"]
     assert output_names([]) == []
+    with pytest.raises(AepslError, match=r"a__b\.jpg: has the same name as .*a/b\.jpg"):
+        output_names([tmp_path / "a/b.jpg", tmp_path / "a__b.jpg", tmp_path / "c/b.jpg"])
+
+
+def test_earlier_results_are_no_photographs_and_none_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "found/masks/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph()).save(tmp_path / name)
+    found = photographs([tmp_path, Path("a.png")], without=tmp_path / "found")
+    assert found == [tmp_path / "a.png"]  # named twice, returned once
+    with pytest.raises(AepslError, match="none is given"):
+        photographs([], without=tmp_path / "found")
+
+
+def test_the_areas_of_what_was_done_stay_if_it_is_stopped(model_file, tmp_path, monkeypatch):
+    for name in "ab":
+        Image.fromarray(photograph()).save(tmp_path / f"{name}.png")
+    network = aepsl.load(model_file)
+    done, calls = network.batch, []
+
+    def stopped_at_b(pixels):
+        calls.append(pixels)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return done(pixels)
+
+    monkeypatch.setattr(network, "batch", stopped_at_b)
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    with pytest.raises(KeyboardInterrupt):
+        segment(network, paths, tmp_path / "out", batch_size=1)
+    rows = (tmp_path / "out" / "areas.csv").read_text().splitlines()[1:]
+    assert rows
+    assert all("a.png" in row for row in rows)
+
+
+def test_a_model_of_an_earlier_round_has_the_settings_of_its_variant(
+    finished_miniature, model_file, tmp_path
+):
+    run = tmp_path / "results" / "mini"
+    shutil.copytree(finished_miniature / "results" / "mini" / "predictions", run / "predictions")
+    earlier = run / "segmentation" / "no-psl" / "round3" / "model.safetensors"
+    earlier.parent.mkdir(parents=True)
+    shutil.copy(model_file, earlier)
+    found = find_network(earlier)
+    assert (found.variant, found.run) == ("no-psl", run)
+    with pytest.raises(AepslError, match="no such network"):
+        find_network(earlier.with_name("absent.safetensors"))
 
 
 def test_overlay_literal():

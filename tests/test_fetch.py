@@ -242,6 +242,36 @@ def test_splits_of_another_size_are_refused(server, tmp_path, monkeypatch):
         download(tmp_path / "data", sbd=False)
 
 
+class BreakingServer(RangeServer):
+    """Closes the connection before the end of what it announced, once."""
+
+    broken: ClassVar = []
+
+    def do_GET(self):
+        if self.broken:
+            super().do_GET()
+            return
+        self.broken.append(True)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content[:1_500_000])
+
+
+def test_a_connection_that_ends_early_keeps_what_came(tmp_path, monkeypatch):
+    monkeypatch.setattr(RangeServer, "starts", [])
+    md5 = hashlib.md5(RangeServer.content).hexdigest()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), BreakingServer) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{httpd.server_port}/a.tar"
+        with pytest.raises(OSError, match="ended early"):
+            fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)
+        fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)
+        httpd.shutdown()
+    assert RangeServer.starts == [1_500_000]
+    assert (tmp_path / "a.tar").read_bytes() == RangeServer.content
+
+
 def test_voc_by_name_is_where_it_was_downloaded(server, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan = Plan({"base": "voc2012"})

@@ -3,7 +3,7 @@
 import inspect
 import subprocess
 import sys
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from conftest import ROOT, settings_of
 from test_saliency_network import write_network
 from test_tables import write_truth
 
+from aepsl.cli.tools import export
 from aepsl.config.ablations import Table
 from aepsl.config.data import Data
 from aepsl.config.labels import Saliency, SaliencyNetworkConfig
@@ -21,6 +22,7 @@ from aepsl.config.root import Config
 from aepsl.config.sections import StageSettings, parse
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.adapters import ADAPTERS
+from aepsl.deployment.export import FORMATS
 from aepsl.errors import AepslError
 from aepsl.mining.erase import mined_fraction
 from aepsl.mining.loss import LABEL_LOSSES
@@ -51,6 +53,7 @@ def choices(section, name):
     ("chosen", "registry"),
     [
         (choices(Data, "adapter"), ADAPTERS),
+        (set(get_args(get_type_hints(export)["format"])), FORMATS),
         (choices(Mining, "loss"), LABEL_LOSSES),
         (choices(Mining, "erase_rule"), ERASE_RULES),
         (choices(Saliency, "method"), METHODS),
@@ -62,6 +65,7 @@ def choices(section, name):
     ],
     ids=[
         "adapter",
+        "export",
         "label loss",
         "erase rule",
         "saliency",

@@ -18,6 +18,7 @@ from conftest import ROOT, VocFolder, new_project, run_snakemake
 
 from aepsl.cli.run import snakemake_command
 from aepsl.config.files import PROJECT
+from aepsl.errors import AepslError
 
 MINI = ROOT / "tests" / "mini.yaml"
 FIRST = "results/mini/regions/step0/0.json"
@@ -105,6 +106,15 @@ def test_the_command_is_snakemake_with_the_project_s_workflow():
         *("--forcerun", "report"),
     ]
     assert "mine" in snakemake_command([], profile="mine")
+
+
+def test_a_configuration_after_an_option_is_refused(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(AepslError, match=r"mini\.yaml: comes after an option"):
+        snakemake_command(["--keep-going", "mini.yaml"])
+    command = snakemake_command(["mini.yaml", "--keep-going"])
+    assert command[-2:] == ["mini.yaml", "--keep-going"]
+    assert snakemake_command(["--configfile", "mini.yaml"])[-1] == "mini.yaml"
 
 
 def test_without_snakemake_there_is_a_hint(folder, monkeypatch):

@@ -42,6 +42,7 @@ def snakemake_command(
         raise AepslError.of("snakemake", "is not on the PATH", "source .venv/bin/activate")
     first = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
     named, options = words[:first], words[first:]
+    _check_order(options)
     files = [word for word in named if word.endswith(CONFIGURATIONS)]
     read_configuration([Path(file) for file in files])
     settings = [*settings, *(word for word in named if "=" in word)]
@@ -56,6 +57,20 @@ def snakemake_command(
     command += ["--configfile", *files] if files else []
     command += ["--config", *settings] if settings else []
     return [*command, *options]
+
+
+def _check_order(options: Sequence[str]) -> None:
+    """Check that no configuration comes after an option: Snakemake would take it for a target.
+
+    Raises:
+        AepslError: naming it.
+    """
+    if {"--configfile", "--configfiles", "--config", "-C"} & set(options):
+        return
+    late = [word for word in options if word.endswith(CONFIGURATIONS) and Path(word).is_file()]
+    if late:
+        what, hint = "comes after an option", "name configuration files before options"
+        raise AepslError.of(late[0], what, hint)
 
 
 def become(command: list[str]) -> NoReturn:

@@ -147,7 +147,11 @@ def segment(
     ] = None,
     listed: Annotated[
         typer.FileText | None,
-        typer.Option("--list", help="Text file with one path per line; - is standard input."),
+        typer.Option(
+            "--list",
+            encoding="utf-8-sig",
+            help="Text file with one path per line; - is standard input.",
+        ),
     ] = None,
     variant: NetworkVariant = None,
     crf: Annotated[bool, typer.Option("--crf", help="Refine the masks with the CRF.")] = False,
@@ -165,7 +169,7 @@ def segment(
     from aepsl.deployment.segment import segment as write_masks
 
     paths = [Path(line.rstrip("\r\n")) for line in listed or () if line.strip()]
-    found = all_of([*(photographs or []), *paths])
+    found = all_of([*(photographs or []), *paths], without=output)
     predictor = load(network, variant=variant, device=device, crf=crf)
     problems = write_masks(predictor, found, output, batch_size=batch_size)
     typer.echo(f"{output}: masks, overlays and areas of {len(found) - len(problems)} photographs")

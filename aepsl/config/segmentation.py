@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from aepsl.config.networks import Training
 from aepsl.config.sections import Section, setting
@@ -110,3 +110,7 @@ class Crf(Section):
     )
     gaussian_weight: float = setting(3.0, "pos_w.", unit="-", source="DeepLab-LargeFOV", ge=0)
     gaussian_xy: float = setting(3.0, "pos_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
+
+    def kernels(self) -> dict[str, Any]:
+        """Return the number of iterations and the kernels, all but whether it is enabled."""
+        return self.model_dump(exclude={"enabled"})

@@ -44,6 +44,9 @@ def read_ids(path: Path) -> list[str]:
 BLOCK = 1 << 20
 """Bytes written at a time while downloading."""
 
+TIMEOUT = 60
+"""Seconds without a byte after which a connection counts as dead."""
+
 
 def fetch_archive(url: str, path: Path, *, md5: str) -> None:
     """Download a file unless it is there; continue an interrupted download.
@@ -66,13 +69,18 @@ def fetch_archive(url: str, path: Path, *, md5: str) -> None:
 
 def _continue_download(url: str, part: Path, *, what: str) -> None:
     there = part.stat().st_size if part.exists() else 0
-    with urlopen(Request(url, headers={"Range": f"bytes={there}-"} if there else {})) as answer:
+    request = Request(url, headers={"Range": f"bytes={there}-"} if there else {})
+    with urlopen(request, timeout=TIMEOUT) as answer:
         continues = answer.status == 206  # else the server sends the file from its start
-        total = int(answer.headers.get("Content-Length") or 0) // BLOCK + 1
+        size = int(answer.headers.get("Content-Length") or 0)
+        total = size // BLOCK + 1
         with part.open("ab" if continues else "wb") as file:
             blocks = iter(lambda: answer.read(BLOCK), b"")
             for block in tracked(blocks, total=total, what=what):
                 file.write(block)
+                size -= len(block)
+    if size > 0:
+        raise OSError("the connection ended early; the same command continues")
 
 
 def _split(voc: Path, name: str) -> Path:

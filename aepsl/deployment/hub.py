@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aepsl.config.segmentation import Crf, Prediction
+from aepsl.config.segmentation import Prediction
 from aepsl.deployment.provenance import provenance
 from aepsl.deployment.sources import MODEL, SETTINGS, Source
 from aepsl.masks import BACKGROUND_NAME
@@ -35,7 +35,7 @@ def write_folder(path: Path, source: Source, *, license: str) -> None:
         "network": about.shape,
         "input": about.convention,
         "prediction": views,
-        "crf": source.crf.model_dump(include=set(Crf.model_fields) - {"enabled"}),
+        "crf": source.crf.kernels(),
         "variant": about.variant,
         "training": about.settings,
         "versions": about.versions,

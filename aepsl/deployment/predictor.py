@@ -157,4 +157,4 @@ def load(
 
 
 def _crf(settings: Crf) -> CrfOptions:
-    return CrfOptions(**settings.model_dump(exclude={"enabled"}))
+    return CrfOptions(**settings.kernels())

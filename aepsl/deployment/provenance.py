@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aepsl import __version__
-from aepsl.deployment.sources import Source
+from aepsl.deployment.sources import Source, found_in, stored
 from aepsl.report.scores import target_title
 from aepsl.stores.atomic import read_json
 from aepsl.stores.manifests import ImageManifest, read_images
@@ -69,14 +69,15 @@ def provenance(source: Source) -> Provenance:
 
 def _trained_on(run: Path, variant: str) -> ImageManifest | None:
     """Return the training images: of the variant, or of the only one that lists images."""
-    own = run / "train_images" / variant / "manifest.jsonl"
-    listed = [own] if own.exists() else sorted(run.glob("train_images/*/manifest.jsonl"))
+    own = stored(run, "index_images", "manifest", role="train", name=variant)
+    others = found_in(run, "index_images", "manifest", role="train", name="*")
+    listed = [own] if own.exists() else others
     return read_images(listed[0]) if len(listed) == 1 else None
 
 
 def _scores(run: Path, variant: str) -> Iterator[Mapping[str, Any]]:
     """Yield the rows about predictions that have true masks to compare with."""
-    table = run / "scores.json"
+    table = stored(run, "summarise", "scores")
     for row in read_json(table) if table.exists() else ():
         evaluated = TARGETS[row["target"]].role == "eval"
         if row["variant"] == variant and evaluated and row["miou"] is not None:

@@ -29,21 +29,28 @@ FIELDS = ("photograph", "class", "pixels", "area", "confidence", "score")
 """Columns of areas.csv: area is a share of the photograph; all but pixels are 0..1."""
 
 
-def photographs(paths: Iterable[Path]) -> list[Path]:
+def photographs(paths: Iterable[Path], *, without: Path) -> list[Path]:
     """Return the photographs that ``paths`` name: files, and image files in and below folders.
+
+    Args:
+        paths: files and folders; a photograph that is named twice is returned once.
+        without: folder of the results of an earlier call, which are no photographs.
 
     Raises:
         AepslError: if a path does not exist, or there is no photograph.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
             raise AepslError.of(path, "no such photograph or folder", "check the path")
-        inside = list(image_paths(path)) if path.is_dir() else [path]
+        inside = list(image_paths(path, without=[without])) if path.is_dir() else [path]
         if not inside:
             raise AepslError.of(path, "there is no photograph in this folder", "check the path")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        for file in inside:
+            found.setdefault(file.resolve(), file)
+    if not found:
+        raise AepslError.of("photographs", "none is given", "name files or folders, or use --list")
+    return list(found.values())
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
@@ -56,15 +63,23 @@ def output_names(paths: Sequence[Path]) -> list[str]:
     ['a__x', 'b__x']
     >>> output_names([Path("x.jpg"), Path("x.png")])
     ['x.jpg', 'x.png']
+
+    Raises:
+        AepslError: if two are equal even then.
     """
     absolute = [path.absolute() for path in paths]
     common = Path(os.path.commonpath([path.parent for path in absolute])) if paths else Path()
     folders = [id_of(path.relative_to(common)) for path in absolute]
     suffixed = [name + path.suffix for name, path in zip(folders, paths, strict=True)]
-    for names in ([path.stem for path in paths], folders):
-        if len({name.casefold() for name in names}) == len(paths):
+    for names in ([path.stem for path in paths], folders, suffixed):
+        known: dict[str, Path] = {}
+        for name, path in zip(names, paths, strict=True):
+            if (other := known.setdefault(name.casefold(), path)) != path:
+                break
+        else:
             return names
-    return suffixed
+    what = f"has the same name as {other}, once folders are joined by __"
+    raise AepslError.of(path, what, "rename one of them")
 
 
 class Read(NamedTuple):
@@ -146,9 +161,11 @@ def segment(
     table.writerow(FIELDS)
     read = tracked(items, total=len(items), what="segment")
     readable = _readable(read, problems, ahead=2 * batch_size)
-    for batch in _batches(readable, size=batch_size):
-        for one, found in zip(batch, predictor.batch([b.pixels for b in batch]), strict=True):
-            _write(one, found, output)
-            table.writerows(_rows(one, found))
-    write_text(output / "areas.csv", text.getvalue())
+    try:
+        for batch in _batches(readable, size=batch_size):
+            for one, found in zip(batch, predictor.batch([b.pixels for b in batch]), strict=True):
+                _write(one, found, output)
+                table.writerows(_rows(one, found))
+    finally:  # whoever stops it has the areas of the masks that are there
+        write_text(output / "areas.csv", text.getvalue())
     return problems

@@ -13,12 +13,11 @@ from aepsl.config.segmentation import Crf, Prediction
 from aepsl.errors import AepslError, did_you_mean
 from aepsl.stores.atomic import digest_of, read_json
 from aepsl.stores.records import Store
+from aepsl.workflow.inputs import MAIN
+from aepsl.workflow.stages import STAGES
 
 MODEL, SETTINGS = "model.safetensors", "config.json"
 """The files of an exported folder, named as on Hugging Face's hub."""
-
-USUAL_VARIANT = "main"
-"""The variant of a run without variants."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,19 @@ class Source:
     variant: str = ""
 
 
-def _facts(manifest: Path, kind: str = "predictions") -> Mapping[str, Any]:
-    return Store([manifest], kind=kind, all_shards=False).facts()
+def stored(run: Path, stage: str, file: str, **wildcards: object) -> Path:
+    """Return where a run keeps an output of a stage; ``*`` stands for any name."""
+    return run / STAGES[stage].files[file].format(**wildcards)
+
+
+def found_in(run: Path, stage: str, file: str, **wildcards: object) -> list[Path]:
+    """Return the outputs of a stage in a run, in order; ``*`` stands for any name."""
+    return sorted(run.glob(stored(Path(), stage, file, **wildcards).as_posix()))
+
+
+def _facts(run: Path, stage: str, variant: str) -> Mapping[str, Any]:
+    manifest = stored(run, stage, "manifest", name=variant, shard=0)
+    return Store([manifest], kind="predictions", all_shards=False).facts()
 
 
 def _given(config: Mapping[str, Any], section: str) -> dict[str, Any]:
@@ -44,20 +54,20 @@ def _given(config: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 def _of_variant(run: Path, variant: str, model: Path) -> Source:
     """Return a network with the settings that the run has predicted with."""
-    predicted = json.loads(_facts(run / "predictions" / variant / "0.json")["config"])
-    refined = run / "crf" / variant / "0.json"
-    crf = json.loads(_facts(refined)["config"]) if refined.exists() else {}
+    predicted = json.loads(_facts(run, "predict", variant)["config"])
+    refined = stored(run, "refine_predictions", "manifest", name=variant, shard=0)
+    crf = _facts(run, "refine_predictions", variant)["config"] if refined.exists() else "{}"
     return Source(
         model,
         parse(Prediction, _given(predicted, "prediction"), where=str(run)),
-        parse(Crf, _given(crf, "crf"), where=str(run)),
+        parse(Crf, _given(json.loads(crf), "crf"), where=str(run)),
         run,
         variant,
     )
 
 
 def _variants(run: Path) -> list[str]:
-    return sorted(path.parent.name for path in run.glob("predictions/*/0.json"))
+    return [path.parent.name for path in found_in(run, "predict", "manifest", name="*", shard=0)]
 
 
 def _in_run(run: Path, variant: str | None) -> Source:
@@ -66,15 +76,15 @@ def _in_run(run: Path, variant: str | None) -> Source:
         hint = "let the run finish, or give a model file: segmentation/*/round*/model.safetensors"
         raise AepslError.of(run, "this run has no predictions yet", hint)
     if variant is None:
-        variant = USUAL_VARIANT if USUAL_VARIANT in variants else variants[0]
-        if variant != USUAL_VARIANT and len(variants) > 1:
+        variant = MAIN if MAIN in variants else variants[0]
+        if variant != MAIN and len(variants) > 1:
             hint = f"choose a variant: {', '.join(variants)}"
             raise AepslError.of(run, "has several networks", hint)
     if variant not in variants:
         hint = did_you_mean(variant, variants) or f"there are {', '.join(variants)}"
         raise AepslError.of(run, f"has no variant {variant!r} with a network of its own", hint)
-    wanted = _facts(run / "predictions" / variant / "0.json")["model"]
-    for model in sorted(run.glob(f"segmentation/*/round*/{MODEL}")):
+    wanted = _facts(run, "predict", variant)["model"]
+    for model in found_in(run, "train_segmentation", "model", name="*", round="*"):
         if digest_of(model) == wanted:
             return _of_variant(run, variant, model)
     what = f"the network that predicted {variant} is no longer there"
@@ -82,12 +92,17 @@ def _in_run(run: Path, variant: str | None) -> Source:
 
 
 def _model_file(path: Path) -> Source:
-    """Return the network of a model file, with its run's settings if it lies in a run."""
+    """Return the network of a model file, with its run's settings if it lies in a run.
+
+    The network of an earlier round, which predicts no variant, has those of its folder's variant.
+    """
     run = path.resolve().parents[3] if len(path.resolve().parents) > 3 else path.parent
-    digest = digest_of(path)
-    for variant in _variants(run):
-        if _facts(run / "predictions" / variant / "0.json")["model"] == digest:
+    digest, variants = digest_of(path), _variants(run)
+    for variant in variants:
+        if _facts(run, "predict", variant)["model"] == digest:
             return _of_variant(run, variant, path)
+    if (folder := path.resolve().parents[1].name) in variants:
+        return _of_variant(run, folder, path)
     return Source(path, Prediction(), Crf())
 
 
@@ -118,7 +133,7 @@ def find_network(path: Path, *, variant: str | None = None) -> Source:
     Raises:
         AepslError: if there is no network, or it is not said which.
     """
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and path.is_file():
         return _model_file(path)
     if (path / SETTINGS).exists() and (path / MODEL).exists():
         return _exported(path)

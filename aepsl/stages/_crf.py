@@ -15,4 +15,4 @@ def crf_options(config: StageSettings) -> CrfOptions:
         AepslError: if pydensecrf is not installed.
     """
     require_crf()
-    return CrfOptions(**config.section("crf", Crf).model_dump(exclude={"enabled"}))
+    return CrfOptions(**config.section("crf", Crf).kernels())
