@@ -79,6 +79,7 @@ def test_the_citation_names_this_version():
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
 
 
+@pytest.mark.slow
 def test_snakemakes_report_holds_the_page_and_the_scores(finished_miniature, tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(finished_miniature, folder, symlinks=True)

@@ -153,6 +153,7 @@ def test_piped_a_finished_job_is_a_line(folder):
     assert status(folder)["jobs"]["done"] == 2  # of the last run that did something
 
 
+@pytest.mark.slow
 def test_snakemake_s_own_text_is_an_option_and_runs_are_recorded_all_the_same(folder):
     result = aepsl(folder, "run", "mini.yaml", FIRST, "--verbose")
     assert result.returncode == 0, result.stderr
@@ -165,6 +166,7 @@ def test_snakemake_s_own_text_is_an_option_and_runs_are_recorded_all_the_same(fo
     assert status(folder)["jobs"]["done"] == 1
 
 
+@pytest.mark.slow
 def test_snakemake_by_itself_shows_the_same(tmp_path):
     folder = new_project(tmp_path)
     shutil.copy(MINI, folder)
