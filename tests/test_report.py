@@ -220,6 +220,19 @@ def test_the_verdict_of_a_short_run():
     ]
 
 
+def without_truth(given):
+    return {**given, "miou": None, "miou_interval": [None, None], "coverage": None, "error": None}
+
+
+def test_the_verdict_with_truth_for_the_evaluation_images_only():
+    rows = [given if "predictions" in given["target"] else without_truth(given) for given in ROWS]
+    assert verdict_with_truth(rows, "main")[:3] == [
+        "The final masks reach 76.0 % mIoU on 60 images (90 % interval 71.0 to 80.0 %).",
+        "The weakest class is cat (50.0 %), the strongest dog (76.0 %).",
+        "The CRF added 6.0 points.",
+    ]
+
+
 RECORDS = [
     {"split": "train", "ignored": 0.2, "disagreement": 0.1, "causes": [("missed", 1)]},
     {"split": "train", "ignored": 0.4, "causes": [("missed", 1), ("missed", 2), ("ignored", 0)]},
@@ -238,7 +251,7 @@ def test_without_truth_the_verdict_is_about_the_stages():
 
 
 def test_the_summary_counts_images_with_and_without_truth():
-    nothing = row("predictions", 0.5) | {"miou": None, "miou_interval": [None, None]}
+    nothing = without_truth(row("predictions", 0.5))
     for rows, details in ((ROWS, len(ROWS)), ([nothing], 0)):
         summary = summary_of(rows, RECORDS, variant="main")
         assert summary["shown"] == {"train": 2, "eval": 1}

@@ -80,7 +80,11 @@ def _stages(rows: Sequence[Row], variant: str) -> Iterator[str]:
             f"The pseudo-labels cover {percent(labels['coverage'])} % of the pixels;"
             f" {percent(labels['error'])} % of these are wrong."
         )
-    mined = [row for row in rows if (row["target"], row["variant"]) == ("regions", variant)]
+    mined = [
+        row
+        for row in rows
+        if (row["target"], row["variant"]) == ("regions", variant) and row["miou"] is not None
+    ]
     if len(mined) > 1:
         before, last = mined[-2:]
         yield (
