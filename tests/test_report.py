@@ -241,10 +241,23 @@ RECORDS = [
 
 
 def test_without_truth_the_verdict_is_about_the_stages():
-    assert verdict_without_truth(RECORDS) == [
+    rows = [without_truth(given) for given in ROWS]
+    assert verdict_without_truth(rows, "main", RECORDS) == [
         "There are no true masks, so this page cannot say how good the masks are.",
         "The pseudo-labels leave 30.0 % of the pixels open (2 images).",
         "The network disagrees with its labels on 10.0 % of the pixels (1 images).",
+        "The CRF changed 2.0 % of the pixels of the predictions (1 images).",
+        "The mean confidence of the predictions is 90.0 % (1 images).",
+    ]
+
+
+def test_the_verdict_with_truth_for_the_training_images_only():
+    rows = [without_truth(given) if "predictions" in given["target"] else given for given in ROWS]
+    assert verdict_without_truth(rows, "main", RECORDS[2:]) == [
+        "The evaluation images have no true masks, so this page cannot say how good the final masks"
+        " are.",
+        "The pseudo-labels cover 80.0 % of the pixels; 12.5 % of these are wrong.",
+        "The last erasing step (step 2) took away 2.5 points of mIoU from the mined regions.",
         "The CRF changed 2.0 % of the pixels of the predictions (1 images).",
         "The mean confidence of the predictions is 90.0 % (1 images).",
     ]
