@@ -167,7 +167,9 @@ def test_without_truth_training_images_are_judged_by_their_labels():
     assert record["causes"] == [("missed", 1), ("ignored", 0)]
     assert "iou" not in record
     other = entry(shown(split="eval", label=None, prediction=nothing), classes=2).record
-    assert other["causes"] == []  # the labels of other photographs may be incomplete
+    assert "causes" not in other  # the labels of other photographs may be incomplete
+    unchecked = entry(shown(split="eval", label=nothing), classes=2).record
+    assert unchecked["causes"] == [("ignored", 0)]
 
 
 def test_an_image_without_any_mask_has_no_sheet():
@@ -236,7 +238,7 @@ def test_the_verdict_with_truth_for_the_evaluation_images_only():
 RECORDS = [
     {"split": "train", "ignored": 0.2, "disagreement": 0.1, "causes": [("missed", 1)]},
     {"split": "train", "ignored": 0.4, "causes": [("missed", 1), ("missed", 2), ("ignored", 0)]},
-    {"split": "eval", "disagreement": 0.02, "confidence": 0.9, "causes": []},
+    {"split": "eval", "disagreement": 0.02, "confidence": 0.9},
 ]
 
 
