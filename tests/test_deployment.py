@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, settings_of
 from documents import blocks
 from PIL import Image
 
@@ -29,6 +29,7 @@ from aepsl.networks.models import DEFAULT_CONVENTION, NetworkShape, Segmentation
 from aepsl.report.card import render_card
 from aepsl.report.pictures import overlay_mask
 from aepsl.stages.predict import predict
+from aepsl.stages.relabel import relabel
 from aepsl.stages.train_segmentation import _drawn_masks
 from aepsl.stores.models import save_model
 from aepsl.stores.records import Record, Store, writing_shard
@@ -313,6 +314,21 @@ def test_the_drawn_masks_of_a_label_store(tmp_path, facts, records, drawn):
         for number, about in enumerate(records):
             writer.add(str(number), Record({"mask": np.zeros((2, 2), np.uint8)}, about))
     assert _drawn_masks(Store([tmp_path / "0.json"], kind="labels")) == drawn
+
+
+def test_masks_of_a_network_that_learnt_from_true_masks_count_as_true(finished_miniature, tmp_path):
+    run = finished_miniature / "results" / "mini"
+    for variant, source in (("main", None), ("truth", "truth")):
+        relabel(
+            settings_of("relabel", {"segmentation": {"relabel_rounds": 1}}, round=1),
+            dataset=run / "train_images" / "main" / "manifest.jsonl",
+            root=run / "scenes" / "main",
+            model=find_network(run, variant=variant).model,
+            corrected=[],
+            output=tmp_path / variant / "0.h5",
+        )
+        store = Store([tmp_path / variant / "0.json"], kind="labels")
+        assert store.facts().get("source") == source
 
 
 def test_a_foreign_config_is_refused(views_folder, tmp_path):
