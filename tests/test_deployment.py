@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import in_process
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, settings_of
 from documents import blocks
 from PIL import Image
 
@@ -20,15 +21,19 @@ from aepsl.config.segmentation import Crf, Prediction
 from aepsl.deployment.export import export
 from aepsl.deployment.onnx import write_onnx
 from aepsl.deployment.predictor import Segmentation
+from aepsl.deployment.provenance import Provenance, provenance
 from aepsl.deployment.segment import output_names, photographs, segment
 from aepsl.deployment.sources import Source, find_network
 from aepsl.errors import AepslError
 from aepsl.host import has_crf
 from aepsl.networks.models import DEFAULT_CONVENTION, NetworkShape, SegmentationNetwork
+from aepsl.report.card import render_card
 from aepsl.report.pictures import overlay_mask
 from aepsl.stages.predict import predict
+from aepsl.stages.relabel import relabel
+from aepsl.stages.train_segmentation import _drawn_masks
 from aepsl.stores.models import save_model
-from aepsl.stores.records import Store
+from aepsl.stores.records import Record, Store, writing_shard
 
 NAMES = ["bird", "dining table", "Kätzchen"]
 VIEWS = {"scales": (0.5,), "flip": True}
@@ -246,7 +251,11 @@ def test_a_folder_for_the_hub(finished_miniature, tmp_path):
     assert yaml.safe_load(front)["license"] == "cc-by-4.0"
     row = json.loads((run / "scores.json").read_text())
     row = next(r for r in row if (r["variant"], r["target"]) == ("main", "predictions"))
-    assert f"| predictions | val | 6 | 0 | {100 * row['miou']:.1f} |" in card
+    low, high = (f"{100 * value:.1f}" for value in row["miou_interval"])
+    assert (
+        f"| predictions | val | 6 | 0 | {100 * row['miou']:.1f} | 95 %: {low} to {high} |" in card
+    )
+    assert "It learnt from image labels alone: nobody\ndrew a mask to train it. The method" in card
     assert "10 photographs with image labels (split `train`), seed 0" in card
     photo = next((run / "scenes").rglob("JPEGImages/*"))
     np.testing.assert_array_equal(
@@ -254,6 +263,73 @@ def test_a_folder_for_the_hub(finished_miniature, tmp_path):
     )
     with pytest.raises(AepslError, match="exists"):
         export(run, tmp_path / "hub", format="huggingface", variant=None, license="mit")
+
+
+def card(**changes):
+    """Return the card of a network outside of a run, on one line, with changes to its origin."""
+    about = Provenance(
+        class_names=("cat",), shape={"backbone": "vgg16"}, convention={}, run=None, variant="main",
+        settings={"networks": {"weights": "random"}, "seed": 0}, trained_on=None, scores=(),
+        drawn_masks=None,
+    )  # fmt: skip
+    return " ".join(render_card(replace(about, **changes), license="mit").split())
+
+
+@pytest.mark.parametrize(
+    ("drawn", "sentence"),
+    [
+        ("none", " It learnt from image labels alone: nobody drew a mask to train it."),
+        ("some", " It learnt from image labels, and people corrected some of its masks by hand."),
+        ("all", " It learnt from true masks: the upper bound of the method."),
+        (None, ""),
+    ],
+)
+def test_the_card_says_who_drew_the_masks(drawn, sentence):
+    assert f"which of 1 class it shows, if any.{sentence} The method is" in card(drawn_masks=drawn)
+
+
+def test_the_card_says_the_confidence_of_each_interval():
+    row = {"title": "predictions", "split": "val", "images": 6, "seed": 0, "miou": 0.5}
+    rows = [row | {"miou_interval": (0.4, 0.61), "confidence": c} for c in (0.9, 0.995)]
+    text = card(scores=rows)
+    assert "| 50.0 | 90 %: 40.0 to 61.0 |" in text
+    assert "| 50.0 | 99.5 %: 40.0 to 61.0 |" in text
+
+
+def test_a_network_knows_who_drew_its_masks(finished_miniature):
+    run = finished_miniature / "results" / "mini"
+    drawn = {v: provenance(find_network(run, variant=v)).drawn_masks for v in ("main", "truth")}
+    assert drawn == {"main": "none", "truth": "all"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "records", "drawn"),
+    [
+        ({}, [{}, {"corrected": True}], "some"),
+        ({}, [{}, {}], "none"),
+        ({"source": "truth"}, [{}, {}], "all"),
+    ],
+)
+def test_the_drawn_masks_of_a_label_store(tmp_path, facts, records, drawn):
+    with writing_shard(tmp_path / "0.h5", kind="labels", facts=facts) as writer:
+        for number, about in enumerate(records):
+            writer.add(str(number), Record({"mask": np.zeros((2, 2), np.uint8)}, about))
+    assert _drawn_masks(Store([tmp_path / "0.json"], kind="labels")) == drawn
+
+
+def test_masks_of_a_network_that_learnt_from_true_masks_count_as_true(finished_miniature, tmp_path):
+    run = finished_miniature / "results" / "mini"
+    for variant, source in (("main", None), ("truth", "truth")):
+        relabel(
+            settings_of("relabel", {"segmentation": {"relabel_rounds": 1}}, round=1),
+            dataset=run / "train_images" / "main" / "manifest.jsonl",
+            root=run / "scenes" / "main",
+            model=find_network(run, variant=variant).model,
+            corrected=[],
+            output=tmp_path / variant / "0.h5",
+        )
+        store = Store([tmp_path / variant / "0.json"], kind="labels")
+        assert store.facts().get("source") == source
 
 
 def test_a_foreign_config_is_refused(views_folder, tmp_path):

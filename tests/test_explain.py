@@ -85,7 +85,14 @@ and what follows from these:
     ],
 )
 def test_reasons(reason, cause):
-    assert explain([job("score", reason)]) == f"1 jobs would run.\n\n{cause}:\n  score\n"
+    assert explain([job("score", reason)]) == f"1 job would run.\n\n{cause}:\n  score\n"
+
+
+def test_rules_without_a_job_are_not_counted():
+    targets = [job(name, "Forced execution") for name in ("all", "ablations")]
+    assert explain(targets) == UP_TO_DATE
+    text = explain([*targets, job("report", "Forced execution")])
+    assert text == "1 job would run.\n\nit is forced:\n  report\n"
 
 
 def test_many_jobs_are_counted():
@@ -148,7 +155,7 @@ def test_a_missing_output(finished, tmp_path):
     shutil.move(report, tmp_path)
     text = explained(finished)
     shutil.move(tmp_path / "report", report)
-    assert text == "1 jobs would run.\n\nits results do not exist:\n  report\n"
+    assert text == "1 job would run.\n\nits results do not exist:\n  report\n"
 
 
 def test_a_changed_input(finished):
@@ -190,7 +197,7 @@ def test_quiet_and_another_logger_in_the_profile_change_nothing(finished, tmp_pa
     (profile / "config.yaml").write_text("logger: [loud]\nquiet: [all]\n")
     arguments = ("--profile", str(profile), "--forcerun", "report")
     assert explained(finished, *arguments, path=tmp_path) == (
-        "1 jobs would run.\n\nit is forced:\n  report\n"
+        "1 job would run.\n\nit is forced:\n  report\n"
     )
 
 

@@ -167,7 +167,9 @@ def test_without_truth_training_images_are_judged_by_their_labels():
     assert record["causes"] == [("missed", 1), ("ignored", 0)]
     assert "iou" not in record
     other = entry(shown(split="eval", label=None, prediction=nothing), classes=2).record
-    assert other["causes"] == []  # the labels of other photographs may be incomplete
+    assert "causes" not in other  # the labels of other photographs may be incomplete
+    unchecked = entry(shown(split="eval", label=nothing), classes=2).record
+    assert unchecked["causes"] == [("ignored", 0)]
 
 
 def test_an_image_without_any_mask_has_no_sheet():
@@ -220,15 +222,29 @@ def test_the_verdict_of_a_short_run():
     ]
 
 
+def without_truth(given):
+    return {**given, "miou": None, "miou_interval": [None, None], "coverage": None, "error": None}
+
+
+def test_the_verdict_with_truth_for_the_evaluation_images_only():
+    rows = [given if "predictions" in given["target"] else without_truth(given) for given in ROWS]
+    assert verdict_with_truth(rows, "main")[:3] == [
+        "The final masks reach 76.0 % mIoU on 60 images (90 % interval 71.0 to 80.0 %).",
+        "The weakest class is cat (50.0 %), the strongest dog (76.0 %).",
+        "The CRF added 6.0 points.",
+    ]
+
+
 RECORDS = [
     {"split": "train", "ignored": 0.2, "disagreement": 0.1, "causes": [("missed", 1)]},
     {"split": "train", "ignored": 0.4, "causes": [("missed", 1), ("missed", 2), ("ignored", 0)]},
-    {"split": "eval", "disagreement": 0.02, "confidence": 0.9, "causes": []},
+    {"split": "eval", "disagreement": 0.02, "confidence": 0.9},
 ]
 
 
 def test_without_truth_the_verdict_is_about_the_stages():
-    assert verdict_without_truth(RECORDS) == [
+    rows = [without_truth(given) for given in ROWS]
+    assert verdict_without_truth(rows, "main", RECORDS) == [
         "There are no true masks, so this page cannot say how good the masks are.",
         "The pseudo-labels leave 30.0 % of the pixels open (2 images).",
         "The network disagrees with its labels on 10.0 % of the pixels (1 images).",
@@ -237,8 +253,20 @@ def test_without_truth_the_verdict_is_about_the_stages():
     ]
 
 
+def test_the_verdict_with_truth_for_the_training_images_only():
+    rows = [without_truth(given) if "predictions" in given["target"] else given for given in ROWS]
+    assert verdict_without_truth(rows, "main", RECORDS[2:]) == [
+        "The evaluation images have no true masks, so this page cannot say how good the final masks"
+        " are.",
+        "The pseudo-labels cover 80.0 % of the pixels; 12.5 % of these are wrong.",
+        "The last erasing step (step 2) took away 2.5 points of mIoU from the mined regions.",
+        "The CRF changed 2.0 % of the pixels of the predictions (1 images).",
+        "The mean confidence of the predictions is 90.0 % (1 images).",
+    ]
+
+
 def test_the_summary_counts_images_with_and_without_truth():
-    nothing = row("predictions", 0.5) | {"miou": None, "miou_interval": [None, None]}
+    nothing = without_truth(row("predictions", 0.5))
     for rows, details in ((ROWS, len(ROWS)), ([nothing], 0)):
         summary = summary_of(rows, RECORDS, variant="main")
         assert summary["shown"] == {"train": 2, "eval": 1}

@@ -31,6 +31,8 @@ class Provenance:
     """The settings of its training, by dotted key."""
     run: str | None
     variant: str
+    drawn_masks: str | None
+    """How many of the masks that it learnt from people drew: ``all``, ``some`` or ``none``."""
     trained_on: ImageManifest | None
     scores: tuple[Mapping[str, Any], ...]
     """The scores of its predictions, one row a target, with split, images, seed and mIoU."""
@@ -62,6 +64,7 @@ def provenance(source: Source) -> Provenance:
         json.loads(facts["config"]),
         run.resolve().name if run else None,
         source.variant,
+        facts.get("drawn_masks"),
         _trained_on(run, source.variant) if run else None,
         tuple(_scores(run, source.variant)) if run else (),
     )

@@ -76,9 +76,12 @@ class Shown:
 
 
 def _of_judged(image: Shown, name: str, judged: Mask, classes: int) -> dict[str, Any]:
-    """Return the measures of the judged mask, by the true mask or else by the image labels."""
+    """Return the measures of the judged mask, by the true mask or else by the image labels.
+
+    ``causes`` is absent where neither could be compared, and the label is not mostly ignored.
+    """
     present = np.unique(judged[(judged != 0) & (judged != IGNORE_INDEX)]).tolist()
-    causes: list[Cause] = []
+    causes: list[Cause] | None = None
     overlap: dict[str, Any] = {}
     if image.truth is not None:
         matrix = confusion_matrix(image.truth, judged, classes=classes)
@@ -86,8 +89,9 @@ def _of_judged(image: Shown, name: str, judged: Mask, classes: int) -> dict[str,
     elif image.split == "train":  # the labels of other photographs may be incomplete
         causes = list(causes_by_labels(judged, image.labels))
     if image.label is not None and ignored_fraction(image.label) > HALF:
-        causes.append(("ignored", 0))
-    return {"judged": name, "found": present, "causes": causes} | overlap
+        causes = [*(causes or ()), ("ignored", 0)]
+    checked = {} if causes is None else {"causes": causes}
+    return {"judged": name, "found": present} | checked | overlap
 
 
 def _measures(image: Shown, classes: int) -> dict[str, Any]:

@@ -80,7 +80,11 @@ def _stages(rows: Sequence[Row], variant: str) -> Iterator[str]:
             f"The pseudo-labels cover {percent(labels['coverage'])} % of the pixels;"
             f" {percent(labels['error'])} % of these are wrong."
         )
-    mined = [row for row in rows if (row["target"], row["variant"]) == ("regions", variant)]
+    mined = [
+        row
+        for row in rows
+        if (row["target"], row["variant"]) == ("regions", variant) and row["miou"] is not None
+    ]
     if len(mined) > 1:
         before, last = mined[-2:]
         yield (
@@ -115,13 +119,21 @@ def verdict_with_truth(rows: Sequence[Row], variant: str) -> list[str]:
     ]
 
 
-def verdict_without_truth(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return sentences about coverage, disagreement and confidence.
+def verdict_without_truth(
+    rows: Sequence[Row], variant: str, records: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return sentences about coverage, disagreement and confidence, without evaluation truth.
 
     Args:
+        rows: the scores of the run, in the order of ``scores.json``: of training images, if any.
+        variant: the variant that the page shows.
         records: the records of all images, from :func:`aepsl.report.gallery.entry`.
     """
-    sentences = ["There are no true masks, so this page cannot say how good the masks are."]
+    missing = "There are no true masks, so this page cannot say how good the masks are."
+    if any(row["miou"] is not None for row in rows):
+        missing = "The evaluation images have no true masks, so this page cannot say how good the"
+        missing += " final masks are."
+    sentences = [missing, *_stages(rows, variant)]
     for key, split, text in (
         ("ignored", "train", "The pseudo-labels leave {} % of the pixels open"),
         ("disagreement", "train", "The network disagrees with its labels on {} % of the pixels"),
@@ -176,10 +188,15 @@ def summary_of(
         variant: the variant that the page shows.
     """
     final = next((row for row in final_scores(rows) if row["variant"] == variant), None)
+    sentences = (
+        verdict_with_truth(rows, variant)
+        if final
+        else verdict_without_truth(rows, variant, records)
+    )
     splits = [record["split"] for record in records]
     return {
         "final": final and _headline(final),
-        "sentences": verdict_with_truth(rows, variant) if final else verdict_without_truth(records),
+        "sentences": sentences,
         "findings": list(_findings(records)),
         "details": [_details(row) for row in rows if row["miou"] is not None],
         "shown": {split: splits.count(split) for split in ("train", "eval")},

@@ -71,12 +71,14 @@ def relabel(
     torch.set_num_threads(compute.threads)
     manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
-    network, _ = load_network(SegmentationNetwork, model, device=compute.device)
+    network, learnt = load_network(SegmentationNetwork, model, device=compute.device)
     facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
         "config": config.canonical(),
     }
+    if learnt.get("drawn_masks") == "all":  # still the upper bound
+        facts["source"] = "truth"
     labels = manifest.label_matrix(images)
     earlier = Store(corrected, kind="labels", all_shards=False) if corrected else None
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:

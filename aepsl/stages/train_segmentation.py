@@ -87,6 +87,14 @@ class SegmentationLosses:
         return {"loss": pixels + image, "pixels": pixels, "image": image}
 
 
+def _drawn_masks(labels: Store) -> str:
+    """Return how many of the masks people drew: ``all`` (true masks), ``some`` or ``none``."""
+    if labels.facts().get("source") == "truth":
+        return "all"
+    corrected = any(labels.read_raw(image).facts.get("corrected") for image in labels.ids())
+    return "some" if corrected else "none"
+
+
 def _psl(settings: Segmentation, epoch: int) -> str:
     """Return the variant of PSL in an epoch: ``none`` during the first ``psl_after`` epochs."""
     return "none" if settings.psl == "none" or epoch < settings.psl_after else settings.psl
@@ -121,7 +129,9 @@ def train_segmentation(
     seed_torch(seed, "segmentation")
     options: dict[str, Any] = {"networks": networks, "head": settings.head, "weights": weights}
     model, facts = build_network(SegmentationNetwork, classes=len(manifest.class_names), **options)
+    masks = Store(labels, kind="labels")
     facts |= {"class_names": manifest.class_names, "config": config.canonical()}
+    facts |= {"drawn_masks": _drawn_masks(masks)}
     depends_on = [code, manifest.digest()]
     inputs = [*labels, *([weights] if weights else [])]
     with checkpoint_folder(work, config, compute, inputs, depends_on) as kept:
@@ -134,7 +144,7 @@ def train_segmentation(
                 root=root,
                 augmentation=augmentation_of(train, manifest),
                 seed=seed,
-                masks=StoredMasks(Store(labels, kind="labels")),
+                masks=StoredMasks(masks),
             ),
             lambda epoch: SegmentationLosses(
                 psl=_psl(settings, epoch),

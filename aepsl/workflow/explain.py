@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+TARGETS = ("all", "ablations")
+"""Rules without a job of their own; they are not counted."""
+
 # Snakemake gives the reason for a job as a text of fixed phrases, not as fields. These phrases are
 # recognised; a reason without any of them is shown unchanged.
 FOLLOWS = "Input files updated by another job"
@@ -30,7 +33,7 @@ def explain(events: Iterable[Mapping[str, Any]]) -> str:
     Args:
         events: the records of a dry run that ``snakemake_logger_plugin_aepsl`` wrote.
     """
-    jobs = [e for e in events if e.get("event") == "job_info" and e["rule_name"] != "all"]
+    jobs = [e for e in events if e.get("event") == "job_info" and e["rule_name"] not in TARGETS]
     if not jobs:
         return "Nothing would run: everything is up to date.\n"
     first: dict[str, dict[str, list[str]]] = {}
@@ -42,7 +45,7 @@ def explain(events: Iterable[Mapping[str, Any]]) -> str:
         follows = FOLLOWS in reason and not changes
         rules = after if follows else first.setdefault("; ".join(changes + causes) or reason, {})
         rules.setdefault(job["rule_name"], []).append(about(job["wildcards"]))
-    lines = [f"{len(jobs)} jobs would run."]
+    lines = [f"{len(jobs)} job{'' if len(jobs) == 1 else 's'} would run."]
     for cause, rules in first.items():
         lines += ["", f"{cause}:", *_listed(rules)]
     if after:

@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aepsl.console import Progress, duration
-from aepsl.workflow.explain import about
-
-TARGETS = ("all", "ablations")
-"""Rules without a job of their own; they are not counted."""
+from aepsl.workflow.explain import TARGETS, about
 
 STOPPED_BY = ("Terminating processes on user request", "Will exit after finishing currently")
 """How Snakemake's messages begin when it was interrupted or terminated."""
