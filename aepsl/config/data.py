@@ -72,7 +72,8 @@ class Data(Section):
     adapter: Literal["scenes", "voc", "folder", "csv", "coco", "huggingface"] = setting(
         "scenes",
         "scenes: generated images; voc: a folder in PASCAL VOC's layout; folder: one folder per"
-        " class; csv: a table of labels; coco: a JSON file; huggingface: imagefolder with metadata.",
+        " class; csv: a table of labels; coco: a JSON file; huggingface: imagefolder with"
+        " metadata.",
         unit="-",
         source="-",
     )
