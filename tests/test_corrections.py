@@ -89,6 +89,22 @@ def test_masks_of_no_photograph_or_of_several(tmp_path):
     assert "did you mean beach.v2?" in problems[2]
 
 
+@pytest.mark.parametrize(
+    ("paths", "name", "image_id"),
+    [
+        (["x.jpg", "a/x.jpg"], "x.png", "x"),  # the id
+        (["a/x.jpg", "b/a/x.jpg"], "a/x.png", "a__x"),  # the path
+        (["b/a/x.jpg", "a/x.jpg"], "a/x.png", "a__x"),
+        (["a/x.jpg", "a/b/x.jpg"], "x.png", "a__x"),  # CVAT's export of the folder a
+        (["a/x.jpg", "a/b/x.jpg"], "b/x.png", "a__b__x"),
+    ],
+)
+def test_an_exact_name_comes_before_the_end_of_a_path(tmp_path, paths, name, image_id):
+    write(tmp_path / name)
+    images = [photograph(path.removesuffix(".jpg").replace("/", "__"), path) for path in paths]
+    assert list(find_corrections(tmp_path, images)) == [image_id]
+
+
 def test_many_unknown_names_are_told_once(tmp_path):
     for number in range(5):
         write(tmp_path / f"beach{number}.png")
