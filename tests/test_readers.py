@@ -168,6 +168,10 @@ def test_rows_that_name_no_photograph(tmp_path, text, message):
         ({"a.csv": "name,labels\nx,y\n"}, "no column of photographs among name, labels"),
         ({"a.csv": "image,kind,size\na,3,4\n"}, "no column of labels among image, kind, size"),
         ({"a.csv": 'image,labels\n"a"b,c\n'}, "not a table"),
+        (
+            {"a.csv": "image,labels\na.png,cat,\na.png,cat,dog\n"},
+            "a.csv:3: the row has more cells than the header",
+        ),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path, files, message):

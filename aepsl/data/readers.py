@@ -206,9 +206,13 @@ def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
         reader = csv.DictReader(
             text.splitlines(), delimiter=separator if separator in header else " ", strict=True
         )
-        rows: list[Mapping[str, str]] = [
-            {name.strip(): cell or "" for name, cell in row.items() if name} for row in reader
-        ]
+        rows: list[Mapping[str, str]] = []
+        for row in reader:
+            if any(cell.strip() for cell in row.pop(None, ())):
+                what = "the row has more cells than the header"
+                hint = 'put quotes around several labels: "cat,dog"'
+                raise AepslError.of(f"{file}:{reader.line_num}", what, hint)
+            rows.append({name.strip(): cell or "" for name, cell in row.items() if name})
     except csv.Error as error:
         raise AepslError.of(file, f"not a table ({error})", "save it as CSV in UTF-8") from None
     if not rows:
