@@ -145,6 +145,20 @@ def test_splits_and_masks_of_a_table(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("file,annotation\na.png,cat dog\n", ("cat", "dog")),
+        ("file,segmentation,dog\na.png,1,0\n", ("segmentation",)),
+    ],
+)
+def test_a_column_of_labels_is_not_taken_for_masks(tmp_path, text, labels):
+    photograph(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_text(text)
+    (item,) = READERS["csv"](tmp_path, Layout()).items.values()
+    assert (item.labels, item.mask) == (labels, None)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("image,labels\nx.png,cat\n", "labels.csv:2: x.png: no such photograph"),
@@ -167,6 +181,8 @@ def test_rows_that_name_no_photograph(tmp_path, text, message):
         ({"a.csv": "image,labels\n"}, "the table has no rows"),
         ({"a.csv": "name,labels\nx,y\n"}, "no column of photographs among name, labels"),
         ({"a.csv": "image,kind,size\na,3,4\n"}, "no column of labels among image, kind, size"),
+        ({"a.csv": "image,mask\na,m/a.png\n"}, "no column of labels among image, mask"),
+        ({"a.csv": "image\na\n"}, "no column of labels among image"),
         ({"a.csv": 'image,labels\n"a"b,c\n'}, "not a table"),
         (
             {"a.csv": "image,labels\na.png,cat,\na.png,cat,dog\n"},

@@ -25,7 +25,7 @@ from aepsl.data.catalogue import (
     image_paths,
 )
 from aepsl.data.coco import read_annotations
-from aepsl.data.names import normalised, split_cell
+from aepsl.data.names import IMAGE_SUFFIXES, normalised, split_cell
 from aepsl.data.text import read_text
 from aepsl.errors import AepslError, Problem
 from aepsl.masks import BACKGROUND_NAME
@@ -286,10 +286,12 @@ def _columns(
     if image is None:
         what = f"no column of photographs among {', '.join(names)}"
         raise AepslError.of(file, what, "set data.image_column")
-    split, mask = (_column(names, None, usual) for usual in (SPLIT_COLUMNS, MASK_COLUMNS))
+    split = _column(names, None, SPLIT_COLUMNS)
+    mask = _column([name for name in names if _holds_image_files(rows, name)], None, MASK_COLUMNS)
     label = _column(names, layout.label_column, LABEL_COLUMNS)
     others = [name for name in names if name not in (image, split, mask)]
-    if label is None and not all(_is_flag(row.get(name, "")) for row in rows for name in others):
+    flags = others and all(_is_flag(row.get(name, "")) for row in rows for name in others)
+    if label is None and not flags:
         label = others[0] if len(others) == 1 and layout.label_column is None else None
         if label is None:
             what = f"no column of labels among {', '.join(names)}"
@@ -352,6 +354,11 @@ def _items(
         mask = str(row.get(masks) or "") if masks else ""
         own = str(row.get(splits) or "").strip() if splits else ""
         yield Item(path, labels, own or split, file.parent / mask if mask else None)
+
+
+def _holds_image_files(rows: Iterable[Mapping[str, Any]], name: str) -> bool:
+    cells = (str(row.get(name) or "").strip() for row in rows)
+    return all(Path(cell).suffix.lower() in IMAGE_SUFFIXES for cell in cells if cell)
 
 
 def _is_flag(value: object) -> bool:
