@@ -139,6 +139,7 @@ def test_columns_are_found_by_what_they_hold(tmp_path):
 
 def test_splits_and_masks_of_a_table(tmp_path):
     photograph(tmp_path / "a.png")
+    photograph(tmp_path / "m/a.png")
     (tmp_path / "labels.csv").write_text("image,label,split,mask\na.png,cat,val,m/a.png\n")
     (item,) = READERS["csv"](tmp_path, Layout()).items.values()
     assert (item.split, item.mask) == ("val", tmp_path / "m/a.png")
@@ -156,6 +157,32 @@ def test_a_column_of_labels_is_not_taken_for_masks(tmp_path, text, labels):
     (tmp_path / "labels.csv").write_text(text)
     (item,) = READERS["csv"](tmp_path, Layout()).items.values()
     assert (item.labels, item.mask) == (labels, None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("", None),
+        (".\\m\\a.png", "m/a.png"),
+        ("../tables/m/a.png", "m/a.png"),
+        ("m/Grün.png", unicodedata.normalize("NFD", "m/Grün.png")),
+        (".", "tables/labels.csv:2: .: no such mask"),
+        ("m/b.png", "tables/labels.csv:2: m/b.png: no such mask"),
+        ("../out.png", "tables/labels.csv:2: ../out.png: the mask lies outside of"),
+        ("/tmp/out.png", "tables/labels.csv:2: /tmp/out.png: the mask lies outside of"),
+    ],
+)
+def test_masks_that_a_table_names(tmp_path, cell, expected):
+    root = tmp_path / "tables"
+    for place in ("a.png", "m/a.png", unicodedata.normalize("NFD", "m/Grün.png"), "../out.png"):
+        photograph(root / place)
+    text = f"image,label,mask\na.png,cat,{cell}\nm/a.png,cat,m/a.png\n"
+    (root / "labels.csv").write_text(text)
+    catalogue = READERS["csv"](root, Layout())
+    if found_problems := problems(catalogue):
+        assert found_problems[0].startswith(f"{tmp_path}/{expected}")
+    else:
+        assert catalogue.items["a"].mask == (root / expected if expected else None)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import filecmp
 import json
+import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +27,7 @@ from aepsl.data.catalogue import (
     image_paths,
 )
 from aepsl.data.coco import read_annotations
-from aepsl.data.names import IMAGE_SUFFIXES, normalised, split_cell
+from aepsl.data.names import IMAGE_SUFFIXES, cleaned_path, normalised, split_cell
 from aepsl.data.text import read_text
 from aepsl.errors import AepslError, Problem
 from aepsl.masks import BACKGROUND_NAME
@@ -351,14 +353,33 @@ def _items(
                 else split_cell("" if cell is None else str(cell), class_names=class_names)
             )
             labels = _labels(listed)
-        mask = str(row.get(masks) or "") if masks else ""
+        mask = _mask(
+            str(row.get(masks) or "") if masks else "", root=index.root, folder=file.parent
+        )
+        if isinstance(mask, Problem):
+            yield replace(mask, where=f"{file}:{number}: {mask.where}")
+            continue
         own = str(row.get(splits) or "").strip() if splits else ""
-        yield Item(path, labels, own or split, file.parent / mask if mask else None)
+        yield Item(path, labels, own or split, mask)
+
+
+def _mask(cell: str, *, root: Path, folder: Path) -> Path | Problem | None:
+    """Return the mask that a cell names relative to ``folder`` or to the root, if it names one."""
+    name = cleaned_path(cell)
+    if not name:
+        return None
+    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    places = [os.path.relpath(base / form, root) for base in (folder, root) for form in forms]
+    inside = [root / place for place in places if not place.startswith("../")]
+    if not inside:
+        return Problem(name, f"the mask lies outside of {root}", "move it into the folder")
+    missing = Problem(name, "no such mask", "add it, or leave its cell empty")
+    return next(filter(Path.is_file, inside), missing)
 
 
 def _holds_image_files(rows: Iterable[Mapping[str, Any]], name: str) -> bool:
-    cells = (str(row.get(name) or "").strip() for row in rows)
-    return all(Path(cell).suffix.lower() in IMAGE_SUFFIXES for cell in cells if cell)
+    cells = [cell for row in rows if (cell := str(row.get(name) or "").strip())]
+    return not cells or any(Path(cell).suffix.lower() in IMAGE_SUFFIXES for cell in cells)
 
 
 def _is_flag(value: object) -> bool:
