@@ -24,6 +24,7 @@ from aepsl.stages.assemble_labels import assemble_labels
 from aepsl.stores.manifests import ImageEntry, ImageManifest, write_manifest
 from aepsl.stores.records import Record, Store, writing_shard
 from aepsl.workflow.content_digests import ContentDigests
+from aepsl.workflow.digest_cache import DigestCache
 
 CLASSES = ("cat", "my dog")
 PHOTOGRAPHS = ("train/cat/1.jpg", "train/dog/1.jpg", "train/dog/Grün 2.jpg", "beach.v2.png")
@@ -239,6 +240,17 @@ def test_the_content_is_what_the_masks_hold(tmp_path):
     assert digest(tmp_path / "a") != before
     write(tmp_path / "b" / "SegmentationClass" / "1.png", MASK[::-1])
     assert digest(tmp_path / "b") != before
+
+
+def test_the_content_has_the_list_of_labels_above_the_masks(tmp_path):
+    cache, masks = DigestCache(tmp_path / "digests.json"), tmp_path / "SegmentationClass"
+    write(masks / "1.png")
+    found = [ContentDigests(cache).digest(corrections_content(masks))]
+    for text in ("cat:1,1,1::", "cat:2,2,2::longer"):
+        (tmp_path / "labelmap.txt").write_text(text)
+        cache = DigestCache(tmp_path / "digests.json")
+        found.append(ContentDigests(cache).digest(corrections_content(masks)))
+    assert len(set(found)) == 3
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from aepsl.data.images import mode_of, read_image, read_mask
 from aepsl.data.names import id_of, normalised
 from aepsl.errors import MOST_EQUAL, AepslError, Problem, did_you_mean
 from aepsl.exchange import labelmap
-from aepsl.exchange.correction_files import CVAT_FOLDER, LABELMAP, masks_folder, masks_in
+from aepsl.exchange.correction_files import labelmaps_above, masks_folder, masks_in
 from aepsl.exchange.labelled import places_of
 from aepsl.stores.manifests import ImageEntry
 
@@ -98,7 +98,7 @@ def read_correction(
 
 def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
     """Return the values of a PNG; a palette's are its indices, unless CVAT's list is there."""
-    listed = next((path for path in _labelmaps_above(file) if path.exists()), None)
+    listed = next((path for path in labelmaps_above(file.parent) if path.exists()), None)
     coloured = ("RGB", "RGBA", "P") if listed else ("RGB", "RGBA")
     if mode_of(file) not in coloured:
         return read_mask(file)
@@ -109,14 +109,6 @@ def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
         hint = f"use the colours in {listed or 'VOC’s palette'}, without soft edges; the classes"
         hint += f" are {', '.join(class_names)}"
         raise AepslError.of(file, f"contains {error.args[0]}", hint) from None
-
-
-def _labelmaps_above(file: Path) -> Iterator[Path]:
-    """Yield where the list of labels of a mask can be: above CVAT's folder, or beside the mask."""
-    yield file.with_name(LABELMAP)
-    for folder in file.parents:
-        if folder.name == CVAT_FOLDER:
-            yield folder.with_name(LABELMAP)
 
 
 def _named(path: Path) -> Iterator[tuple[str, str, Source]]:
