@@ -124,6 +124,12 @@ def test_many_unknown_names_are_told_once(tmp_path):
         ("masks.json", b"{}", "not COCO's layout"),
         (
             "masks.json",
+            b'{"images": [{"id": 1, "file_name": ""}], "categories": [{"id": 1, "name": "cat"}],'
+            b' "annotations": [{"image_id": 1, "category_id": 1}]}',
+            "not COCO's layout (ValueError: an image without a file_name)",
+        ),
+        (
+            "masks.json",
             b'{"images": [], "annotations": [], "categories": []}',
             "no corrected mask",
         ),
