@@ -120,6 +120,7 @@ def test_many_unknown_names_are_told_once(tmp_path):
     [
         ("empty", None, "there is no corrected mask in it"),
         ("masks.zip", b"PK", "is an archive"),
+        ("absent/masks.json", None, "the file does not exist"),
         ("masks.json", b"{", "not JSON"),
         ("masks.json", b"{}", "not COCO's layout"),
         (
@@ -137,7 +138,10 @@ def test_many_unknown_names_are_told_once(tmp_path):
 )
 def test_what_holds_no_corrections(tmp_path, name, content, message):
     path = tmp_path / name
-    path.write_bytes(content) if content else path.mkdir()
+    if content:
+        path.write_bytes(content)
+    elif path.parent.exists():
+        path.mkdir()
     (problem,) = told(find_corrections, path, IMAGES)
     assert str(path) in problem
     assert message in problem
