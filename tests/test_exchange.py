@@ -367,6 +367,17 @@ def test_mmsegs_folder(exported, tmp_path):
                 assert image.size == mask.shape[::-1]
 
 
+@pytest.mark.parametrize(
+    ("stores", "split"),
+    [(["labels"], "train"), (["predictions"], "val"), (["predictions", "labels"], "train")],
+)
+def test_mmsegs_dataset_names_a_split_that_is_there(exported, stores, split):
+    folder = exported("mmseg", *stores)
+    about = runpy.run_path(str(folder / "dataset.py"))["dataset"]["data_prefix"]
+    assert about == {"img_path": f"img_dir/{split}", "seg_map_path": f"ann_dir/{split}"}
+    assert (folder / "img_dir" / split).is_dir()
+
+
 @pytest.mark.parametrize("name", ["mmseg", "yolo"])
 def test_a_photograph_that_exif_turns_is_written_upright(exported, tmp_path, name):
     height, width = TRAIN["cats/b.jpg"]
