@@ -24,6 +24,7 @@ from aepsl.stages.assemble_labels import assemble_labels
 from aepsl.stores.manifests import ImageEntry, ImageManifest, write_manifest
 from aepsl.stores.records import Record, Store, writing_shard
 from aepsl.workflow.content_digests import ContentDigests
+from aepsl.workflow.digest_cache import DigestCache
 
 CLASSES = ("cat", "my dog")
 PHOTOGRAPHS = ("train/cat/1.jpg", "train/dog/1.jpg", "train/dog/Grün 2.jpg", "beach.v2.png")
@@ -89,6 +90,22 @@ def test_masks_of_no_photograph_or_of_several(tmp_path):
     assert "did you mean beach.v2?" in problems[2]
 
 
+@pytest.mark.parametrize(
+    ("paths", "name", "image_id"),
+    [
+        (["x.jpg", "a/x.jpg"], "x.png", "x"),  # the id
+        (["a/x.jpg", "b/a/x.jpg"], "a/x.png", "a__x"),  # the path
+        (["b/a/x.jpg", "a/x.jpg"], "a/x.png", "a__x"),
+        (["a/x.jpg", "a/b/x.jpg"], "x.png", "a__x"),  # CVAT's export of the folder a
+        (["a/x.jpg", "a/b/x.jpg"], "b/x.png", "a__b__x"),
+    ],
+)
+def test_an_exact_name_comes_before_the_end_of_a_path(tmp_path, paths, name, image_id):
+    write(tmp_path / name)
+    images = [photograph(path.removesuffix(".jpg").replace("/", "__"), path) for path in paths]
+    assert list(find_corrections(tmp_path, images)) == [image_id]
+
+
 def test_many_unknown_names_are_told_once(tmp_path):
     for number in range(5):
         write(tmp_path / f"beach{number}.png")
@@ -103,8 +120,15 @@ def test_many_unknown_names_are_told_once(tmp_path):
     [
         ("empty", None, "there is no corrected mask in it"),
         ("masks.zip", b"PK", "is an archive"),
+        ("absent/masks.json", None, "the file does not exist"),
         ("masks.json", b"{", "not JSON"),
         ("masks.json", b"{}", "not COCO's layout"),
+        (
+            "masks.json",
+            b'{"images": [{"id": 1, "file_name": ""}], "categories": [{"id": 1, "name": "cat"}],'
+            b' "annotations": [{"image_id": 1, "category_id": 1}]}',
+            "not COCO's layout (ValueError: an image without a file_name)",
+        ),
         (
             "masks.json",
             b'{"images": [], "annotations": [], "categories": []}',
@@ -114,7 +138,10 @@ def test_many_unknown_names_are_told_once(tmp_path):
 )
 def test_what_holds_no_corrections(tmp_path, name, content, message):
     path = tmp_path / name
-    path.write_bytes(content) if content else path.mkdir()
+    if content:
+        path.write_bytes(content)
+    elif path.parent.exists():
+        path.mkdir()
     (problem,) = told(find_corrections, path, IMAGES)
     assert str(path) in problem
     assert message in problem
@@ -223,6 +250,17 @@ def test_the_content_is_what_the_masks_hold(tmp_path):
     assert digest(tmp_path / "a") != before
     write(tmp_path / "b" / "SegmentationClass" / "1.png", MASK[::-1])
     assert digest(tmp_path / "b") != before
+
+
+def test_the_content_has_the_list_of_labels_above_the_masks(tmp_path):
+    cache, masks = DigestCache(tmp_path / "digests.json"), tmp_path / "SegmentationClass"
+    write(masks / "1.png")
+    found = [ContentDigests(cache).digest(corrections_content(masks))]
+    for text in ("cat:1,1,1::", "cat:2,2,2::longer"):
+        (tmp_path / "labelmap.txt").write_text(text)
+        cache = DigestCache(tmp_path / "digests.json")
+        found.append(ContentDigests(cache).digest(corrections_content(masks)))
+    assert len(set(found)) == 3
 
 
 @pytest.fixture

@@ -201,12 +201,20 @@ def test_what_was_exported_comes_back_as_corrections(exported, tmp_path, name):
     } == {image.id: BY_ID[image.id].tolist() for image in images}
 
 
-@pytest.mark.parametrize("name", ["a:b", "#1", "ignored"])
-def test_names_that_cvats_list_cannot_hold(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("a:b", "no colon, no # in front"),
+        ("#1", "no colon, no # in front"),
+        ("ignored", "ignored pixels have this label"),
+    ],
+)
+def test_names_that_cvats_list_cannot_hold(tmp_path, name, hint):
     make_run(tmp_path / "run", (name, "cat", "dog"))
     labelled = open_labelled([tmp_path / "run" / "labels" / "main"], root=None)
-    with pytest.raises(AepslError, match="cannot hold the class name"):
+    with pytest.raises(AepslError, match="cannot hold the class name") as caught:
         export(labelled, tmp_path / "out", format_name="cvat")
+    assert hint in str(caught.value)
     assert not list(tmp_path.glob("out*"))
 
 
@@ -365,6 +373,17 @@ def test_mmsegs_folder(exported, tmp_path):
             np.testing.assert_array_equal(mask, BY_ID[photograph.stem])
             with Image.open(photograph) as image:
                 assert image.size == mask.shape[::-1]
+
+
+@pytest.mark.parametrize(
+    ("stores", "split"),
+    [(["labels"], "train"), (["predictions"], "val"), (["predictions", "labels"], "train")],
+)
+def test_mmsegs_dataset_names_a_split_that_is_there(exported, stores, split):
+    folder = exported("mmseg", *stores)
+    about = runpy.run_path(str(folder / "dataset.py"))["dataset"]["data_prefix"]
+    assert about == {"img_path": f"img_dir/{split}", "seg_map_path": f"ann_dir/{split}"}
+    assert (folder / "img_dir" / split).is_dir()
 
 
 @pytest.mark.parametrize("name", ["mmseg", "yolo"])

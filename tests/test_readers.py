@@ -139,9 +139,50 @@ def test_columns_are_found_by_what_they_hold(tmp_path):
 
 def test_splits_and_masks_of_a_table(tmp_path):
     photograph(tmp_path / "a.png")
+    photograph(tmp_path / "m/a.png")
     (tmp_path / "labels.csv").write_text("image,label,split,mask\na.png,cat,val,m/a.png\n")
     (item,) = READERS["csv"](tmp_path, Layout()).items.values()
     assert (item.split, item.mask) == ("val", tmp_path / "m/a.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("file,annotation\na.png,cat dog\n", ("cat", "dog")),
+        ("file,segmentation,dog\na.png,1,0\n", ("segmentation",)),
+    ],
+)
+def test_a_column_of_labels_is_not_taken_for_masks(tmp_path, text, labels):
+    photograph(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_text(text)
+    (item,) = READERS["csv"](tmp_path, Layout()).items.values()
+    assert (item.labels, item.mask) == (labels, None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("", None),
+        (".\\m\\a.png", "m/a.png"),
+        ("../tables/m/a.png", "m/a.png"),
+        ("m/Grün.png", unicodedata.normalize("NFD", "m/Grün.png")),
+        (".", "tables/labels.csv:2: .: no such mask"),
+        ("m/b.png", "tables/labels.csv:2: m/b.png: no such mask"),
+        ("../out.png", "tables/labels.csv:2: ../out.png: the mask lies outside of"),
+        ("/tmp/out.png", "tables/labels.csv:2: /tmp/out.png: the mask lies outside of"),
+    ],
+)
+def test_masks_that_a_table_names(tmp_path, cell, expected):
+    root = tmp_path / "tables"
+    for place in ("a.png", "m/a.png", unicodedata.normalize("NFD", "m/Grün.png"), "../out.png"):
+        photograph(root / place)
+    text = f"image,label,mask\na.png,cat,{cell}\nm/a.png,cat,m/a.png\n"
+    (root / "labels.csv").write_text(text)
+    catalogue = READERS["csv"](root, Layout())
+    if found_problems := problems(catalogue):
+        assert found_problems[0].startswith(f"{tmp_path}/{expected}")
+    else:
+        assert catalogue.items["a"].mask == (root / expected if expected else None)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +208,13 @@ def test_rows_that_name_no_photograph(tmp_path, text, message):
         ({"a.csv": "image,labels\n"}, "the table has no rows"),
         ({"a.csv": "name,labels\nx,y\n"}, "no column of photographs among name, labels"),
         ({"a.csv": "image,kind,size\na,3,4\n"}, "no column of labels among image, kind, size"),
+        ({"a.csv": "image,mask\na,m/a.png\n"}, "no column of labels among image, mask"),
+        ({"a.csv": "image\na\n"}, "no column of labels among image"),
         ({"a.csv": 'image,labels\n"a"b,c\n'}, "not a table"),
+        (
+            {"a.csv": "image,labels\na.png,cat,\na.png,cat,dog\n"},
+            "a.csv:3: the row has more cells than the header",
+        ),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path, files, message):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import HOST, atomic_write, write_manifest_json, write_text
+from aepsl.stores.atomic import HOST, atomic_folder, atomic_write, write_manifest_json, write_text
 from aepsl.stores.manifests import (
     ImageEntry,
     ImageManifest,
@@ -151,6 +151,36 @@ def test_replacing_is_all_or_nothing(tmp_path):
         temporary.write_text("x")
         assert not (tmp_path / "a" / "b.txt").exists()
     assert (tmp_path / "a" / "b.txt").read_text() == "x"
+
+
+def test_a_folder_appears_when_its_files_are_on_the_disk(tmp_path, monkeypatch):
+    synced = []  # files and folders, and whether the folder was there
+
+    def fsync(opened):
+        synced.append((os.fstat(opened).st_ino, (tmp_path / "out").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "photograph").write_text("is linked")
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "a").mkdir()
+        (temporary / "a" / "b.txt").write_text("x")
+        (temporary / "link").symlink_to(tmp_path / "photograph")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a" / "b.txt").read_text() == "x"
+    inside = [tmp_path / "out" / name for name in ("", "a", "a/b.txt")]
+    assert sorted(synced) == sorted(
+        [*((path.stat().st_ino, False) for path in inside), (tmp_path.stat().st_ino, True)]
+    )
+
+
+def test_a_failure_leaves_no_part_of_a_folder(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f"out.tmp.{HOST}.{dead.pid}").mkdir()  # what a killed process left
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "b.txt").write_text("x")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
 
 
 def test_temporary_files_of_killed_processes_are_removed(tmp_path):

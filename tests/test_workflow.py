@@ -182,6 +182,17 @@ def test_without_pydensecrf_the_rest_is_planned(monkeypatch):
     assert json.loads(plan.variants.settings("predict", "main"))["crf.enabled"] is True
 
 
+def test_corrections_that_the_run_does_not_use_are_told(tmp_path):
+    truth, fixed = {"source": "truth"}, {"corrections": str(tmp_path)}
+    for labels, variant, told in (
+        (truth | fixed, {}, True),
+        (fixed, truth, False),  # as in the tables' rows with true labels
+        (truth, {}, False),
+    ):
+        plan = Plan({"labels": labels, "variants": {"other": {"labels": variant}}})
+        assert told == any("labels.corrections is not used" in text for text in plan.warnings)
+
+
 def owners(stage, overrides, at=SINGLE_RESULT):
     plan = Plan({"variants": overrides})
     return [plan.variants.owner(stage, name, at) for name in plan.names[1:]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aepsl.data.coco import AnnotatedImage
-from aepsl.data.names import IMAGE_SUFFIXES, id_of, is_safe_file_name, normalised
+from aepsl.data.names import IMAGE_SUFFIXES, cleaned_path, id_of, is_safe_file_name, normalised
 from aepsl.errors import AepslError, Problem
 
 SPLIT_NAMES = {
@@ -92,7 +92,7 @@ class FileIndex:
                 name that occurs once below the root.
             folder: the folder of the table.
         """
-        name = normalised(name.strip().replace("\\", "/").removeprefix("./"))
+        name = cleaned_path(name)
         inside = folder.relative_to(self.root).as_posix() if folder else "."
         tries = [name] if inside == "." else [f"{inside}/{name}", name]
         for text in (*tries, Path(name).name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from aepsl.data.names import normalised
@@ -52,11 +52,13 @@ def read_annotations(file: Path) -> list[AnnotatedImage]:
                     names[row["category_id"]], row.get("segmentation"), bool(row.get("iscrowd"))
                 )
             )
+        if any(not PurePath(str(row["file_name"])).name for row in content["images"]):
+            raise ValueError("an image without a file_name")
         return [
             AnnotatedImage(file, str(row["file_name"]), tuple(found[row["id"]]))
             for row in content["images"]
         ]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         what = f"not COCO's layout ({type(error).__name__}: {error})"
         hint = "images, annotations and categories, whose ids agree"
         raise AepslError.of(file, what, hint) from None

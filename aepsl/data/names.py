@@ -18,6 +18,15 @@ def normalised(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def cleaned_path(text: str) -> str:
+    r"""Return a path that a table names, with slashes and in Unicode's form C.
+
+    >>> cleaned_path(" .\\cats\\1.jpg")
+    'cats/1.jpg'
+    """
+    return normalised(text.strip().replace("\\", "/").removeprefix("./"))
+
+
 def is_safe_file_name(image_id: str) -> bool:
     """Return whether an id is a safe file name: short, printable, without separators."""
     return (

@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import filecmp
 import json
+import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +27,7 @@ from aepsl.data.catalogue import (
     image_paths,
 )
 from aepsl.data.coco import read_annotations
-from aepsl.data.names import normalised, split_cell
+from aepsl.data.names import IMAGE_SUFFIXES, cleaned_path, normalised, split_cell
 from aepsl.data.text import read_text
 from aepsl.errors import AepslError, Problem
 from aepsl.masks import BACKGROUND_NAME
@@ -206,9 +208,13 @@ def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
         reader = csv.DictReader(
             text.splitlines(), delimiter=separator if separator in header else " ", strict=True
         )
-        rows: list[Mapping[str, str]] = [
-            {name.strip(): cell or "" for name, cell in row.items() if name} for row in reader
-        ]
+        rows: list[Mapping[str, str]] = []
+        for row in reader:
+            if any(cell.strip() for cell in row.pop(None, ())):
+                what = "the row has more cells than the header"
+                hint = 'put quotes around several labels: "cat,dog"'
+                raise AepslError.of(f"{file}:{reader.line_num}", what, hint)
+            rows.append({name.strip(): cell or "" for name, cell in row.items() if name})
     except csv.Error as error:
         raise AepslError.of(file, f"not a table ({error})", "save it as CSV in UTF-8") from None
     if not rows:
@@ -282,10 +288,12 @@ def _columns(
     if image is None:
         what = f"no column of photographs among {', '.join(names)}"
         raise AepslError.of(file, what, "set data.image_column")
-    split, mask = (_column(names, None, usual) for usual in (SPLIT_COLUMNS, MASK_COLUMNS))
+    split = _column(names, None, SPLIT_COLUMNS)
+    mask = _column([name for name in names if _holds_image_files(rows, name)], None, MASK_COLUMNS)
     label = _column(names, layout.label_column, LABEL_COLUMNS)
     others = [name for name in names if name not in (image, split, mask)]
-    if label is None and not all(_is_flag(row.get(name, "")) for row in rows for name in others):
+    flags = others and all(_is_flag(row.get(name, "")) for row in rows for name in others)
+    if label is None and not flags:
         label = others[0] if len(others) == 1 and layout.label_column is None else None
         if label is None:
             what = f"no column of labels among {', '.join(names)}"
@@ -345,9 +353,33 @@ def _items(
                 else split_cell("" if cell is None else str(cell), class_names=class_names)
             )
             labels = _labels(listed)
-        mask = str(row.get(masks) or "") if masks else ""
+        mask = _mask(
+            str(row.get(masks) or "") if masks else "", root=index.root, folder=file.parent
+        )
+        if isinstance(mask, Problem):
+            yield replace(mask, where=f"{file}:{number}: {mask.where}")
+            continue
         own = str(row.get(splits) or "").strip() if splits else ""
-        yield Item(path, labels, own or split, file.parent / mask if mask else None)
+        yield Item(path, labels, own or split, mask)
+
+
+def _mask(cell: str, *, root: Path, folder: Path) -> Path | Problem | None:
+    """Return the mask that a cell names relative to ``folder`` or to the root, if it names one."""
+    name = cleaned_path(cell)
+    if not name:
+        return None
+    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    places = [os.path.relpath(base / form, root) for base in (folder, root) for form in forms]
+    inside = [root / place for place in places if not place.startswith("../")]
+    if not inside:
+        return Problem(name, f"the mask lies outside of {root}", "move it into the folder")
+    missing = Problem(name, "no such mask", "add it, or leave its cell empty")
+    return next(filter(Path.is_file, inside), missing)
+
+
+def _holds_image_files(rows: Iterable[Mapping[str, Any]], name: str) -> bool:
+    cells = [cell for row in rows if (cell := str(row.get(name) or "").strip())]
+    return not cells or any(Path(cell).suffix.lower() in IMAGE_SUFFIXES for cell in cells)
 
 
 def _is_flag(value: object) -> bool:

@@ -16,7 +16,7 @@ def read_text(file: Path) -> str:
         AepslError: if there is no such file.
     """
     if not file.exists():
-        raise AepslError.of(file, "the file of labels does not exist", "set data.annotations to it")
+        raise AepslError.of(file, "the file does not exist", "check its path")
     require_file(file)
     content = file.read_bytes()
     try:

@@ -9,7 +9,7 @@ from aepsl.deployment.provenance import provenance
 from aepsl.deployment.sources import MODEL, SETTINGS, Source
 from aepsl.masks import BACKGROUND_NAME
 from aepsl.report.card import render_card
-from aepsl.stores.atomic import atomic_write, write_json, write_text
+from aepsl.stores.atomic import atomic_folder, write_json, write_text
 
 
 def write_folder(path: Path, source: Source, *, license: str) -> None:
@@ -27,8 +27,6 @@ def write_folder(path: Path, source: Source, *, license: str) -> None:
     names = (BACKGROUND_NAME, *about.class_names)
     views = source.prediction.model_dump(include=set(Prediction.model_fields) - {"palette_png"})
     card = render_card(about, license=license)
-    with atomic_write(path / MODEL) as temporary:
-        temporary.write_bytes(source.model.read_bytes())
     settings = {
         "model_type": "aepsl",
         "id2label": {str(value): name for value, name in enumerate(names)},
@@ -40,5 +38,7 @@ def write_folder(path: Path, source: Source, *, license: str) -> None:
         "training": about.settings,
         "versions": about.versions,
     }
-    write_json(path / SETTINGS, settings)
-    write_text(path / "README.md", card)
+    with atomic_folder(path) as folder:
+        (folder / MODEL).write_bytes(source.model.read_bytes())
+        write_json(folder / SETTINGS, settings)
+        write_text(folder / "README.md", card)

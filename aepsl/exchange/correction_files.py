@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,28 @@ def masks_in(path: Path) -> list[Path]:
     return [file for file in image_paths(masks_folder(path)) if file.suffix.lower() == ".png"]
 
 
+def labelmaps_above(masks: Path) -> Iterator[Path]:
+    """Yield where the list of labels of a folder's masks can be: in it, or above CVAT's folder."""
+    yield masks / LABELMAP
+    for folder in (masks, *masks.parents):
+        if folder.name == CVAT_FOLDER:
+            yield folder.with_name(LABELMAP)
+
+
 def corrections_content(path: Path) -> InputFiles:
     """Return the content of a folder of corrected masks, or of a COCO file, for its digest."""
 
     def watch() -> list[Path]:
-        return [path, *sorted(found for found in path.rglob("*") if found.is_dir())]
+        folders = sorted(found for found in path.rglob("*") if found.is_dir())
+        return [path, *folders, *labelmaps_above(masks_folder(path))]
 
     def rows(digest: Digest) -> Iterable[Any]:
-        files = [*masks_in(path), *sorted(path.rglob(LABELMAP))] if path.is_dir() else [path]
-        return ([file.relative_to(path).as_posix(), digest(file)] for file in files)
+        if not path.is_dir():
+            return [digest(path)]
+        masks = masks_in(path)
+        folders = {mask.parent for mask in masks}
+        lists = {file for folder in folders for file in labelmaps_above(folder) if file.exists()}
+        files = [*masks, *sorted(lists)]
+        return ([os.path.relpath(file, path), digest(file)] for file in files)
 
     return InputFiles(("corrections", str(path)), watch, rows)

@@ -1,12 +1,12 @@
 """Masks that a person corrected: a folder of PNGs, or a COCO file.
 
-A mask belongs to the photograph of its name: the image id, or the end of the photograph's path.
+A mask belongs to the photograph of its name: the image id, the path, or else the end of one path.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -18,7 +18,8 @@ from aepsl.data.images import mode_of, read_image, read_mask
 from aepsl.data.names import id_of, normalised
 from aepsl.errors import MOST_EQUAL, AepslError, Problem, did_you_mean
 from aepsl.exchange import labelmap
-from aepsl.exchange.correction_files import CVAT_FOLDER, LABELMAP, masks_folder, masks_in
+from aepsl.exchange.correction_files import labelmaps_above, masks_folder, masks_in
+from aepsl.exchange.labelled import places_of
 from aepsl.stores.manifests import ImageEntry
 
 Source = Path | AnnotatedImage
@@ -41,10 +42,12 @@ def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Sour
         hint = "PNG files that are named like the photographs" if path.is_dir() else "annotate some"
         raise AepslError.of(path, "there is no corrected mask in it", hint)
     known = _ids_by_name(images)
+    names = {name for level in known for name in level}
     found: dict[str, Source] = {}
     problems, unknown = [], []
     for name, where, source in named:
-        matches = known.get(id_of(PurePath(name))) or known.get(_name(name), [])
+        wanted = id_of(PurePath(name)), _name(name)
+        matches = next((level[w] for level in known for w in wanted if w in level), [])
         if not matches:
             unknown.append((name, where))
         elif len(matches) > 1:
@@ -56,7 +59,7 @@ def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Sour
         else:
             found[matches[0]] = source
     for name, where in unknown:
-        near = did_you_mean(_name(name), known) if len(unknown) <= MOST_EQUAL else ""
+        near = did_you_mean(_name(name), names) if len(unknown) <= MOST_EQUAL else ""
         hint = f"{near} " if near else ""
         hint += "only training photographs can be corrected; name it by the image id"
         problems.append(Problem(where, "no training photograph has this name", hint))
@@ -95,7 +98,7 @@ def read_correction(
 
 def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
     """Return the values of a PNG; a palette's are its indices, unless CVAT's list is there."""
-    listed = next((path for path in _labelmaps_above(file) if path.exists()), None)
+    listed = next((path for path in labelmaps_above(file.parent) if path.exists()), None)
     coloured = ("RGB", "RGBA", "P") if listed else ("RGB", "RGBA")
     if mode_of(file) not in coloured:
         return read_mask(file)
@@ -106,14 +109,6 @@ def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
         hint = f"use the colours in {listed or 'VOC’s palette'}, without soft edges; the classes"
         hint += f" are {', '.join(class_names)}"
         raise AepslError.of(file, f"contains {error.args[0]}", hint) from None
-
-
-def _labelmaps_above(file: Path) -> Iterator[Path]:
-    """Yield where the list of labels of a mask can be: above CVAT's folder, or beside the mask."""
-    yield file.with_name(LABELMAP)
-    for folder in file.parents:
-        if folder.name == CVAT_FOLDER:
-            yield folder.with_name(LABELMAP)
 
 
 def _named(path: Path) -> Iterator[tuple[str, str, Source]]:
@@ -129,14 +124,21 @@ def _named(path: Path) -> Iterator[tuple[str, str, Source]]:
         yield file.relative_to(masks_folder(path)).as_posix(), str(file), file
 
 
-def _ids_by_name(images: Iterable[ImageEntry]) -> Mapping[str, list[str]]:
-    """Return the image ids that each name means: the id, or the end of a photograph's path."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for image in images:
+def _ids_by_name(images: Sequence[ImageEntry]) -> list[Mapping[str, list[str]]]:
+    """Return the image ids that each name means, the most exact names first.
+
+    They are the id; the path; the path from the folder of all photographs, as in CVAT's export;
+    and the end of a path.
+    """
+    ids, paths, places, ends = (defaultdict[str, list[str]](list) for _ in range(4))
+    for image, place in zip(images, places_of([image.path for image in images]), strict=True):
+        ids[image.id].append(image.id)
+        paths[_name(image.path)].append(image.id)
+        places[_name(place)].append(image.id)
         parts = _name(image.path).split("/")
-        for name in {image.id, *("/".join(parts[start:]) for start in range(len(parts)))}:
-            names[name].append(image.id)
-    return names
+        for start in range(len(parts)):
+            ends["/".join(parts[start:])].append(image.id)
+    return [ids, paths, places, ends]
 
 
 def _name(path: str) -> str:

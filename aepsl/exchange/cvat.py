@@ -33,7 +33,10 @@ def write_cvat(labelled: Labelled, folder: Path) -> None:
     for name in labelled.class_names:
         if ":" in name or name.startswith("#") or name == IGNORED_NAME:
             what = f"CVAT's list of labels cannot hold the class name {name!r}"
-            raise AepslError.of("data.class_names", what, "rename it: no colon, no # in front")
+            hint = "no colon, no # in front"
+            if name == IGNORED_NAME:
+                hint = "ignored pixels have this label"
+            raise AepslError.of("data.class_names", what, f"rename it: {hint}")
     write_text(folder / LABELMAP, labelmap.labelmap(labelled.class_names))
     names = [PurePath(place).with_suffix("").as_posix() for place in labelled.places()]
     listing = folder / "ImageSets" / "Segmentation" / "default.txt"

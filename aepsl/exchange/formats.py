@@ -5,7 +5,6 @@ A format is a function that writes a folder, and an entry in :data:`FORMATS`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from aepsl.exchange.labelled import Labelled
 from aepsl.exchange.labelstudio import write_label_studio
 from aepsl.exchange.mmseg import write_mmseg
 from aepsl.exchange.yolo import write_yolo
-from aepsl.stores.atomic import temporary_name
+from aepsl.stores.atomic import atomic_folder
 
 
 def write_png(labelled: Labelled, folder: Path) -> None:
@@ -48,10 +47,5 @@ def export(labelled: Labelled, folder: Path, *, format_name: str) -> None:
         raise AepslError.of("--format", f"{format_name} is unknown", f"one of {', '.join(FORMATS)}")
     if folder.exists():
         raise AepslError.of(folder, "exists", "remove it, or name another folder")
-    temporary = temporary_name(folder)
-    temporary.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as temporary:
         FORMATS[format_name](labelled, temporary)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -70,9 +70,13 @@ class Labelled:
 
     def places(self) -> list[str]:
         """Return the path of each photograph from the folder in which all of them lie."""
-        paths = [image.entry.path for image in self.images]
-        top = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
-        return [os.path.relpath(path, top or ".") for path in paths]
+        return places_of([image.entry.path for image in self.images])
+
+
+def places_of(paths: Sequence[str]) -> list[str]:
+    """Return each path from the folder in which all of them lie."""
+    top = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""  # noqa: PTH120
+    return [os.path.relpath(path, top or ".") for path in paths]
 
 
 def _written_upright(source: Path, target: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aepsl.console import tracked
 from aepsl.data.images import voc_palette, write_mask
-from aepsl.exchange.labelled import Labelled
+from aepsl.exchange.labelled import SPLITS, Labelled
 from aepsl.masks import BACKGROUND_NAME, IGNORE_INDEX
 from aepsl.stores.atomic import write_text
 
@@ -19,7 +19,7 @@ metainfo = {{
 dataset = {{
     "type": "BaseSegDataset",
     "metainfo": metainfo,
-    "data_prefix": {{"img_path": "img_dir/train", "seg_map_path": "ann_dir/train"}},
+    "data_prefix": {{"img_path": "img_dir/{split}", "seg_map_path": "ann_dir/{split}"}},
     "img_suffix": "{suffix}",
     "seg_map_suffix": ".png",
     "reduce_zero_label": False,  # 0 is the class background
@@ -44,5 +44,8 @@ def write_mmseg(labelled: Labelled, folder: Path) -> None:
         write_mask(file, image.mask())
     names = [BACKGROUND_NAME, *labelled.class_names]
     palette = voc_palette(len(names)).tolist()
+    splits = {image.split for image in labelled.images}
+    split = next((split for split in SPLITS.values() if split in splits), "train")
     about = {"classes": names, "palette": palette, "suffix": suffix, "ignored": IGNORE_INDEX}
+    about["split"] = split
     write_text(folder / "dataset.py", DATASET.format(**about))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -44,6 +47,11 @@ def _weights(by: str, scores: GridScores, labels: NDArray[np.float32]) -> NDArra
             return np.ones_like(labels)
 
 
+def _source(learnt: Mapping[str, Any]) -> dict[str, str]:
+    """Return that the masks follow from true ones, if those of the earlier round did."""
+    return {"source": "truth"} if learnt.get("drawn_masks") == "all" else {}
+
+
 def relabel(
     config: Settings,
     dataset: DatasetFile,
@@ -72,13 +80,8 @@ def relabel(
     manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
     network, learnt = load_network(SegmentationNetwork, model, device=compute.device)
-    facts = {
-        "class_names": list(manifest.class_names),
-        "model": digest_of(model),
-        "config": config.canonical(),
-    }
-    if learnt.get("drawn_masks") == "all":  # still the upper bound
-        facts["source"] = "truth"
+    facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
+    facts |= {"model": digest_of(model)} | _source(learnt)
     labels = manifest.label_matrix(images)
     earlier = Store(corrected, kind="labels", all_shards=False) if corrected else None
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:

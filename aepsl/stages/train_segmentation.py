@@ -132,9 +132,8 @@ def train_segmentation(
     masks = Store(labels, kind="labels")
     facts |= {"class_names": manifest.class_names, "config": config.canonical()}
     facts |= {"drawn_masks": _drawn_masks(masks)}
-    depends_on = [code, manifest.digest()]
     inputs = [*labels, *([weights] if weights else [])]
-    with checkpoint_folder(work, config, compute, inputs, depends_on) as kept:
+    with checkpoint_folder(work, config, compute, inputs, [code, manifest.digest()]) as kept:
         rows = fit(
             model,
             model.new_layers(),

@@ -1,10 +1,11 @@
-"""Atomic writes: a file is either complete or missing."""
+"""Atomic writes: a file or folder is either complete or missing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,16 +51,44 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         with errors_name_file(path):
             yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        _sync(temporary)
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary empty folder; at the end of the block, sync it and rename it to ``path``.
+
+    If the block raises, the temporary folder is removed. The caller makes sure that ``path`` does
+    not exist.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for orphan in stale_temporary_files(path):
+        shutil.rmtree(orphan, ignore_errors=True)
+    temporary = temporary_name(path)
+    temporary.mkdir()
+    try:
+        with errors_name_file(path):
+            yield temporary
+        for written in (*temporary.rglob("*"), temporary):
+            if not written.is_symlink():
+                _sync(written)
+        temporary.rename(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the list of a folder's files, is on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def write_text(path: Path, text: str) -> None:

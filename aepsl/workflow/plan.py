@@ -130,6 +130,11 @@ class Plan:
                 "Hint: install a C++ compiler, then requirements-crf.lock; or set"
                 " crf.enabled: false."
             )
+        if self.config.labels.source == "truth" and self.config.labels.corrections:
+            found.append(
+                "labels.corrections is not used: labels.source is truth.\n"
+                "Hint: set labels.source: mined, or remove labels.corrections."
+            )
         if Path(self.paths.folder, "checksums").is_dir() and not any(SNAKEMAKE_METADATA.glob("*")):
             found.append(
                 f"{self.paths.folder} exists, but .snakemake/ does not: Snakemake no longer knows"
