@@ -309,10 +309,10 @@ def stages():
         yield pytest.param(getattr(import_module(f"aepsl.stages.{name}"), name), id=name)
 
 
-NOT_IN_KEY = {"root", "workers", "work", "labels_csv"}
-"""By hand: what cannot change a result."""
+NOT_IN_KEY = {"root", "workers", "work", "labels_csv", "corrections", "benchmarks"}
+"""By hand: what cannot change a result, or whose content is among the settings."""
 
-PROCESSES = {"generate_scenes", "index_images", "refine_predictions"}
+PROCESSES = {"generate_scenes", "index_images", "refine_predictions", "report"}
 """Stages whose threads are processes, each of which works on an image alone."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT, settings_of
+from conftest import ROOT, settings_of, shared_folder
 from documents import blocks
 from PIL import Image
 
@@ -63,10 +63,14 @@ def photograph(height=60, width=75, seed=0):
 
 
 @pytest.fixture(scope="module")
-def onnx_file(model_file, tmp_path_factory):
-    path = tmp_path_factory.mktemp("onnx") / "network.onnx"
-    write_onnx(path, Source(model_file, Prediction(**VIEWS), Crf()), facts={"seed": "7"})
-    return path
+def onnx_file(model_file, tmp_path_factory, worker_id):
+    """Return the network as an ONNX file; one worker exports it, which takes seconds."""
+    source = Source(model_file, Prediction(**VIEWS), Crf())
+
+    def make(folder):
+        write_onnx(folder / "network.onnx", source, facts={"seed": "7"})
+
+    return shared_folder(tmp_path_factory, worker_id, "onnx", make) / "network.onnx"
 
 
 @pytest.fixture(scope="module")

@@ -159,6 +159,7 @@ def little_memory():
 
 
 @root_only
+@pytest.mark.slow
 def test_a_loader_out_of_memory_is_reported_and_resumed(tmp_path, little_memory):
     project = Project(tmp_path)
     longer = TRAINING | {"mining.train": TRAINING["mining.train"] | {"epochs": 40}}

@@ -149,7 +149,7 @@ def plans(projects):
 EMPTY_OUTPUTS = """\
 #!/bin/sh
 while read -r file; do
-  case "$file" in */report/pictures | */report/data) mkdir -p "$file" ;; esac
+  case "$file" in */report) mkdir -p "$file" ;; esac
   [ -e "$file" ] || { mkdir -p "${file%/*}"; : > "$file"; }
 done < outputs.txt
 """
@@ -660,7 +660,8 @@ MODULES = {
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
     "labels/assemble": "assemble_labels score report",
-    "exchange/correction_files exchange/corrections exchange/labelmap": "assemble_labels",
+    "exchange/correction_files exchange/corrections": "assemble_labels",
+    "exchange/labelled exchange/labelmap": "assemble_labels",
     "segmentation/psl": "train_segmentation predict refine_predictions relabel",
     "segmentation/inference": "predict refine_predictions relabel",
     "segmentation/crf stages/_crf": "refine_predictions relabel",
@@ -687,7 +688,7 @@ MODULES = {
 NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
 NO_RESULT += " config/files config/listing data/recognise data/survey"
 NO_RESULT += " config/presets data/fetch stages/_options deployment report/card"
-NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelled exchange/labelstudio"
+NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelstudio"
 NO_RESULT += " exchange/mmseg exchange/yolo"
 NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""

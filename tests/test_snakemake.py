@@ -228,6 +228,7 @@ def test_two_tables_from_a_finished_run(finished, snakemake, seeds, note):
 CURVE = "epoch,loss,recall,learning_rate\n1,0.4,0.2,0.1\n2,{loss},{recall},0.1\n"
 
 
+@pytest.mark.slow
 def test_auto_stops_at_a_made_up_curve(finished, snakemake):
     folder = finished
     alone = MINI.read_text().partition("variants:")[0]

@@ -76,6 +76,7 @@ def holders(folder):
     return found
 
 
+@pytest.mark.slow
 def test_gpu_jobs_run_two_at_a_time_and_none_waits(two_gpus, tmp_path):
     folder, seen = project(tmp_path / "project"), []
     mini = yaml.safe_load((folder / "mini.yaml").read_text())
