@@ -29,6 +29,8 @@ ConfigValues = Annotated[
     list[str] | None, typer.Option("--config", help="A setting, key=value, as for Snakemake.")
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
 SnakemakeWords = Annotated[
     list[str] | None,
     typer.Argument(
@@ -73,7 +75,7 @@ def init(
 def check(
     files: ConfigFiles = None,
     config: ConfigValues = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every photograph and label, and say whether they will be enough; status 1 if not."""
     from aepsl.cli.check import check as check_dataset
@@ -109,7 +111,7 @@ def run(
 def status(
     files: ConfigFiles = None,
     config: ConfigValues = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how far a run is, from any terminal; afterwards how it ended, scores and report."""
     from aepsl.cli.status import show_status

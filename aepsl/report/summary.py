@@ -87,12 +87,10 @@ def _stages(rows: Sequence[Row], variant: str) -> Iterator[str]:
     ]
     if len(mined) > 1:
         before, last = mined[-2:]
+        where = "to" if last["miou"] >= before["miou"] else "from"
         yield (
             f"The last erasing step (step {last['step']}) {_added(before['miou'], last['miou'])}"
-            " of mIoU to the mined regions."
-            if last["miou"] >= before["miou"]
-            else f"The last erasing step (step {last['step']})"
-            f" {_added(before['miou'], last['miou'])} of mIoU from the mined regions."
+            f" of mIoU {where} the mined regions."
         )
     plain, refined = (score_of(rows, t, variant) for t in ("predictions", "predictions_crf"))
     if plain and refined:

@@ -124,7 +124,6 @@ class Recorder:
 
     def __init__(self, path: Path | None = None) -> None:
         """``path``: the file to write; None: in the run's folder, once the first job tells it."""
-        self._path = path
         self._waiting: list[Mapping[str, Any]] = []
         self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
         self._lock: FileLock | None = None
