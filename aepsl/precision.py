@@ -1,6 +1,8 @@
-"""The number format of a network's products: float32 or bfloat16."""
+"""The number format of a network's convolutions: float32 or bfloat16."""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -20,11 +22,14 @@ def bfloat16_pays(device: torch.device) -> bool:
     return "amx_bf16" in units or (maker == "AuthenticAMD" and "avx512_bf16" in units)
 
 
-def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
+def mixed_precision(
+    precision: str, device: torch.device
+) -> AbstractContextManager[torch.autocast | None]:
     """Return the context of a forward pass: ``float32``, ``bfloat16``, or ``auto``.
 
-    Weights and their updates stay float32; only the products of a step are rounded. ``auto`` is
+    Weights and their updates stay float32; only factors and products are rounded. ``auto`` is
     bfloat16 where it pays.
     """
-    wanted = precision == "bfloat16" or (precision == "auto" and bfloat16_pays(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+    if precision == "bfloat16" or (precision == "auto" and bfloat16_pays(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

@@ -3,12 +3,12 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import settings_of
+from conftest import VocFolder, settings_of
 from PIL import Image
 
 from aepsl.data.augment import apply_transform, random_transform
 from aepsl.data.images import read_image, voc_palette, write_mask
-from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
+from aepsl.data.loading import Augmentation, TrainingImages, training_batches
 from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError, Problem
 from aepsl.randomness import generator, shuffled_batches
@@ -287,25 +287,29 @@ def test_outside_is_filled():
     ).sum() == 33 * 33 - 100
 
 
-def batches_of(voc_folder, manifest, *, workers, epoch=0):
+def batches_of(voc_folder, manifest, *, workers, start=(0, 0)):
+    """Return the pixels of the batches of two epochs, two images in each."""
     augmentation = Augmentation(33, 0.8, 1.2, flip=True, fill_value=manifest.mean_pixel)
     labels = np.ones((len(manifest.images), 1), np.float32)
     images = TrainingImages(
         manifest.images, labels, root=voc_folder.root, augmentation=augmentation, seed=3
     )
-    return [
-        batch["image"].numpy()
-        for batch in epoch_batches(images, batch_size=2, epoch=epoch, workers=workers)
-    ]
+    batches = training_batches(images, batch_size=2, epochs=2, workers=workers, start=start)
+    return [batch["image"].numpy().tolist() for batch in batches]
 
 
-def test_loading_depends_on_seed_epoch_and_image_only(voc_folder, tmp_path):
+def test_loading_depends_on_seed_epoch_and_image_only(tmp_path):
+    voc_folder = VocFolder(tmp_path / "photographs", ids="abcde")
+    voc_folder.write_split("train", "abcd")
     manifest = voc_folder.index(tmp_path / "m.json")
     here = batches_of(voc_folder, manifest, workers=0)
     elsewhere = batches_of(voc_folder, manifest, workers=2)
-    later = batches_of(voc_folder, manifest, workers=0, epoch=1)
-    assert [a.tolist() for a in here] == [b.tolist() for b in elsewhere]
-    assert [a.tolist() for a in here] != [b.tolist() for b in later]
+    assert len(here) == 4
+    assert here == elsewhere
+    assert all(a != b for a in here[:2] for b in here[2:])
+    for workers in (0, 1):
+        assert batches_of(voc_folder, manifest, workers=workers, start=(0, 1)) == here[1:]
+        assert batches_of(voc_folder, manifest, workers=workers, start=(1, 1)) == here[3:]
 
 
 def test_batches_cover_each_image_once():

@@ -71,8 +71,7 @@ SEGMENTATION = settings_of(
         "networks": NETWORK | {"dropout": 0.0, "batch_norm": False},
         "segmentation": {
             "psl_after": 1,
-            "train": {"epochs": 2, "batch_size": 4, "crop": 33, "learning_rate": 0.05}
-            | {"precision": "float32"},
+            "train": {"epochs": 2, "batch_size": 4, "crop": 33, "learning_rate": 0.05},
         },
     },
 )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
 from aepsl.evaluation.boundary import boundary_f, boundary_pixels, fill_void
@@ -128,14 +129,54 @@ def test_one_image_has_no_spread():
 
 
 def test_outline_literal():
-    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]], bool)
-    # the border of the image is no outline
-    assert boundary_pixels(mask).astype(int).tolist() == [
-        [0, 0, 1, 0],
-        [0, 0, 1, 0],
+    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]], np.uint8)
+    # neither the border of the image nor that of the unknown pixel is an outline
+    unknown = np.zeros((4, 4), bool)
+    assert boundary_pixels(mask, unknown=unknown).astype(int).tolist() == [
+        [0, 0, 1, 1],
+        [0, 0, 1, 1],
+        [1, 1, 1, 1],
         [1, 1, 1, 0],
-        [0, 0, 0, 0],
     ]
+    unknown[2, 2] = True
+    assert boundary_pixels(mask, unknown=unknown).astype(int).tolist() == [
+        [0, 0, 1, 1],
+        [0, 0, 1, 1],
+        [1, 1, 0, 0],
+        [1, 1, 0, 0],
+    ]
+
+
+@given(hnp.arrays(np.uint8, (12, 15), elements=st.sampled_from([0, 1, 2, 255])), st.data())
+def test_boundary_f_is_that_of_its_definition(truth, data):
+    prediction = data.draw(hnp.arrays(np.uint8, (12, 15), elements=st.sampled_from([0, 1, 2, 255])))
+    tolerance = 2.5 / np.hypot(12, 15)
+    found = boundary_f(truth, prediction, classes=3, tolerance=tolerance)
+    filled = fill_void(truth, reach=2.5)
+
+    def boundary(mask, number):
+        return [
+            (y, x)
+            for y, x in np.argwhere((mask == number) & (filled != 255))
+            if any(
+                mask[y + dy, x + dx] != number and filled[y + dy, x + dx] != 255
+                for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))
+                if 0 <= y + dy < 12 and 0 <= x + dx < 15
+            )
+        ]
+
+    def near(some, others):
+        close = [any(np.hypot(a - c, b - d) <= 2.5 for c, d in others) for a, b in some]
+        return np.mean(close) if some and others else 0.0
+
+    for number in range(3):
+        true, own = boundary(filled, number), boundary(prediction, number)
+        if not true and not own:
+            assert np.isnan(found[number])
+            continue
+        precision, recall = near(own, true), near(true, own)
+        both = precision + recall
+        assert found[number] == pytest.approx(2 * precision * recall / both if both else 0.0)
 
 
 def test_void_goes_to_the_nearest_class():

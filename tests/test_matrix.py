@@ -264,6 +264,7 @@ KEYS = {
     "networks.batch_norm": (False, TRAINED),
     "networks.dropout": (0.3, TRAINED),
     "networks.frozen_blocks": (1, TRAINED),
+    "networks.precision": ("float32", TRAINED),
     "mining.steps": (
         3,
         both("train_classifier"),
@@ -299,7 +300,6 @@ KEYS = {
     "mining.train.new_layers_factor": (5, CLASSIFIER),
     "mining.train.momentum": (0.8, CLASSIFIER),
     "mining.train.weight_decay": (0.001, CLASSIFIER),
-    "mining.train.precision": ("float32", CLASSIFIER),
     "mining.train.decay_every": (3, CLASSIFIER),
     "mining.train.decay_factor": (0.5, CLASSIFIER),
     "saliency.method": (
@@ -348,7 +348,6 @@ KEYS = {
     "segmentation.train.new_layers_factor": (5, SEGMENTATION),
     "segmentation.train.momentum": (0.8, SEGMENTATION),
     "segmentation.train.weight_decay": (0.001, SEGMENTATION),
-    "segmentation.train.precision": ("float32", SEGMENTATION),
     "segmentation.train.poly_power": (0.8, SEGMENTATION),
     "prediction.scales": ([1, 2], PREDICTED),
     "prediction.flip": (True, PREDICTED),
@@ -537,7 +536,7 @@ def test_nothing_changed(finished, of):
 
 def test_a_changed_module_reruns_its_stages(finished):
     """Snakemake sees the digest of the code: of which modules, test_which_stages_a_module_is_in."""
-    module = PACKAGE / "mining" / "grid.py"
+    module = PACKAGE / "mining" / "merge.py"
     done = dry_run(finished["scenes"], "--configfile", "mini.yaml", module=module)
     assert done.status == 0, done.text
     assert done.rules == and_after("extract_cams", of="scenes")
@@ -638,9 +637,9 @@ MODULES = {
     "data/index": "index_images index_truth",
     "data/scenes data/scene_files": "generate_scenes",
     "data/augment data/loading": TRAININGS,
-    "precision": TRAININGS,
+    "precision": NETWORKS,
     "masks": "generate_scenes index_images index_truth assemble_labels copy_true_labels score"
-    " predict refine_predictions relabel report summarise tabulate"
+    " predict relabel report summarise tabulate"
     f" {TRAININGS}",
     "randomness": f"generate_scenes {TRAININGS}",
     "targets": "score summarise report tabulate collect_tables",
@@ -652,18 +651,20 @@ MODULES = {
     "config/segmentation": "train_segmentation relabel refine_predictions",
     "config/evaluation": "score pack_voc_test",
     "networks/backbones networks/heads networks/models networks/layers networks/layouts"
-    " networks/pretrained networks/resnet networks/vgg": f"refine_predictions {NETWORKS}",
+    " networks/pretrained networks/resnet networks/vgg": NETWORKS,
     "mining/cam": "extract_cams",
     "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions",
-    "mining/grid": "extract_cams erase_regions report",
+    "grid": "extract_cams erase_regions refine_predictions report",
+    "mining/merge": "extract_cams report",
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
     "labels/assemble": "assemble_labels score report",
     "exchange/correction_files exchange/corrections": "assemble_labels",
     "exchange/labelled exchange/labelmap": "assemble_labels",
-    "segmentation/psl": "train_segmentation predict refine_predictions relabel",
-    "segmentation/inference": "predict refine_predictions relabel",
+    "segmentation/psl": "train_segmentation predict relabel",
+    "segmentation/inference": "predict relabel",
+    "stages/_batches": "extract_cams predict relabel",
     "segmentation/crf stages/_crf": "refine_predictions relabel",
     "evaluation/boundary evaluation/saliency": "score",
     "evaluation/confusion": "score report",
@@ -685,7 +686,9 @@ MODULES = {
 }
 """The stages whose code digest covers a module, by hand; a stage's own module is in its own."""
 
-NO_RESULT = "cli workflow __main__ host console errors signals config/ablations config/root"
+NO_RESULT = (
+    "cli workflow __main__ host console concurrency errors signals config/ablations config/root"
+)
 NO_RESULT += " config/files config/listing data/recognise data/survey"
 NO_RESULT += " config/presets data/fetch stages/_options deployment report/card"
 NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelstudio"

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from aepsl.grid import interpolation_matrix, upsample_to_image
 from aepsl.mining.cam import class_activation_maps
 from aepsl.mining.erase import (
     delta_for_area,
@@ -15,14 +16,8 @@ from aepsl.mining.erase import (
     mined_fraction,
     union_of_regions,
 )
-from aepsl.mining.grid import (
-    ScaledCam,
-    interpolation_matrix,
-    merge_cams,
-    scaled_to_max,
-    upsample_to_image,
-)
 from aepsl.mining.loss import LABEL_LOSSES, label_recall, sigmoid_label_loss, squared_label_loss
+from aepsl.mining.merge import ScaledCam, merge_cams, scaled_to_max
 from aepsl.mining.rules import ERASE_RULES
 from aepsl.mining.success import training_succeeds, uniform_loss
 from aepsl.networks.models import Classifier, NetworkShape
@@ -213,11 +208,13 @@ def symmetric_classifier():
 
 def views_of(image, **options):
     from aepsl.config.mining import Mining
-    from aepsl.stages.extract_cams import _views
+    from aepsl.stages.extract_cams import _Extraction
 
     with torch.inference_mode():
-        model, device = symmetric_classifier(), torch.device("cpu")
-        return list(_views(model, image, [0, 2], mining=Mining(**options), device=device))
+        extraction = _Extraction(
+            symmetric_classifier(), None, Mining(**options), torch.device("cpu")
+        )
+        return list(extraction._views([image]))
 
 
 @pytest.mark.parametrize("width", [65, 66, 72])
@@ -229,14 +226,14 @@ def test_the_mirrored_view_lies_on_the_same_cells(width):
     _, mirrored = views_of(image, cam_flip=True)
     scale = plain.max()
     assert scale > 0
-    np.testing.assert_allclose(mirrored.maps / scale, plain / scale, atol=1e-3)
+    torch.testing.assert_close(mirrored.maps / scale, plain / scale, atol=1e-3, rtol=0)
 
 
 def test_views_of_scales_know_their_stride():
     image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     views = views_of(image, cam_scales=(1, 2), cam_flip=True)
     assert [view.stride for view in views] == [8, 8, 4, 4]
-    assert [view.maps.shape for view in views] == [(2, 5, 8)] * 2 + [(2, 10, 15)] * 2
+    assert [view.maps.shape for view in views] == [(1, 3, 5, 8)] * 2 + [(1, 3, 10, 15)] * 2
 
 
 def test_one_view_is_left_as_it_is():

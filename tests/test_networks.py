@@ -206,7 +206,7 @@ def test_frozen_blocks_do_not_learn(backbone, convolutions):
 )
 def test_segmentation_networks_share_one_interface(tmp_path, backbone, head):
     width = 1 / 16 if backbone == "vgg16" else 1
-    networks = Networks(backbone=backbone, width=width)
+    networks = Networks(backbone=backbone, width=width, precision="float32")
     model, facts = build_network(SegmentationNetwork, classes=3, networks=networks, head=head)
     images = torch.rand(2, 3, 33, 41) * 255
     out = model(images)

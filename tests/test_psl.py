@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aepsl.networks.models import NetworkShape, SegmentationNetwork
 from aepsl.segmentation.inference import (
     grid_scores,
-    predict_mask,
+    predict_masks,
     upsample_probabilities,
     weighted_probabilities,
 )
@@ -85,11 +85,11 @@ def test_no_gradient_through_the_auxiliary_mask():
 
 
 def test_threshold_p_literal():
-    probabilities = np.array([[0.05, 0.40, 0.09], [0.08, 0.35, 0.06], [0.87, 0.25, 0.08]])
+    probabilities = torch.tensor([[0.05, 0.40, 0.09], [0.08, 0.35, 0.06], [0.87, 0.25, 0.08]])
     # column 3: every score is below p, which leaves the background
-    assert predict_mask(probabilities[:, None], threshold=0.1).tolist() == [[2, 0, 0]]
-    assert predict_mask(np.array([[[0.04]], [[0.09]]]), threshold=0.1).tolist() == [[0]]
-    assert predict_mask(np.array([[[0.04]], [[0.11]]]), threshold=0.1).tolist() == [[1]]
+    assert predict_masks(probabilities[None, :, None], threshold=0.1).tolist() == [[[2, 0, 0]]]
+    two = torch.tensor([[0.04, 0.09], [0.04, 0.11]])[:, :, None, None]
+    assert predict_masks(two, threshold=0.1).tolist() == [[[0]], [[1]]]
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +101,12 @@ def network():
 @pytest.mark.parametrize("size", [(65, 49), (60, 50), (8, 9), (1, 1)])
 def test_kept_scores_give_the_mask_of_the_full_scores(network, size):
     image = torch.rand(1, 3, *size) * 255
-    kept = grid_scores(network, image, scales=[1.0], flip=False).log_pixels[0].numpy()
+    kept = grid_scores(network, image, scales=[1.0], flip=False).log_pixels
     with torch.inference_mode():
         scores = network(image).pixels
-    full = resize_scores(scores, height=size[0], width=size[1], stride=8).softmax(dim=1)[0].numpy()
+    full = resize_scores(scores, height=size[0], width=size[1], stride=8).softmax(dim=1)
     ours = upsample_probabilities(kept, height=size[0], width=size[1], stride=8)
-    np.testing.assert_allclose(ours, full, atol=1e-5)
+    torch.testing.assert_close(ours, full, atol=1e-5, rtol=0)
 
 
 def test_flipping_a_symmetric_network_changes_nothing(network):
@@ -187,13 +187,14 @@ def test_true_labels_never_mark_an_absent_class(seed):
 
 
 def test_weighted_probabilities_literal():
-    probabilities = np.array([[[0.3, 0.2]], [[0.4, 0.1]], [[0.3, 0.7]]])
+    probabilities = torch.tensor([[[[0.3, 0.2]], [[0.4, 0.1]], [[0.3, 0.7]]]])
     same = {"height": 1, "width": 2, "stride": 1}
-    unweighted = weighted_probabilities(np.log(probabilities), np.ones(2), **same)
-    np.testing.assert_allclose(unweighted, probabilities, rtol=1e-6)
+    unweighted = weighted_probabilities(probabilities.log(), torch.ones(1, 2), **same)
+    torch.testing.assert_close(unweighted, probabilities)
     # v halves class 1 and prohibits class 2: 0.3 to 0.2, and 0.2 to 0.05
-    weighted = weighted_probabilities(np.log(probabilities), np.array([0.5, 0.0]), **same)
-    np.testing.assert_allclose(weighted, [[[0.6, 0.8]], [[0.4, 0.2]], [[0, 0]]], rtol=1e-6)
+    weighted = weighted_probabilities(probabilities.log(), torch.tensor([[0.5, 0.0]]), **same)
+    expected = torch.tensor([[[[0.6, 0.8]], [[0.4, 0.2]], [[0.0, 0.0]]]])
+    torch.testing.assert_close(weighted, expected)
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -20,8 +20,14 @@ from aepsl.stages import _checkpointing, start_mining, train_classifier
 from aepsl.stores.checkpoint import locked
 from aepsl.stores.manifests import read_images, write_manifest
 
-NETWORK = {"width": 0.0625, "fc6_dilation": 1, "batch_norm": True, "dropout": 0.5}
-TRAIN = {"epochs": 3, "batch_size": 2, "crop": 33, "decay_every": 1, "precision": "float32"}
+NETWORK = {
+    "width": 0.0625,
+    "fc6_dilation": 1,
+    "batch_norm": True,
+    "dropout": 0.5,
+    "precision": "float32",
+}
+TRAIN = {"epochs": 3, "batch_size": 2, "crop": 33, "decay_every": 1}
 CONFIG = settings_of(
     "train_classifier", {"seed": 3, "networks": NETWORK, "mining": {"train": TRAIN}}, step=1
 )

@@ -1,7 +1,14 @@
+import cv2
 import numpy as np
 import pytest
+from skimage.color import rgb2lab
+from skimage.segmentation import slic
 
 from aepsl.saliency.robust_background import (
+    COMPACTNESS,
+    LONGEST_SIDE,
+    _Colours,
+    _superpixels,
     boundary_connectivity,
     optimise,
     robust_background_saliency,
@@ -45,7 +52,40 @@ def test_a_disc_stands_out():
     assert saliency[~disc].mean() < 0.1
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (64, 64)])
+def test_superpixels_are_those_of_slic_called_plainly():
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(30, 200, (9, 12, 3), np.uint8), (80, 60))
+    parts = _superpixels(_Colours.of(image), 40)
+    labels = slic(image, n_segments=40, compactness=COMPACTNESS, sigma=1.0, start_label=0)
+    assert np.array_equal(parts.labels, labels)
+    lab = rgb2lab(image)
+    touching, border = set(), set()
+    for y, x in np.ndindex(60, 80):
+        if y in (0, 59) or x in (0, 79):
+            border.add(labels[y, x])
+        for other in ((y, x + 1), (y + 1, x), (y + 1, x + 1), (y + 1, x - 1)):
+            if 0 <= other[0] < 60 and 0 <= other[1] < 80 and labels[other] != labels[y, x]:
+                touching.add(tuple(sorted((labels[y, x], labels[other]))))
+    assert parts.neighbours.tolist() == sorted(map(list, touching))
+    assert set(np.flatnonzero(parts.on_border)) == border
+    for number in range(len(parts.colours)):
+        inside = labels == number
+        assert parts.colours[number] == pytest.approx(lab[inside].mean(axis=0))
+        place = np.argwhere(inside).mean(axis=0) / 79
+        assert parts.places[number] == pytest.approx(place)
+
+
+def test_a_large_image_is_analysed_small():
+    rng = np.random.default_rng(0)
+    small = cv2.resize(rng.integers(0, 255, (6, 10, 3), np.uint8), (LONGEST_SIDE, 150))
+    large = small.repeat(3, axis=0).repeat(3, axis=1)
+    saliency = robust_background_saliency(large)
+    assert saliency.shape == large.shape[:2]
+    # Linear enlargement: the middle pixel of each block of 3 x 3 keeps the value of the small map.
+    assert saliency[1::3, 1::3] == pytest.approx(robust_background_saliency(small), abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (64, 64), (2, 600)])
 def test_an_image_of_one_colour_has_no_saliency(shape):
     saliency = robust_background_saliency(np.full((*shape, 3), 77, np.uint8))
     assert saliency.shape == shape
@@ -55,7 +95,6 @@ def test_an_image_of_one_colour_has_no_saliency(shape):
 @pytest.mark.real_data
 def test_ecssd(shared_data):
     """Published for the method on all 1,000 images: MAE about 0.17-0.19, max F about 0.72."""
-    import cv2
     from py_sod_metrics import MAE, FmeasureV2
     from py_sod_metrics.fmeasurev2 import FmeasureHandler
 

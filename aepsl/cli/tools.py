@@ -11,14 +11,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from aepsl.config.files import read_configuration
-from aepsl.config.presets import expanded
-from aepsl.config.root import Config
-from aepsl.config.sections import parse
 from aepsl.console import configure
 from aepsl.errors import AepslError
-from aepsl.stores.atomic import write_json
-from aepsl.workflow.explain import explain as in_words
 
 Output = Annotated[Path, typer.Option(help="File to write.")]
 
@@ -123,6 +117,7 @@ def status(
 def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
     """Explain which jobs would run, and why."""
     from aepsl.cli.run import snakemake_command
+    from aepsl.workflow.explain import explain as in_words
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "events.jsonl"
@@ -273,7 +268,11 @@ def fetch_voc(
 @commands.command()
 def config(files: ConfigFiles = None, config: ConfigValues = None) -> None:
     """Print the whole configuration that applies, and where each value comes from."""
+    from aepsl.config.files import read_configuration
     from aepsl.config.listing import as_yaml, listing
+    from aepsl.config.presets import expanded
+    from aepsl.config.root import Config
+    from aepsl.config.sections import parse
 
     read = read_configuration(files or [], config or [])
     whole = parse(Config, expanded(read.values), where="config")
@@ -284,6 +283,9 @@ def config(files: ConfigFiles = None, config: ConfigValues = None) -> None:
 @commands.command()
 def schema(output: Output) -> None:
     """Write the JSON schema of the configuration, for editors."""
+    from aepsl.config.root import Config
+    from aepsl.stores.atomic import write_json
+
     write_json(output, Config.model_json_schema())
 
 

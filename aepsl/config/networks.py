@@ -58,6 +58,13 @@ class Networks(Section):
         ge=0,
         le=5,
     )
+    precision: Literal["float32", "bfloat16", "auto"] = setting(
+        "auto",
+        "Precision of convolutions, in training, CAMs and predictions; auto: bfloat16 if this"
+        " hardware computes it faster than float32.",
+        unit="-",
+        source="float32 when the paper was written; mixed precision: Kalamkar et al. 2019",
+    )
 
     @property
     def weights_are_a_file(self) -> bool:
@@ -107,12 +114,6 @@ class Training(Section):
     )
     momentum: float = setting(0.9, "Momentum of SGD.", unit="-", source="recalled: 0.9", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "Weight decay.", unit="-", source="recalled: 5e-4", ge=0)
-    precision: Literal["float32", "bfloat16", "auto"] = setting(
-        "float32",
-        "Precision of products and convolutions; auto: bfloat16 if the hardware supports it.",
-        unit="-",
-        source="usual at the time of the paper; mixed precision: Kalamkar et al. 2019",
-    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Training:

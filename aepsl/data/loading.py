@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
+from aepsl.concurrency import read_ahead
 from aepsl.data.augment import apply_transform, random_transform
 from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError
@@ -109,8 +111,16 @@ class _ErrorsAsItems(Dataset[Any]):
 
 
 def _collated(items: list[Any]) -> Any:
+    """Return the items as one batch, or the first error among them."""
     errors = [item for item in items if isinstance(item, HANDLED_ERRORS)]
-    return errors[0] if errors else default_collate(items)
+    if errors:
+        return errors[0]
+    # By numpy: torch would copy with all threads of the training.
+    return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+
+
+def _loaded(images: _ErrorsAsItems, keys: Sequence[tuple[int, int]]) -> Any:
+    return _collated([images[key] for key in keys])
 
 
 def _start_worker(number: int) -> None:
@@ -118,34 +128,70 @@ def _start_worker(number: int) -> None:
     ignore_signals()
 
 
-def epoch_batches(
+@dataclass(frozen=True)
+class _Keys:
+    """The keys of each batch, from epoch and step ``start`` on, as they are asked for."""
+
+    images: int
+    batch_size: int
+    seed: int
+    epochs: int
+    start: tuple[int, int]
+    local_batch: Callable[[Sequence[int]], Sequence[int]]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        first, done = self.start
+        for epoch in range(first, self.epochs):
+            batches = shuffled_batches(
+                self.images, batch_size=self.batch_size, seed=self.seed, epoch=epoch
+            )
+            for batch in batches[done if epoch == first else 0 :]:
+                yield [(epoch, number) for number in self.local_batch(batch)]
+
+
+def training_batches(
     images: TrainingImages,
     *,
     batch_size: int,
-    epoch: int,
+    epochs: int,
     workers: int,
-    start: int = 0,
+    start: tuple[int, int] = (0, 0),
     local_batch: Callable[[Sequence[int]], Sequence[int]] = lambda batch: batch,
-) -> Iterator[Mapping[str, Tensor]]:
-    """Yield each batch of an epoch, or the part that ``local_batch`` selects.
+    pin_memory: bool = False,
+) -> Generator[Mapping[str, Tensor]]:
+    """Yield the batches of all epochs in turn, or the parts that ``local_batch`` selects.
 
-    A batch has ``image`` (n, 3, s, s) uint8, ``labels``, and ``mask`` if there are masks. The first
-    ``start`` batches are skipped without loading them.
+    A batch has ``image`` (n, 3, s, s) uint8, ``labels``, and ``mask`` if there are masks. The next
+    batches are loaded ahead, also those of the next epoch.
+
+    Args:
+        images: the dataset.
+        batch_size: images in a batch.
+        epochs: number of epochs.
+        workers: processes that load; with 0, a thread of this process does.
+        start: completed epochs, and steps of the current one: their batches are skipped.
+        local_batch: selects from the numbers of a batch's images.
+        pin_memory: whether batches are put where a GPU reads them without waiting.
 
     Raises:
         AepslError: if a photograph or mask is unreadable, or was modified after indexing.
     """
-    batches = shuffled_batches(len(images), batch_size=batch_size, seed=images.seed, epoch=epoch)
-    batches = batches[start:]
-    loader = DataLoader(
-        _ErrorsAsItems(images),
-        batch_sampler=[[(epoch, number) for number in local_batch(batch)] for batch in batches],
-        num_workers=workers,
-        worker_init_fn=_start_worker,
-        generator=torch.Generator().manual_seed(0),
-        collate_fn=_collated,
-    )
-    for batch in loader:
+    keys = _Keys(len(images), batch_size, images.seed, epochs, start, local_batch)
+    dataset = _ErrorsAsItems(images)
+    batches: Iterable[Any]
+    if workers:
+        batches = DataLoader(
+            dataset,
+            batch_sampler=keys,
+            num_workers=workers,
+            worker_init_fn=_start_worker,
+            generator=torch.Generator().manual_seed(0),
+            collate_fn=_collated,
+            pin_memory=pin_memory,
+        )
+    else:
+        batches = read_ahead(partial(_loaded, dataset), keys, ahead=2)
+    for batch in batches:
         if isinstance(batch, HANDLED_ERRORS):
             raise batch
         yield batch

@@ -73,8 +73,8 @@ class TorchNetwork:
     @torch.inference_mode()
     def __call__(self, photographs: Photographs) -> Outputs:
         """Return masks, probabilities and image scores."""
-        images = torch.cat([as_batch(image, self._device) for image in photographs])
-        return Outputs(*(values.cpu().numpy() for values in self._network(images)))
+        found = self._network(as_batch(photographs, self._device))
+        return Outputs(*(values.cpu().numpy() for values in found))
 
 
 class OnnxNetwork:

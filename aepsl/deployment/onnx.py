@@ -51,6 +51,7 @@ def write_onnx(path: Path, source: Source, *, facts: Mapping[str, str]) -> None:
         AepslError: if the stored network is unreadable.
     """
     network, class_names = mask_network(source, device=torch.device("cpu"))
+    network.network.precision = "float32"  # an ONNX graph has one precision, for every processor
     model = _exported(network)
     about = {"class_names": json.dumps(class_names, ensure_ascii=False)}
     about |= {"threshold": str(network.threshold), **facts}

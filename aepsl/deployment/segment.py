@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aepsl.concurrency import read_ahead
 from aepsl.console import tracked
 from aepsl.data.catalogue import image_paths
 from aepsl.data.images import encode_jpeg, encode_mask, read_image, voc_palette
@@ -90,28 +89,23 @@ class Read(NamedTuple):
     pixels: NDArray[np.uint8]
 
 
-def _read_ahead(
-    items: Iterable[tuple[Path, str]], *, ahead: int
-) -> Iterator[tuple[Path, str, Future[NDArray[np.uint8]]]]:
-    """Yield the photographs in order, while a thread reads the next ``ahead``."""
-    waiting: deque[tuple[Path, str, Future[NDArray[np.uint8]]]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        for path, name in items:
-            waiting.append((path, name, pool.submit(read_image, path)))
-            if len(waiting) > ahead:
-                yield waiting.popleft()
-        yield from waiting
+def _read(item: tuple[Path, str]) -> Read | AepslError:
+    path, name = item
+    try:
+        return Read(path, name, read_image(path))
+    except AepslError as error:
+        return error
 
 
 def _readable(
     items: Iterable[tuple[Path, str]], problems: list[Problem], *, ahead: int
 ) -> Iterator[Read]:
     """Yield the photographs in order, but for those that are added to ``problems``."""
-    for path, name, pixels in _read_ahead(items, ahead=ahead):
-        try:
-            yield Read(path, name, pixels.result())
-        except AepslError as error:
-            problems += error.problems
+    for found in read_ahead(_read, items, ahead=ahead):
+        if isinstance(found, AepslError):
+            problems += found.problems
+        else:
+            yield found
 
 
 def _batches(photographs: Iterable[Read], *, size: int) -> Iterator[list[Read]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from aepsl.masks import IGNORE_INDEX
-
-CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 def fill_void(truth: NDArray[np.uint8], *, reach: float) -> NDArray[np.uint8]:
@@ -37,24 +38,42 @@ def fill_void(truth: NDArray[np.uint8], *, reach: float) -> NDArray[np.uint8]:
     return np.where(wide, IGNORE_INDEX, classes[nearest]).astype(np.uint8)
 
 
-def boundary_pixels(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the boundary pixels of a mask: those with a 4-neighbour outside it.
+def boundary_pixels(mask: NDArray[np.uint8], *, unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the boundary pixels of every class: those with a 4-neighbour of another class.
 
-    The image border does not count as boundary.
+    Neither the image border nor the border to unknown pixels counts as boundary.
+
+    Args:
+        mask: (height, width).
+        unknown: (height, width), pixels whose class is unknown.
     """
-    return mask & ~cv2.erode(mask.astype(np.uint8), CROSS).astype(bool)
+    found = np.zeros(mask.shape, bool)
+    for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = (mask[here] != mask[there]) & ~(unknown[here] | unknown[there])
+        found[here] |= differ
+        found[there] |= differ
+    return found
+
+
+def _boundaries(
+    mask: NDArray[np.uint8], *, unknown: NDArray[np.bool_]
+) -> Callable[[int], NDArray[np.intp]]:
+    """Return the function from a class to the (n, 2) coordinates of its boundary pixels."""
+    # Several times as fast as argwhere.
+    flat = np.flatnonzero(boundary_pixels(mask, unknown=unknown))
+    places, classes = np.stack(np.unravel_index(flat, mask.shape), axis=1), mask.ravel()[flat]
+    return lambda number: places[classes == number]
 
 
 def _matched_fraction(
-    boundary: NDArray[np.bool_], other_boundary: NDArray[np.bool_], tolerance: float
+    boundary: NDArray[np.intp], other_boundary: NDArray[np.intp], tolerance: float
 ) -> float:
-    """Return the fraction of ``lines`` within ``tolerance`` of ``others``, 0 if one is empty."""
-    if not boundary.any() or not other_boundary.any():
+    """Return the fraction of (n, 2) pixels within ``tolerance`` of others, 0 if there are none."""
+    if not len(boundary) or not len(other_boundary):
         return 0.0
-    away = cv2.distanceTransform(
-        (~other_boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-    )
-    return float((away[boundary] <= tolerance).mean())
+    reach = np.nextafter(tolerance, np.inf)  # the bound itself is excluded
+    away, _ = KDTree(other_boundary).query(boundary, distance_upper_bound=reach)
+    return float(np.isfinite(away).mean())
 
 
 def boundary_f(
@@ -75,14 +94,13 @@ def boundary_f(
     reach = tolerance * float(np.hypot(*truth.shape))
     filled = fill_void(truth, reach=reach)
     unknown = filled == IGNORE_INDEX
+    # Boundaries with void areas, and pixels inside them, are not scored.
+    true_boundaries = _boundaries(filled, unknown=unknown)
+    boundaries = _boundaries(prediction, unknown=unknown)
     values = np.full(classes, np.nan)
-    for number in np.union1d(filled, prediction):
-        if number == IGNORE_INDEX:
-            continue
-        # Boundaries with void areas, and pixels inside them, are not scored.
-        true_boundary = boundary_pixels((filled == number) | unknown) & ~unknown
-        boundary = boundary_pixels((prediction == number) | unknown) & ~unknown
-        if true_boundary.any() or boundary.any():
+    for number in range(classes):
+        true_boundary, boundary = true_boundaries(number), boundaries(number)
+        if len(true_boundary) or len(boundary):
             precision, recall = (
                 _matched_fraction(boundary, true_boundary, reach),
                 _matched_fraction(true_boundary, boundary, reach),

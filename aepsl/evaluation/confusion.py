@@ -31,16 +31,15 @@ def confusion_matrix(
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
-    for name, values in (("truth", truth), ("prediction", prediction)):
-        known = (values < classes) | (values == IGNORE_INDEX)
-        if not known.all():
-            raise ValueError(f"{name} holds {int(values[~known][0])}, not one of {classes} classes")
-    counted = truth != IGNORE_INDEX
-    columns = np.where(prediction[counted] == IGNORE_INDEX, classes, prediction[counted]).astype(
-        np.int64
-    )
-    flat = truth[counted].astype(np.int64) * (classes + 1) + columns
-    return np.bincount(flat, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
+    # Both values of a pixel as one number: a single count of all pairs.
+    pairs = truth.ravel() * np.uint16(256) + prediction.ravel()
+    counts = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
+    valid = [*range(classes), IGNORE_INDEX]
+    for name, values in (("truth", counts.sum(axis=1)), ("prediction", counts.sum(axis=0))):
+        values[valid] = 0
+        if values.any():
+            raise ValueError(f"{name} holds {values.argmax()}, not one of {classes} classes")
+    return counts[:classes, valid]
 
 
 def intersection_over_union(matrix: Counts) -> NDArray[np.float64]:

@@ -35,6 +35,11 @@ class PseudoLabel(NamedTuple):
     unclaimed_value: int
 
 
+def _claims(regions: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return how many of the (present, height, width) regions contain each pixel."""
+    return regions.sum(axis=0, dtype=np.uint8)
+
+
 def ignore_reasons(mask: NDArray[np.uint8], regions: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return the :class:`Reason` of each ignored pixel of a pseudo-label; 0 where it is labelled.
 
@@ -45,7 +50,7 @@ def ignore_reasons(mask: NDArray[np.uint8], regions: NDArray[np.bool_]) -> NDArr
         regions: (present, height, width), the regions that the label was assembled from.
     """
     by_claims = np.array([Reason.UNCLAIMED, Reason.LOW_SALIENCY, Reason.CONFLICT], np.uint8)
-    reasons = by_claims[regions.sum(axis=0).clip(max=2)]
+    reasons = by_claims[np.minimum(_claims(regions), 2)]
     return np.where(mask == IGNORE_INDEX, reasons, np.uint8(0))
 
 
@@ -63,7 +68,7 @@ def region_mask(
     mask = np.full((height, width), unclaimed_value, np.uint8)
     for region, number in zip(regions, classes, strict=True):
         mask[region] = 1 + number
-    mask[regions.sum(axis=0) > 1] = IGNORE_INDEX
+    mask[_claims(regions) > 1] = IGNORE_INDEX
     return mask
 
 
@@ -99,7 +104,7 @@ def assemble_label(
     Returns:
         The mask, and its ignored pixels counted by reason; the reasons are mutually exclusive.
     """
-    claims = regions.sum(axis=0)
+    claims = _claims(regions)
     background = claims == 0 if saliency is None else saliency < background_threshold
     mask = region_mask(regions, classes=classes, unclaimed_value=IGNORE_INDEX)
     mask[(claims == 0) & background] = BACKGROUND

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -36,9 +36,9 @@ def convolution(
     return [*layers, (f"{name}_relu", nn.ReLU(inplace=True))]
 
 
-def as_batch(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return a (height, width, 3) image as a (1, 3, height, width) float batch."""
-    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float().to(device)
+def as_batch(images: Sequence[NDArray[np.uint8]], device: torch.device) -> Tensor:
+    """Return n (height, width, 3) images as an (n, 3, height, width) float32 batch."""
+    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()
 
 
 class Normalise(nn.Module):

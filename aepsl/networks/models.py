@@ -15,6 +15,7 @@ from aepsl.networks.layouts import scaled_channels
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
 from aepsl.networks.resnet import ResNet50
 from aepsl.networks.vgg import Vgg16
+from aepsl.precision import mixed_precision
 
 BACKBONES: dict[str, type[Backbone]] = {"vgg16": Vgg16, "resnet50": ResNet50}
 
@@ -73,6 +74,8 @@ class _Network(nn.Module):
         self.backbone = shape.make_backbone()
         self.head = shape.make_head(self.backbone.channels)
         self.head_loaded = False
+        self.precision = "float32"
+        """Of the backbone and the head; see :func:`aepsl.precision.mixed_precision`."""
 
     def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:
         """Copy pretrained tensors into the backbone, and into fc6 and fc7 if possible.
@@ -88,8 +91,10 @@ class _Network(nn.Module):
         return list(heads) if self.head_loaded else [self.head, *heads]
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the features of (n, 3, h, w) RGB images, 0..255, at the output stride."""
-        return self.head(self.backbone(self.normalise(images)))
+        """Return the float32 features of (n, 3, h, w) RGB images, 0..255, at the output stride."""
+        with mixed_precision(self.precision, images.device):
+            features = self.head(self.backbone(self.normalise(images)))
+        return features.float()
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -109,8 +114,8 @@ class Classifier(_Network):
         self.classify = _linear(self.head.channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the (n, classes) scores, float32, of (n, 3, h, w) RGB images in 0..255."""
-        return self.classify(self.features(images).mean(dim=(2, 3))).float()
+        """Return the (n, classes) scores of (n, 3, h, w) RGB images in 0..255."""
+        return self.classify(self.features(images).mean(dim=(2, 3)))
 
     def new_layers(self) -> list[nn.Module]:
         """Return the new layers: those without pretrained weights, which learn at a higher rate."""
@@ -118,7 +123,7 @@ class Classifier(_Network):
 
 
 class SegmentationOutput(NamedTuple):
-    """Output of the segmentation network for a batch, float32."""
+    """Output of the segmentation network for a batch."""
 
     pixels: Tensor
     """(n, 1 + classes, h, w) scores at the network's stride, background first."""
@@ -143,7 +148,7 @@ class SegmentationNetwork(_Network):
         """Return pixel and image scores of (n, 3, h, w) RGB images in 0..255."""
         features = self.features(images)
         pixels, image = self.segment(features), self.classify(features.mean(dim=(2, 3)))
-        return SegmentationOutput(pixels.float(), image.float())
+        return SegmentationOutput(pixels, image)
 
     def new_layers(self) -> list[nn.Module]:
         """Return the new layers: those without pretrained weights, which learn at a higher rate."""

@@ -26,7 +26,9 @@ def resize_scores(scores: Tensor, *, height: int, width: int, stride: int) -> Te
         scores, (grid_height, grid_width), mode="bilinear", align_corners=True
     )
     missing = (0, max(0, width - grid_width), 0, max(0, height - grid_height))
-    return functional.pad(full, missing, mode="replicate")[:, :, :height, :width]
+    if any(missing):
+        full = functional.pad(full, missing, mode="replicate")
+    return full[:, :, :height, :width]
 
 
 def segmentation_loss(log_probabilities: Tensor, masks: Tensor) -> Tensor:
@@ -71,7 +73,8 @@ def auxiliary_masks(log_probabilities: Tensor, image_scores: Tensor) -> Tensor:
     Returns:
         (n, h, w) int64 classes.
     """
-    return weighted_scores(log_probabilities, image_scores).argmax(dim=1)
+    # On a CPU several times as fast as argmax.
+    return weighted_scores(log_probabilities, image_scores).max(dim=1).indices
 
 
 def prohibitive_loss(log_probabilities: Tensor, masks: Tensor, scores: Tensor) -> Tensor:

@@ -105,6 +105,7 @@ class Checkpoints:
         """
         now = time.monotonic()
         if self._work and (stop or (now - self._saved) * MAX_SAVE_FRACTION >= self._cost):
+            progress.read_losses()
             self._work.save(training_state(self.model, self.optimizer), asdict(progress))
             self._saved = time.monotonic()
             self._cost = self._saved - now

@@ -22,5 +22,5 @@ class EraseMined:
         """Return the erased image I_{i,t} of the photograph I_{i,1}."""
         if not len(self.regions):
             return image  # step 1 has no earlier regions
-        mined = np.any(self.regions[image_id].arrays["union"], axis=0)
+        mined = np.any(self.regions.array(image_id, "union"), axis=0)
         return erase(image, mined, fill=self.fill)

@@ -70,6 +70,8 @@ def build_network(
             hint = "networks.width must be 1, networks.backbone and batch_norm as in the file"
             what = f"the weights do not fit: {error}"
             raise AepslError.of(weights or networks.weights, what, hint) from None
+    model.precision = networks.precision
     for block in model.backbone.blocks()[: networks.frozen_blocks]:
         freeze(block)
-    return model, {"shape": asdict(shape), "input": convention._asdict()}
+    facts = {"shape": asdict(shape), "input": convention._asdict()}
+    return model, facts | {"precision": networks.precision}

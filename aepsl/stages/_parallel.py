@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import chain
 from threading import Thread
 from typing import TypeVar
 
+from aepsl.concurrency import ordered_results
 from aepsl.console import tracked
 
 T = TypeVar("T")
@@ -23,19 +24,6 @@ CHUNK_SIZE = 8
 
 def _apply_chunk(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [function(item) for item in items]
-
-
-def _ordered_results(
-    pool: Executor, work: Callable[[T], list[R]], chunks: Sequence[T], threads: int
-) -> Iterator[R]:
-    """Yield results in order; submit only enough chunks ahead to keep the processes busy."""
-    waiting: deque[Future[list[R]]] = deque()
-    for chunk in chunks:
-        waiting.append(pool.submit(work, chunk))
-        if len(waiting) > 2 * threads:
-            yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
 
 
 def _end_with_parent() -> None:
@@ -69,9 +57,8 @@ def parallel_map(
     with ProcessPoolExecutor(threads, mp_context=context, initializer=_end_with_parent) as pool:
         work = partial(_apply_chunk, function)
         try:
-            yield from tracked(
-                _ordered_results(pool, work, chunks, threads), total=len(items), what=what
-            )
+            done = ordered_results(pool, work, chunks, ahead=2 * threads)
+            yield from tracked(chain.from_iterable(done), total=len(items), what=what)
         except BaseException:
             for process in multiprocessing.active_children():
                 process.kill()  # the pool would wait for a process stuck on a dead network mount

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aepsl.data.photographs import photograph
+from aepsl.grid import upsample_to_image
 from aepsl.labels.assemble import BACKGROUND, ignore_reasons, region_mask
-from aepsl.mining.grid import scaled_to_max, upsample_to_image
+from aepsl.mining.merge import scaled_to_max
 from aepsl.report.gallery import Shown, Step
 from aepsl.report.pictures import thumbnail_size
 from aepsl.stages._truth import true_mask

@@ -6,8 +6,9 @@ import csv
 import io
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import nn
 
 from aepsl.config.networks import Training
 from aepsl.console import epoch_of, log, tracked
-from aepsl.data.loading import Augmentation, TrainingImages, epoch_batches
+from aepsl.data.loading import Augmentation, TrainingImages, training_batches
 from aepsl.device import Compute
 from aepsl.errors import AepslError
 from aepsl.randomness import shuffled_batches
@@ -62,19 +63,32 @@ def _optimizer(
 
 
 def _batches(
-    images: TrainingImages, progress: Progress, *, train: Training, workers: int, what: str
-) -> Iterator[Batch]:
-    """Yield the local batches of this rank for the rest of the epoch."""
-    batches = epoch_batches(
+    images: TrainingImages,
+    progress: Progress,
+    *,
+    train: Training,
+    workers: int,
+    device: torch.device,
+) -> Generator[Batch]:
+    """Yield the local batches of this rank for the rest of the training."""
+    return training_batches(
         images,
         batch_size=train.batch_size,
-        epoch=progress.epoch,
+        epochs=train.epochs,
         workers=workers,
-        start=progress.step,
+        start=(progress.epoch, progress.step),
         local_batch=local_batch,
+        pin_memory=device.type == "cuda",
     )
-    left = steps_per_epoch(images.images, train) - progress.step
-    return tracked(batches, total=left, what=what) if is_main() else batches
+
+
+def _warn_if_images_repeat(what: str, train: Training) -> None:
+    if again := -train.batch_size % world_size():
+        log.warning(
+            "%s: %d images of a batch count twice, so that all processes have equal batches",
+            what,
+            again,
+        )
 
 
 def in_words(row: Mapping[str, float]) -> str:
@@ -114,42 +128,42 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train ``model`` in place; return one row per epoch: its losses and its learning rate.
 
-    ``loss_at`` returns the loss function of an epoch, counted from 0. With the checkpoint folder
-    ``work``, training resumes from a checkpoint and ends with a bit-identical model. Every rank
-    calls this function. ``workers`` is the number of processes that load images; with 0, this
-    process loads them.
+    ``loss_of_epoch`` returns the loss function of an epoch, counted from 0. With the checkpoint
+    folder ``work``, training resumes from a checkpoint and ends with a bit-identical model. Every
+    rank calls this function. ``workers`` is the number of processes that load images; with 0, a
+    thread of this process does.
 
     Raises:
         AepslError: if the loss is not finite.
         Stopped: if a signal requested a stop; a checkpoint is saved first.
     """
-    if again := -train.batch_size % world_size():
-        log.warning(
-            "%s: %d images of a batch count twice, so that all processes have equal batches",
-            what,
-            again,
-        )
+    _warn_if_images_repeat(what, train)
     torch.set_num_threads(compute.threads)
     steps = steps_per_epoch(images.images, train)
-    with process_group(compute.device) as device, _stop_signal(device) as stop_signal:
+    with ExitStack() as stack:
+        device = stack.enter_context(process_group(compute.device))
+        stop_signal = stack.enter_context(_stop_signal(device))
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(model, new_layers, train)
         checkpoints = Checkpoints(work, model, optimizer, what=what)
         progress = checkpoints.restore(device)
         wrapped = wrap(model, device)
+        batches = _batches(images, progress, train=train, workers=workers, device=device)
+        stack.enter_context(closing(batches))
         while progress.epoch < train.epochs:
             epoch = progress.epoch
             title = epoch_of(what, epoch=epoch + 1, epochs=train.epochs)
+            left = steps - progress.step
+            of_epoch = islice(batches, left)
             try:
                 row = train_one_epoch(
                     wrapped,
-                    _batches(images, progress, train=train, workers=workers, what=title),
+                    tracked(of_epoch, total=left, what=title) if is_main() else of_epoch,
                     loss_of_epoch(epoch),
                     optimizer=optimizer,
                     schedule=lambda step, done=epoch * steps: schedule(done + step),  # type: ignore[misc]
                     progress=progress,
                     device=device,
-                    precision=train.precision,
                     seed=images.seed,
                     after_step=lambda: checkpoints.save_if_due(progress, stop=stop_signal()),
                 )

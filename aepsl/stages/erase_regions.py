@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from aepsl.console import tracked
+from aepsl.grid import upsample_to_image
 from aepsl.mining.erase import mine_region, union_of_regions
-from aepsl.mining.grid import upsample_to_image
 from aepsl.stages._options import (
     Calibrated,
     CamStore,

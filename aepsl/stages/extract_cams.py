@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aepsl.config.mining import Mining
-from aepsl.console import tracked
 from aepsl.data.photographs import photograph
 from aepsl.device import Compute, pick_device
 from aepsl.mining.cam import class_activation_maps
-from aepsl.mining.grid import ScaledCam, merge_cams
+from aepsl.mining.merge import ScaledCam, merge_cams
 from aepsl.networks.layers import as_batch, mirror
 from aepsl.networks.models import Classifier
+from aepsl.stages._batches import in_batches
 from aepsl.stages._erasing import EraseMined
 from aepsl.stages._options import (
     DatasetFile,
@@ -33,7 +36,7 @@ from aepsl.stages._options import (
     Threads,
 )
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.manifests import read_images
+from aepsl.stores.manifests import ImageEntry, ImageManifest, read_images
 from aepsl.stores.networks import load_network
 from aepsl.stores.records import Record, Store, writing_shard
 
@@ -45,32 +48,57 @@ def _scaled(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=smooth).astype(np.uint8)
 
 
-def _maps(network: Classifier, images: Tensor, classes: Sequence[int]) -> NDArray[np.float32]:
-    """Return the (classes, h, w) maps of a batch of one."""
-    maps = class_activation_maps(network.features(images), network.classify.weight)
-    return maps[0, list(classes)].float().cpu().numpy()
+class _View(NamedTuple):
+    """The maps of a batch of images in one scale, perhaps mirrored."""
+
+    maps: Tensor
+    """(n, classes, h, w)."""
+    stride: float
+    """Pixels of the unscaled images from one cell to the next."""
 
 
-def _views(
-    network: Classifier,
-    image: NDArray[np.uint8],
-    classes: Sequence[int],
-    *,
-    mining: Mining,
-    device: torch.device,
-) -> Iterator[ScaledCam]:
-    """Yield the maps of each scale, each followed by the maps of the mirrored image."""
-    for scale in mining.cam_scales:
-        batch = as_batch(_scaled(image, scale), device)
-        maps = _maps(network, batch, classes)
-        stride = network.stride / scale
-        yield ScaledCam(maps, stride)
-        if mining.cam_flip:
-            mirrored = _maps(network, mirror(batch, stride=network.stride), classes)
-            yield ScaledCam(mirrored[..., ::-1][..., : maps.shape[2]], stride)
+@dataclass(frozen=True)
+class _Extraction:
+    """Computes the maps of batches of images."""
+
+    network: Classifier
+    manifest: ImageManifest
+    mining: Mining
+    device: torch.device
+
+    @torch.inference_mode()
+    def __call__(
+        self, images: list[ImageEntry], pixels: list[NDArray[np.uint8]]
+    ) -> Callable[[], Iterator[Record]]:
+        """Start the computation of a batch; return the function that returns its records."""
+        return partial(self._records, images, list(self._views(pixels)))
+
+    def _views(self, pixels: list[NDArray[np.uint8]]) -> Iterator[_View]:
+        """Yield the maps of each scale, each followed by the maps of the mirrored images."""
+        for scale in self.mining.cam_scales:
+            batch = as_batch([_scaled(image, scale) for image in pixels], self.device)
+            maps, stride = self._maps(batch), self.network.stride / scale
+            yield _View(maps, stride)
+            if self.mining.cam_flip:
+                mirrored = self._maps(mirror(batch, stride=self.network.stride))
+                yield _View(mirrored.flip(3)[..., : maps.shape[3]], stride)
+
+    def _maps(self, batch: Tensor) -> Tensor:
+        network = self.network
+        return class_activation_maps(network.features(batch), network.classify.weight)
+
+    def _records(self, images: list[ImageEntry], views: list[_View]) -> Iterator[Record]:
+        there = [(view.maps.cpu().numpy(), view.stride) for view in views]
+        normalise = len(views) > 1 and self.mining.cam_merge == "normalised_mean"
+        for number, image in enumerate(images):
+            classes = self.manifest.label_numbers(image)
+            seen = [ScaledCam(maps[number, list(classes)], stride) for maps, stride in there]
+            merged = merge_cams(seen, normalise_first=normalise)
+            present = merged.maps.astype(np.float16)
+            peaks = present.max(axis=(1, 2)).astype(np.float32)
+            yield Record({"cam": present}, {"classes": classes, "maximum": peaks})
 
 
-@torch.inference_mode()
 def extract_cams(
     config: Settings,
     dataset: DatasetFile,
@@ -95,7 +123,6 @@ def extract_cams(
     manifest = read_images(dataset, shard=shard, shards=shards)
     network, _ = load_network(Classifier, model, device=compute.device)
     erase = EraseMined(Store(regions, kind="regions", all_shards=False), manifest.mean_pixel)
-    images = manifest.images
     store_facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
@@ -106,13 +133,12 @@ def extract_cams(
     with writing_shard(
         output, kind="cams", facts=store_facts, shard=shard, shards=shards
     ) as writer:
-        for image in tracked(images, total=len(images), what=f"CAM, step {step}"):
-            pixels = erase(image.id, photograph(image, root=root))
-            classes = manifest.label_numbers(image)
-            views = list(_views(network, pixels, classes, mining=mining, device=compute.device))
-            normalise = len(views) > 1 and mining.cam_merge == "normalised_mean"
-            merged = merge_cams(views, normalise_first=normalise)
-            present = merged.maps.astype(np.float16)
-            peaks = present.max(axis=(1, 2)).astype(np.float32)
-            record = Record({"cam": present}, {"classes": classes, "maximum": peaks})
+        records = in_batches(
+            manifest.images,
+            read=lambda image: erase(image.id, photograph(image, root=root)),
+            launch=_Extraction(network, manifest, mining, compute.device),
+            compute=compute,
+            what=f"CAM, step {step}",
+        )
+        for image, record in zip(manifest.images, records, strict=True):
             writer.add(image.id, record)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +11,16 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
+from torch import Tensor
 
 from aepsl.config.sections import StageSettings
-from aepsl.console import tracked
 from aepsl.data.photographs import photograph
 from aepsl.device import Compute, pick_device
 from aepsl.networks.layers import as_batch
 from aepsl.networks.models import SegmentationNetwork
-from aepsl.segmentation.inference import grid_scores, predict_mask, upsample_probabilities
+from aepsl.segmentation.inference import grid_scores, predict_masks, upsample_probabilities
+from aepsl.stages._batches import in_batches
 from aepsl.stages._options import (
     DatasetFile,
     Device,
@@ -37,26 +40,44 @@ from aepsl.stores.records import Record
 from aepsl.stores.reuse import write_records
 
 
+@dataclass(frozen=True)
+class _Prediction:
+    """Predicts the masks of batches of images."""
+
+    network: SegmentationNetwork
+    config: StageSettings
+    device: torch.device
+
+    @torch.inference_mode()
+    def __call__(
+        self, images: list[ImageEntry], pixels: list[NDArray[np.uint8]]
+    ) -> Callable[[], Iterator[Record]]:
+        """Start the computation of a batch; return the function that returns its records."""
+        config, stride = self.config, self.network.stride
+        views = {"scales": config["prediction.scales"], "flip": bool(config["prediction.flip"])}
+        cells = grid_scores(self.network, as_batch(pixels, self.device), **views).log_pixels.half()
+        height, width = pixels[0].shape[:2]
+        full = upsample_probabilities(cells.float(), height=height, width=width, stride=stride)
+        masks = predict_masks(full, threshold=float(config["prediction.threshold"]))
+        return partial(self._records, masks, cells)
+
+    def _records(self, masks: Tensor, cells: Tensor) -> Iterator[Record]:
+        facts = {"threshold": float(self.config["prediction.threshold"])}
+        for mask, scores in zip(masks.cpu().numpy(), cells.cpu().numpy(), strict=True):
+            arrays = {"mask": mask} | ({"scores": scores} if self.config["crf.enabled"] else {})
+            yield Record(arrays, facts)
+
+
 def _records(
-    images: Sequence[ImageEntry],
-    *,
-    root: Path,
-    network: SegmentationNetwork,
-    config: StageSettings,
-    device: torch.device,
+    images: Sequence[ImageEntry], *, root: Path, launch: _Prediction, compute: Compute
 ) -> Iterator[Record]:
-    scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
-    threshold = float(config["prediction.threshold"])
-    for image in tracked(images, total=len(images), what="predict"):
-        pixels = as_batch(photograph(image, root=root), device)
-        cells = grid_scores(network, pixels, scales=scales, flip=flip).log_pixels[0]
-        scores = cells.cpu().numpy().astype(np.float16)
-        full = upsample_probabilities(
-            scores, height=image.height, width=image.width, stride=network.stride
-        )
-        mask = predict_mask(full, threshold=threshold)
-        arrays = {"mask": mask} | ({"scores": scores} if config["crf.enabled"] else {})
-        yield Record(arrays, {"threshold": threshold})
+    yield from in_batches(
+        images,
+        read=partial(photograph, root=root),
+        launch=launch,
+        compute=compute,
+        what="predict",
+    )
 
 
 def predict(
@@ -94,7 +115,12 @@ def predict(
         output,
         images,
         sources=[image.sha256 for image in images],
-        make=partial(_records, root=root, network=network, config=config, device=compute.device),
+        make=partial(
+            _records,
+            root=root,
+            launch=_Prediction(network, config, compute.device),
+            compute=compute,
+        ),
         kind="predictions",
         facts=facts,
         shard=shard,

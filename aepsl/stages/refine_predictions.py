@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from aepsl.data.photographs import photograph
+from aepsl.grid import upsample_to_image
 from aepsl.segmentation.crf import CrfOptions, refine
-from aepsl.segmentation.inference import upsample_probabilities
 from aepsl.stages._crf import crf_options
 from aepsl.stages._options import (
     DatasetFile,
@@ -34,7 +34,7 @@ def _refined(
     image: ImageEntry, *, root: Path, scores: Store, options: CrfOptions
 ) -> NDArray[np.uint8]:
     record = scores[image.id]
-    full = upsample_probabilities(
+    full = upsample_to_image(
         record.arrays["scores"],
         height=image.height,
         width=image.width,
@@ -42,7 +42,8 @@ def _refined(
     )
     threshold = float(record.facts["threshold"])
     pixels = photograph(image, root=root)
-    return refine(pixels, full, threshold=threshold, options=options)
+    probabilities = softmax(full, axis=0)
+    return refine(pixels, probabilities, threshold=threshold, options=options)
 
 
 def _records(
@@ -70,7 +71,6 @@ def refine_predictions(
     Raises:
         AepslError: if pydensecrf is not installed.
     """
-    torch.set_num_threads(1)  # as in the worker processes; the number changes the last bits
     options = crf_options(config)
     manifest = read_images(dataset, shard=shard, shards=shards)
     scores = Store(predictions, kind="predictions", all_shards=False)

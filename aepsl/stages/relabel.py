@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from aepsl.console import tracked
+from aepsl.config.sections import StageSettings
 from aepsl.data.photographs import photograph
 from aepsl.device import Compute, pick_device
 from aepsl.mining.loss import LABEL_LOSSES
 from aepsl.networks.layers import as_batch
 from aepsl.networks.models import SegmentationNetwork
-from aepsl.segmentation.crf import refine
-from aepsl.segmentation.inference import GridScores, grid_scores, weighted_probabilities
+from aepsl.segmentation.crf import CrfOptions, refine
+from aepsl.segmentation.inference import grid_scores, weighted_probabilities
+from aepsl.stages._batches import in_batches
 from aepsl.stages._crf import crf_options
 from aepsl.stages._options import (
     DatasetFile,
@@ -31,20 +35,65 @@ from aepsl.stages._options import (
     Threads,
 )
 from aepsl.stores.atomic import digest_of
-from aepsl.stores.manifests import read_images
+from aepsl.stores.manifests import ImageEntry, ImageManifest, read_images
 from aepsl.stores.networks import load_network
 from aepsl.stores.records import Record, Store, writing_shard
 
 
-def _weights(by: str, scores: GridScores, labels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the class weights v: the image's scores, its labels, or 1 for every class."""
+def _weights(by: str, scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the class weights v: the images' scores, their labels, or 1 for every class."""
     match by:
         case "scores":
-            return scores.image[0].cpu().numpy()
+            return scores
         case "labels":
             return labels
         case _:
-            return np.ones_like(labels)
+            return torch.ones_like(labels)
+
+
+@dataclass(frozen=True)
+class _Relabelling:
+    """Labels batches of images with the network."""
+
+    network: SegmentationNetwork
+    manifest: ImageManifest
+    config: StageSettings
+    device: torch.device
+    crf: CrfOptions | None
+
+    @torch.inference_mode()
+    def __call__(
+        self, images: list[ImageEntry], pixels: list[NDArray[np.uint8]]
+    ) -> Callable[[], Iterator[Record]]:
+        """Start the computation of a batch; return the function that returns its records."""
+        config = self.config
+        scores = grid_scores(
+            self.network,
+            as_batch(pixels, self.device),
+            scales=config["prediction.scales"],
+            flip=bool(config["prediction.flip"]),
+            image_scores=LABEL_LOSSES[config["mining.loss"]].probabilities,
+        )
+        labels = torch.from_numpy(self.manifest.label_matrix(images)).to(self.device)
+        probabilities = weighted_probabilities(
+            scores.log_pixels,
+            _weights(config["segmentation.relabel_by"], scores.image, labels),
+            height=images[0].height,
+            width=images[0].width,
+            stride=self.network.stride,
+        )
+        return partial(self._records, pixels, probabilities)
+
+    def _records(self, pixels: list[NDArray[np.uint8]], probabilities: Tensor) -> Iterator[Record]:
+        masks = probabilities.max(dim=1).indices.to(torch.uint8).cpu().numpy()
+        for number, mask in enumerate(masks):
+            if self.crf is None:
+                yield Record({"mask": mask})
+                continue
+            threshold = float(self.config["prediction.threshold"])
+            own = probabilities[number].cpu().numpy()
+            refined = refine(pixels[number], own, threshold=threshold, options=self.crf)
+            yield Record({"mask": refined})
 
 
 def _source(learnt: Mapping[str, Any]) -> dict[str, str]:
@@ -73,8 +122,6 @@ def relabel(
         AepslError: if ``relabel_crf`` is set, but pydensecrf is not installed.
     """
     crf = crf_options(config) if config["segmentation.relabel_crf"] else None
-    image_scores = LABEL_LOSSES[config["mining.loss"]].probabilities
-    scales, flip = config["prediction.scales"], bool(config["prediction.flip"])
     compute = Compute(pick_device(device), threads)
     torch.set_num_threads(compute.threads)
     manifest = read_images(dataset, shard=shard, shards=shards)
@@ -82,29 +129,19 @@ def relabel(
     network, learnt = load_network(SegmentationNetwork, model, device=compute.device)
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
     facts |= {"model": digest_of(model)} | _source(learnt)
-    labels = manifest.label_matrix(images)
     earlier = Store(corrected, kind="labels", all_shards=False) if corrected else None
+    kept = {
+        image.id: record
+        for image in (images if earlier else ())
+        if earlier and (record := earlier[image.id]).facts.get("corrected")
+    }
+    records = in_batches(
+        [image for image in images if image.id not in kept],
+        read=partial(photograph, root=root),
+        launch=_Relabelling(network, manifest, config, compute.device, crf),
+        compute=compute,
+        what="relabel",
+    )
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
-        for image, present in zip(
-            tracked(images, total=len(images), what="relabel"), labels, strict=True
-        ):
-            if earlier and (record := earlier[image.id]).facts.get("corrected"):
-                writer.add(image.id, record)
-                continue
-            pixels = photograph(image, root=root)
-            batch = as_batch(pixels, compute.device)
-            scores = grid_scores(
-                network, batch, scales=scales, flip=flip, image_scores=image_scores
-            )
-            probabilities = weighted_probabilities(
-                scores.log_pixels[0].cpu().numpy(),
-                _weights(config["segmentation.relabel_by"], scores, present),
-                height=image.height,
-                width=image.width,
-                stride=network.stride,
-            )
-            mask = probabilities.argmax(axis=0).astype(np.uint8)
-            if crf:
-                threshold = float(config["prediction.threshold"])
-                mask = refine(pixels, probabilities, threshold=threshold, options=crf)
-            writer.add(image.id, Record({"mask": mask}))
+        for image in images:
+            writer.add(image.id, kept.get(image.id) or next(records))

@@ -40,7 +40,7 @@ from aepsl.stages._options import (
 from aepsl.stages._truth import true_mask
 from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.manifests import TruthManifest, read_truth
-from aepsl.stores.records import Record, Store
+from aepsl.stores.records import Store
 from aepsl.targets import TARGETS
 
 
@@ -52,10 +52,11 @@ def _kind(target: str) -> str:
     return kinds[target]
 
 
-def _mask(record: Record, target: str) -> NDArray[np.uint8]:
+def _mask(records: Store, image_id: str, target: str) -> NDArray[np.uint8]:
     """Return the target as a mask; pixels outside all regions are background."""
     if target != "regions":
-        return record.arrays["mask"]
+        return records.array(image_id, "mask")
+    record = records[image_id]
     regions = record.arrays["union"].astype(bool)
     return region_mask(regions, classes=record.facts["classes"], unclaimed_value=BACKGROUND)
 
@@ -77,7 +78,7 @@ def _mask_measures(
     outlines = np.full((len(truth.masks), len(names)), np.nan)
     progress = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
     for number, entry in enumerate(progress):
-        true, prediction = true_mask(entry, truth, root=root), _mask(records[entry.id], target)
+        true, prediction = true_mask(entry, truth, root=root), _mask(records, entry.id, target)
         matrices[number] = confusion_matrix(true, prediction, classes=len(names))
         outlines[number] = boundary_f(
             true, prediction, classes=len(names), tolerance=settings.boundary_tolerance

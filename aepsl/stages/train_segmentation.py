@@ -55,7 +55,7 @@ class StoredMasks:
 
     def __call__(self, image_id: str) -> NDArray[np.uint8]:
         """Return the (height, width) mask."""
-        return self.labels[image_id].arrays["mask"]
+        return self.labels.array(image_id, "mask")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ N = TypeVar("N", Classifier, SegmentationNetwork)
 def load_network(network: type[N], path: Path, *, device: torch.device) -> tuple[N, dict[str, Any]]:
     """Return a stored network in evaluation mode, and the facts stored with it.
 
+    It computes in the precision that it was trained in; in float32 if the file names none.
+
     Raises:
         AepslError: if the file is not a model of this type.
     """
@@ -32,6 +34,7 @@ def load_network(network: type[N], path: Path, *, device: torch.device) -> tuple
             ),
         )
         model.load_state_dict(tensors)
+        model.precision = facts.get("precision", "float32")
     except (KeyError, TypeError, RuntimeError) as error:
         what = f"not a {network.__name__} of this version ({str(error).splitlines()[0]})"
         raise AepslError.of(path, what, "run its training stage again") from None

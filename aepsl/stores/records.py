@@ -193,6 +193,10 @@ class Store:
         arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
         return Record(arrays, _facts(group))
 
+    def array(self, image_id: str, name: str) -> NDArray[Any]:
+        """Return one array of an image's record, without reading the others."""
+        return np.asarray(self._group(image_id)[name][()])
+
     def read_raw(self, image_id: str) -> RawRecord:
         """Return the compressed record of an image, to be copied to another store."""
         group = self._group(image_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aepsl.precision import mixed_precision
 from aepsl.randomness import generator
 from aepsl.training.distributed import rank, reduce_mean, world_size
 from aepsl.training.schedules import Schedule
@@ -68,15 +68,37 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
     """One row per completed epoch: the mean of each measure over the images, and the rate."""
 
+    def __post_init__(self) -> None:
+        self._unread: list[tuple[Losses, int]] = []
+
     def add_batch(self, losses: Losses, *, images: int) -> None:
-        """Count one step of ``images`` images."""
+        """Count one step of ``images`` images.
+
+        Its losses are added to the sums one step later: reading them waits for the device, which
+        then computes the next step already.
+        """
         self.step += 1
         self.images += images
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach()) * images
+        self._unread.append(({name: value.detach() for name, value in losses.items()}, images))
+        self.read_losses(all_but=1)
+
+    def read_losses(self, *, all_but: int = 0) -> None:
+        """Add the losses of the counted steps to the sums, except those of the last ``all_but``.
+
+        Raises:
+            FloatingPointError: if the loss is not finite.
+        """
+        while len(self._unread) > all_but:
+            losses, images = self._unread.pop(0)
+            for name, tensor in losses.items():
+                value = tensor.item()
+                if name == "loss" and not math.isfinite(value):
+                    raise FloatingPointError(f"the loss is {value}")
+                self.sums[name] = self.sums.get(name, 0.0) + value * images
 
     def close_epoch(self, *, learning_rate: float) -> dict[str, float]:
         """Append and return the row of the completed epoch."""
+        self.read_losses()
         means = {name: total / self.images for name, total in self.sums.items()}
         row = {"epoch": self.epoch + 1, **means, "learning_rate": learning_rate}
         self.curve.append(row)
@@ -131,7 +153,6 @@ def train_one_epoch(
     schedule: Schedule,
     progress: Progress,
     device: torch.device,
-    precision: str = "float32",
     seed: int,
     after_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
@@ -146,7 +167,6 @@ def train_one_epoch(
         schedule: function from the step of this epoch to the factor of the learning rates.
         progress: updated in place.
         device: the device of the model.
-        precision: see :func:`mixed_precision`.
         seed: dropout is drawn from (seed, epoch, step, rank).
         after_step: called after each counted step.
 
@@ -158,15 +178,13 @@ def train_one_epoch(
     for batch in batches:
         seed_torch(seed, progress.epoch, progress.step, *own)
         _set_rates(optimizer, schedule(progress.step))
-        with mixed_precision(precision, device):
-            losses = loss_of(model, {name: value.to(device) for name, value in batch.items()})
+        there = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        losses = loss_of(model, there)
         optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        losses = reduce_mean(losses)
-        progress.add_batch(losses, images=len(next(iter(batch.values()))) * world_size())
-        if not torch.isfinite(losses["loss"]):
-            raise FloatingPointError(f"the loss is {losses['loss'].item()}")
+        images = len(next(iter(batch.values()))) * world_size()
+        progress.add_batch(reduce_mean(losses), images=images)
         after_step()
     first = optimizer.param_groups[0]["initial_lr"] * schedule(0)
     return progress.close_epoch(learning_rate=first)

@@ -17,6 +17,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent
 
 IGNORED_MODULES = (
+    "aepsl.concurrency",
     "aepsl.console",
     "aepsl.errors",
     "aepsl.host",
