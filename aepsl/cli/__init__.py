@@ -44,6 +44,9 @@ def options(
 
 def main() -> None:
     """Run the command line; an AepslError ends it with its message and status 1."""
+    # One thread for numpy's linear algebra, before numpy is imported: the stages share their work
+    # among processes, and the number of threads changes the last bits.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     stop_on_signals()
     try:
         app()

@@ -93,16 +93,31 @@ class Prediction(Section):
 
 
 class Crf(Section):
-    """Fully connected CRF; the defaults are DeepLab-LargeFOV's."""
+    """Refinement of predictions; the defaults are DeepLab-LargeFOV's fully connected CRF."""
 
     enabled: bool = setting(
         True, "Whether to refine the predictions.", unit="-", source="paper, sec. 3.2"
     )
+    method: Literal["dense", "local"] = setting(
+        "dense",
+        "dense: fully connected CRF, needs pydensecrf; local: averages over neighbours of similar"
+        " colour, needs no compiler.",
+        unit="-",
+        source="paper, sec. 3.2; local: Araslanov & Roth 2020",
+    )
     iterations: int = setting(
-        10, "Number of mean-field iterations.", unit="iterations", source="DeepLab-LargeFOV", ge=1
+        10,
+        "Number of mean-field iterations (dense) or averages (local).",
+        unit="iterations",
+        source="DeepLab-LargeFOV; Araslanov & Roth 2020",
+        ge=1,
     )
     bilateral_weight: float = setting(
-        4.0, "DeepLab's bi_w.", unit="-", source="DeepLab-LargeFOV", ge=0
+        4.0,
+        "DeepLab's bi_w (method dense).",
+        unit="-",
+        source="DeepLab-LargeFOV",
+        ge=0,
     )
     bilateral_xy: float = setting(121.0, "bi_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
     bilateral_rgb: float = setting(
@@ -112,5 +127,5 @@ class Crf(Section):
     gaussian_xy: float = setting(3.0, "pos_xy_std.", unit="px", source="DeepLab-LargeFOV", gt=0)
 
     def kernels(self) -> dict[str, Any]:
-        """Return the number of iterations and the kernels, all but whether it is enabled."""
+        """Return method, iterations and kernels: all but whether it is enabled."""
         return self.model_dump(exclude={"enabled"})

@@ -19,7 +19,7 @@ from aepsl.device import pick_device
 from aepsl.errors import AepslError
 from aepsl.host import require_crf
 from aepsl.masks import BACKGROUND_NAME
-from aepsl.segmentation.crf import CrfOptions, refine
+from aepsl.segmentation.crf import RefineOptions, refine, refine_options
 
 Photograph = Image.Image | NDArray[np.uint8] | str | Path
 """A PIL image, a (height, width, 3) RGB array in 0..255, or a file."""
@@ -86,7 +86,7 @@ def _pixels(photograph: Photograph) -> NDArray[np.uint8]:
 class Predictor:
     """A trained network, ready for photographs; :func:`load` makes one."""
 
-    def __init__(self, network: Network, *, crf: CrfOptions | None = None) -> None:
+    def __init__(self, network: Network, *, crf: RefineOptions | None = None) -> None:
         """``crf``: refine masks with the fully connected CRF: about a second a photograph."""
         self._network = network
         self._crf = crf
@@ -147,8 +147,6 @@ def load(
         AepslError: if there is no network there, or the CRF is not installed.
     """
     path = Path(path)
-    if crf:
-        require_crf()
     if path.suffix == ".onnx":
         return Predictor(OnnxNetwork(path), crf=_crf(Crf()) if crf else None)
     source = find_network(path, variant=variant)
@@ -156,5 +154,7 @@ def load(
     return Predictor(network, crf=_crf(source.crf) if crf else None)
 
 
-def _crf(settings: Crf) -> CrfOptions:
-    return CrfOptions(**settings.kernels())
+def _crf(settings: Crf) -> RefineOptions:
+    if settings.method == "dense":
+        require_crf()
+    return refine_options(**settings.kernels())

@@ -1,4 +1,4 @@
-"""Fully connected CRF (Kraehenbuehl & Koltun 2011) with DeepLab's two kernels."""
+"""Refinement of masks: a fully connected CRF (Kraehenbuehl & Koltun 2011), or locally."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class CrfOptions:
-    """Weights and standard deviations of the kernels."""
+    """Iterations of the fully connected CRF; weights and standard deviations of its kernels."""
 
     iterations: int
     bilateral_weight: float
@@ -20,17 +20,34 @@ class CrfOptions:
     gaussian_xy: float
 
 
+@dataclass(frozen=True)
+class LocalOptions:
+    """Options of :func:`aepsl.segmentation.local.refine_locally`."""
+
+    iterations: int
+
+
+RefineOptions = CrfOptions | LocalOptions
+
+
+def refine_options(*, method: str, iterations: int, **kernels: float) -> RefineOptions:
+    """Return the options of a method, ``dense`` or ``local``; only ``dense`` has kernels."""
+    if method == "local":
+        return LocalOptions(iterations)
+    return CrfOptions(iterations, **kernels)
+
+
 def refine(
     image: NDArray[np.uint8],
     probabilities: NDArray[np.float32],
     *,
     threshold: float,
-    options: CrfOptions,
+    options: RefineOptions,
 ) -> NDArray[np.uint8]:
-    """Refine class probabilities with the CRF and return the mask.
+    """Refine class probabilities and return the mask.
 
-    The CRF decides among the classes that reach ``threshold`` at some pixel, since its cost grows
-    with their number. The same threshold decides which classes a mask may contain without a CRF.
+    The result has the classes that reach ``threshold`` at some pixel, since the cost grows with
+    their number. The same threshold decides which classes a mask may contain unrefined.
 
     Args:
         image: (height, width, 3) RGB, the original photograph; never mean-subtracted.
@@ -41,15 +58,26 @@ def refine(
     Returns:
         (height, width) classes.
     """
-    from pydensecrf.densecrf import DenseCRF2D
-
     peaks = probabilities.reshape(len(probabilities), -1).max(axis=1)
     present = np.flatnonzero(peaks >= threshold)
-    height, width = image.shape[:2]
     if len(present) < 2:
-        return np.full((height, width), present[0] if len(present) else 0, np.uint8)
-    crf = DenseCRF2D(width, height, len(present))
-    unary = -np.log(probabilities[present].clip(1e-5, 1)).reshape(len(present), -1)
+        return np.full(image.shape[:2], present[0] if len(present) else 0, np.uint8)
+    if isinstance(options, LocalOptions):
+        refined = _locally(image, probabilities[present], options)
+    else:
+        refined = _densely(image, probabilities[present], options)
+    return present[refined.argmax(axis=0)].astype(np.uint8)
+
+
+def _densely(
+    image: NDArray[np.uint8], probabilities: NDArray[np.float32], options: CrfOptions
+) -> NDArray[np.float32]:
+    """Return the marginals of the CRF, of the shape of ``probabilities``."""
+    from pydensecrf.densecrf import DenseCRF2D
+
+    classes, height, width = probabilities.shape
+    crf = DenseCRF2D(width, height, classes)
+    unary = -np.log(probabilities.clip(1e-5, 1)).reshape(classes, -1)
     crf.setUnaryEnergy(np.ascontiguousarray(unary, dtype=np.float32))
     crf.addPairwiseGaussian(sxy=options.gaussian_xy, compat=options.gaussian_weight)
     crf.addPairwiseBilateral(
@@ -58,5 +86,17 @@ def refine(
         rgbim=np.array(image, order="C"),  # a copy: the library needs it writable
         compat=options.bilateral_weight,
     )
-    marginals = np.array(crf.inference(options.iterations)).reshape(len(present), height, width)
-    return present[marginals.argmax(axis=0)].astype(np.uint8)
+    return np.array(crf.inference(options.iterations)).reshape(classes, height, width)
+
+
+def _locally(
+    image: NDArray[np.uint8], probabilities: NDArray[np.float32], options: LocalOptions
+) -> NDArray[np.float32]:
+    """Return locally averaged probabilities, of the shape of ``probabilities``."""
+    import torch
+
+    from aepsl.segmentation.local import refine_locally
+
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+    start = torch.from_numpy(probabilities)[None]
+    return refine_locally(pixels, start, iterations=options.iterations)[0].numpy()

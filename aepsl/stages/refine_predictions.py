@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from aepsl.data.photographs import photograph
 from aepsl.grid import upsample_to_image
-from aepsl.segmentation.crf import CrfOptions, refine
+from aepsl.segmentation.crf import RefineOptions, refine
 from aepsl.stages._crf import crf_options
 from aepsl.stages._options import (
     DatasetFile,
@@ -31,7 +31,7 @@ from aepsl.stores.reuse import source_of, write_records
 
 
 def _refined(
-    image: ImageEntry, *, root: Path, scores: Store, options: CrfOptions
+    image: ImageEntry, *, root: Path, scores: Store, options: RefineOptions
 ) -> NDArray[np.uint8]:
     record = scores[image.id]
     full = upsample_to_image(
@@ -47,7 +47,7 @@ def _refined(
 
 
 def _records(
-    images: Sequence[ImageEntry], *, root: Path, scores: Store, options: CrfOptions, threads: int
+    images: Sequence[ImageEntry], *, root: Path, scores: Store, options: RefineOptions, threads: int
 ) -> Iterator[Record]:
     work = partial(_refined, root=root, scores=scores, options=options)
     for mask in parallel_map(work, images, threads=threads, what="CRF"):

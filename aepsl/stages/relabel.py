@@ -18,7 +18,7 @@ from aepsl.device import Compute, pick_device
 from aepsl.mining.loss import LABEL_LOSSES
 from aepsl.networks.layers import as_batch
 from aepsl.networks.models import SegmentationNetwork
-from aepsl.segmentation.crf import CrfOptions, refine
+from aepsl.segmentation.crf import RefineOptions, refine
 from aepsl.segmentation.inference import grid_scores, weighted_probabilities
 from aepsl.stages._batches import in_batches
 from aepsl.stages._crf import crf_options
@@ -59,7 +59,7 @@ class _Relabelling:
     manifest: ImageManifest
     config: StageSettings
     device: torch.device
-    crf: CrfOptions | None
+    crf: RefineOptions | None
 
     @torch.inference_mode()
     def __call__(

@@ -84,6 +84,7 @@ def _saliency_source(config: Config) -> Iterator[Problem]:
 
 
 def _crf(config: Config) -> Iterator[Problem]:
-    if config.segmentation.relabel_crf and config.segmentation.relabel_rounds and not has_crf():
-        hint = "install a C++ compiler, then requirements-crf.lock"
+    wanted = config.segmentation.relabel_crf and config.segmentation.relabel_rounds
+    if wanted and config.crf.method == "dense" and not has_crf():
+        hint = "install a C++ compiler, then requirements-crf.lock; or set crf.method: local"
         yield Problem("segmentation.relabel_crf", "is set, but pydensecrf is not installed", hint)

@@ -124,11 +124,12 @@ class Plan:
     def warnings(self) -> list[str]:
         """Warnings to show before the run starts."""
         found = []
-        if not has_crf() and any(self.variants[name].crf.enabled for name in self.names):
+        settings = [self.variants[name].crf for name in self.names]
+        if not has_crf() and any(crf.enabled and crf.method == "dense" for crf in settings):
             found.append(
                 "pydensecrf is not installed: predictions are not refined by the CRF.\n"
-                "Hint: install a C++ compiler, then requirements-crf.lock; or set"
-                " crf.enabled: false."
+                "Hint: set crf.method: local, which needs no compiler; or install a C++ compiler,"
+                " then requirements-crf.lock; or set crf.enabled: false."
             )
         if self.config.labels.source == "truth" and self.config.labels.corrections:
             found.append(

@@ -172,8 +172,8 @@ def refined(job: JobContext) -> Dependency | None:
 
 
 def uses_crf(config: Config) -> bool:
-    """Return whether predictions are refined by the CRF: it is enabled and installed."""
-    return config.crf.enabled and has_crf()
+    """Return whether predictions are refined: the CRF is enabled, and installed if it must be."""
+    return config.crf.enabled and (config.crf.method != "dense" or has_crf())
 
 
 def verdicts(job: JobContext) -> list[Dependency]:
@@ -273,13 +273,19 @@ def _segmentation_keys(job: JobContext) -> Iterator[str]:
 
 
 _VIEWS = ("prediction.scales", "prediction.flip")
-_CRF = tuple(f"crf.{name}" for name in Crf.model_fields if name != "enabled")
+
+
+def _crf_keys(job: JobContext) -> Iterator[str]:
+    names = set(Crf.model_fields) - {"enabled"}
+    if job.config.crf.method == "local":
+        names = {"method", "iterations"}
+    yield from (f"crf.{name}" for name in Crf.model_fields if name in names)
 
 
 def _relabel_keys(job: JobContext) -> Iterator[str]:
     yield from ("mining.loss", "segmentation.relabel_by", "segmentation.relabel_crf", *_VIEWS)
     if job.config.segmentation.relabel_crf:
-        yield from ("prediction.threshold", *_CRF)
+        yield from ("prediction.threshold", *_crf_keys(job))
 
 
 _MEASURES = ("evaluation.boundary_tolerance", "evaluation.resamples", "evaluation.confidence")
@@ -429,7 +435,7 @@ STAGES = {
             "dataset": lambda job: images("eval"),
             "predictions": lambda job: Dependency("predict", same_shard=True),
         },
-        keys=keys(*_CRF),
+        keys=_crf_keys,
     ),
     "export_masks": Stage({"folder": "masks/{name}"}, reads={"masks": final_masks}),
     "score": Stage(
