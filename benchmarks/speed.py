@@ -38,13 +38,14 @@ LIBRARIES = (
 THREADS = ("OMP", "OPENBLAS", "MKL")
 HEAD = """# Benchmarks
 
-How fast each part is, beside other ways to the same result and beside the limit: the bare network, without reading,
-storing and checking. Measured by `benchmarks/speed.py`, which writes this page; do not edit it.
+How fast each part is, beside other ways to the same result and beside the limit: the bare network,
+without reading, storing and checking. Measured by `benchmarks/speed.py`, which writes this page; do
+not edit it.
 
     AEPSL_DATA=<folder of the data> python benchmarks/speed.py [PART ...]
 
-The ways of a table alternate in rounds, in one process. *Median* and *quartiles* are over the rounds; *ratio* is the median
-of the ratios within a round. One thread unless said.
+The ways of a table alternate in rounds, in one process. *Median* and *quartiles* are over the
+rounds; *ratio* is the median of the ratios within a round. One thread unless said.
 """
 
 
@@ -126,7 +127,8 @@ def page(parts: dict) -> str:
             text += lines_of(Table(**{**table, "rows": rows}))
         if part.get("picture"):
             text.append(f"![{name}]({part['picture']})\n")
-        text.append(f"`{part['command']}`, {part['date']}, {part['rounds']} rounds.")
+        how = f"{part['date']}, {part['rounds']} rounds, on {part['data']}"
+        text.append(f"`{part['command']}`, {how}.")
         text.append(f"{part['machine']}. {libraries}.\n")
     return "\n".join(text).rstrip("\n") + "\n"
 

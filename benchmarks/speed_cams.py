@@ -1,9 +1,11 @@
-"""Class activation maps from the file of a photograph to the store: VGG-16 LargeFOV, 375 x 500 px, 20 classes, one scale.
+"""Class activation maps from the file of a photograph to the store: VGG-16 LargeFOV, 375 x 500 px,
+20 classes, one scale.
 
-The stage includes loading the network and writing a checked store. The peers' way is that of published code: one image at a time in
-float32, decoded by PIL, one file of full-resolution float32 maps per image. The two libraries return the maps of the
-present classes of the same network and write nothing. The limit is the network alone on ready tensors.
-"""  # noqa: E501
+The stage includes loading the network and writing a checked store. The peers' way is that of
+published code: one image at a time in float32, decoded by PIL, one file of full-resolution float32
+maps per image. The two libraries return the maps of the present classes of the same network and
+write nothing. The limit is the network alone on ready tensors.
+"""
 
 from collections import OrderedDict
 from functools import partial

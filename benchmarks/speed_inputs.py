@@ -1,4 +1,4 @@
-"""Inputs of the parts of ``speed.py``: photographs, an indexed dataset, stored networks, settings."""
+"""Inputs of the parts of ``speed.py``: indexed photographs, stored networks, settings."""
 
 import csv
 import json

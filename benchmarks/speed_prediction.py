@@ -1,10 +1,12 @@
-"""Masks from the file of a photograph: VGG-16 LargeFOV, 375 x 500 px, 20 classes and background, one scale.
+"""Masks from the file of a photograph: VGG-16 LargeFOV, 375 x 500 px, 20 classes and background,
+one scale.
 
-The stage reads photographs, predicts masks at full resolution, and stores them with log-probabilities for the CRF. Bare networks
-compute scores of ready tensors. ONNX Runtime and OpenVINO run the file that `aepsl export --format onnx` writes, which returns masks
-at full resolution, probabilities and image scores. The last layers are random, with scores far apart: shares of other
-pixels are not those of a trained network.
-"""  # noqa: E501
+The stage reads photographs, predicts masks at full resolution, and stores them with
+log-probabilities for the CRF. Bare networks compute scores of ready tensors. ONNX Runtime and
+OpenVINO run the file that `aepsl export --format onnx` writes, which returns masks at full
+resolution, probabilities and image scores. The last layers are random, with scores far apart:
+shares of other pixels are not those of a trained network.
+"""
 
 from functools import partial
 

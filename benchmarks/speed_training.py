@@ -1,8 +1,10 @@
-"""A training from the file of a photograph to the update of the weights, with the erased regions of an earlier step.
+"""A training from the file of a photograph to the update of the weights, with the erased regions of
+an earlier step.
 
-The loop reads, checks, erases, scales, crops and mirrors each photograph, while the network computes. The limit is forward pass, backward pass
-and SGD step of the same network on one fixed batch in the same precision.
-"""  # noqa: E501
+The loop reads, checks, erases, scales, crops and mirrors each photograph, while the network
+computes. The limit is forward pass, backward pass and SGD step of the same network on one fixed
+batch in the same precision.
+"""
 
 from functools import partial
 
