@@ -141,6 +141,8 @@ def measured(name: str, bench: Bench) -> dict:
     for table in module.measure(bench):
         tables.append(table)
         print("\n".join(lines_of(table)), flush=True)
+    if picture := getattr(module, "PICTURE", ""):
+        module.draw(tables, (bench.folder if bench.quick else DOCS) / picture)
     return {
         "about": module.__doc__.strip(),
         "date": datetime.date.today().isoformat(),
@@ -149,7 +151,7 @@ def measured(name: str, bench: Bench) -> dict:
         "command": f"AEPSL_DATA=<folder> python benchmarks/speed.py {name}",
         "data": "photographs" if bench.data else "generated images",
         "rounds": bench.rounds,
-        "picture": getattr(module, "PICTURE", ""),
+        "picture": picture,
         "tables": [asdict(table) for table in tables],
     }
 

@@ -198,3 +198,13 @@ def cam_store(path: Path, images: ImageManifest, maps: dict[str, np.ndarray]) ->
             about = {"classes": images.label_numbers(image), "maximum": peaks}
             writer.add(image.id, Record({"cam": maps[image.id]}, about))
     return path.with_suffix(".json")
+
+
+def saliency_store(path: Path, images: ImageManifest) -> Path:
+    """Write smooth saliency maps, float16; return the manifest of their store."""
+    rng = np.random.default_rng(1)
+    with writing_shard(path, kind="saliency", facts={}) as writer:
+        for image in images.images:
+            found = smooth_noise(rng, image.height, image.width, 6).clip(0, 1)
+            writer.add(image.id, Record({"saliency": found.astype(np.float16)}))
+    return path.with_suffix(".json")

@@ -40,12 +40,14 @@ def _pairs(labels):
 
 def _plain_level(image, count):
     labels = slic(image, n_segments=count, compactness=COMPACTNESS, sigma=1, start_label=0)
-    lab, numbers = rgb2lab(image), np.unique(labels)
-    grid = np.indices(labels.shape) / (max(labels.shape) - 1)
-    colours = np.array([lab[labels == n].mean(axis=0) for n in numbers])
-    places = np.array([grid[:, labels == n].mean(axis=1) for n in numbers])
+    lab, labels = rgb2lab(image), np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    flat = labels.ravel()
+    grid = np.indices(labels.shape).reshape(2, -1) / (max(labels.shape) - 1)
+    channels = (*np.moveaxis(lab, -1, 0), *grid)
+    mean = [np.bincount(flat, weights=one.ravel()) / np.bincount(flat) for one in channels]
+    colours, places = np.stack(mean[:3], axis=1), np.stack(mean[3:], axis=1)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    on_border, pairs = np.isin(numbers, edge), _pairs(labels)
+    on_border, pairs = np.isin(np.arange(len(colours)), edge), _pairs(labels)
     distance = cdist(colours, colours)
     connectivity = boundary_connectivity(distance, on_border, pairs)
     background = 1 - np.exp(-(connectivity**2) / (2 * SIGMA_BNDCON**2))

@@ -118,8 +118,9 @@ def compare(
     work: float,
     against: str,
     unit: str = "images/s",
+    warm: bool = True,
 ) -> Table:
-    """Let the ways alternate in rounds, after one that does not count; return their figures.
+    """Let the ways alternate in rounds; return their figures.
 
     Ratios are those of figures of the same round, so that slow changes of the machine cancel.
 
@@ -129,10 +130,11 @@ def compare(
         bench: number of rounds.
         work: images of one call.
         against: the name of the way that ratios refer to.
+        warm: whether the first round does not count.
         unit: one that ends with ``/s`` for rates, one that starts with ``ms``, or ``s``.
     """
     there = [way for way in ways if way.run]
-    if not bench.quick:
+    if warm and not bench.quick:
         for way in there:
             way.run()
     found: dict[str, list[float]] = {way.name: [] for way in there}
