@@ -14,6 +14,7 @@ from PIL import Image
 from speed_tools import Bench
 
 from aepsl.config.data import VOC_CLASSES
+from aepsl.config.presets import expanded
 from aepsl.config.sections import StageSettings
 from aepsl.networks.models import DEFAULT_CONVENTION, NetworkShape
 from aepsl.networks.pretrained import CONVENTIONS
@@ -48,7 +49,7 @@ class Dataset(NamedTuple):
 
 def settings(stage: str, config: dict | None = None, **at) -> StageSettings:
     """Return what a stage is given under a configuration that changes the preset scenes."""
-    variants = Plan(config or {}).variants
+    variants = Plan(expanded({"base": "scenes", **(config or {})})).variants
     return StageSettings(json.loads(variants.settings(stage, "main", ResultIndex(**at))))
 
 

@@ -27,12 +27,13 @@ VOC_SMALL = {
     "mining": {"head": "none"},
 }
 VOC_SMALL_TRAIN = {"batch_size": 4, "crop": 161, "scale_min": 0.4, "scale_max": 0.6}
+VOC_SMALL_TRAIN |= {"learning_rate": 1e-4}
 SCENES_TRAIN = {"batch_size": 5, "crop": 193}
 QUICK = {"crop": 65, "batch_size": 2}
 IMAGES, EPOCHS = 40, 2
 
 
-def _regions(bench, images):
+def write_regions(bench, images):
     """Write regions that cover a fifth of each photograph; return the manifest."""
     path = bench.folder / "regions.h5"
     with writing_shard(path, kind="regions", facts={}) as writer:
@@ -128,7 +129,7 @@ def measure(bench: Bench):
         networks = {**config.get("networks", {}), **narrow}
         mining = {**config.get("mining", {}), "train": {**train, **less, "epochs": epochs}}
         given = settings("train_classifier", {"networks": networks, "mining": mining}, step=2)
-        regions = _regions(bench, made.images())
+        regions = write_regions(bench, made.images())
         ways = [way for n in (1, 2) for way in _ways(made, regions, given, bench, n)]
         work = epochs * len(made.images().images)
         against = "limit: the bare step, 1 thread"
