@@ -2,8 +2,8 @@
 
 A training step is forward pass, backward pass and SGD step on a fixed batch of 30 crops of 321 px;
 inference is the classifier's on 375 x 500 px. Operations are those that torch's counter counts; the
-peak is the dense bfloat16 peak of NVIDIA's data sheets. Busy is the time of all kernels and copies over
-the wall time of the stage, with start and end.
+peak is the dense bfloat16 peak of NVIDIA's data sheets. Busy is the time of all kernels and copies
+over the wall time of the stage, with start and end.
 """
 
 import time
