@@ -23,6 +23,8 @@ from aepsl.stores.networks import load_network
 
 CPU = torch.device("cpu")
 IMAGES = 16
+SLOW_IMAGES = 4
+"""Images of the way that takes a backward pass for each class."""
 
 
 def _pixels(made, image):
@@ -83,7 +85,7 @@ def _grad_cam(made, network):
     def run():
         images = made.images()
         with GradCAM(model=layers, target_layers=[layers.head]) as extractor:
-            for image in images.images:
+            for image in images.images[:SLOW_IMAGES]:
                 pixels = as_batch([_pixels(made, image)], CPU)
                 for number in images.label_numbers(image):
                     extractor(input_tensor=pixels, targets=[ClassifierOutputTarget(number)])
@@ -115,7 +117,12 @@ def measure(bench: Bench):
         Way("the stage, float32", partial(_stage, made, models["float32"], config, out)),
         Way("as peers do, float32", partial(_peers, made, full, bench.folder)),
         optional("torchcam CAM", "torchcam", partial(_torchcam, made, full)),
-        optional("grad-cam GradCAM", "pytorch_grad_cam", partial(_grad_cam, made, full)),
+        optional(
+            "grad-cam GradCAM",
+            "pytorch_grad_cam",
+            partial(_grad_cam, made, full),
+            work=min(SLOW_IMAGES, len(tensors)),
+        ),
         Way("limit: the bare network", partial(_limit, auto, tensors)),
         Way("limit, float32", partial(_limit, full, tensors)),
     ]

@@ -82,9 +82,15 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def optional(name: str, module: str, make: Callable[[], Callable[[], float | None]]) -> Way:
+def optional(
+    name: str,
+    module: str,
+    make: Callable[[], Callable[[], float | None]],
+    *,
+    work: float | None = None,
+) -> Way:
     """Return a way that needs a library which may be missing; ``make`` is called if it is there."""
-    return Way(name, make()) if installed(module) else Way(name, None, "not installed")
+    return Way(name, make(), work=work) if installed(module) else Way(name, None, "not installed")
 
 
 def _seconds(way: Way) -> float:
