@@ -1,7 +1,7 @@
 """Time of an image in stages that compute no network, by the number of images and of classes.
 
 Generated images of 65 x 65 px, one to three classes each, so that the bookkeeping shows. A flat
-line says that a stage takes time in proportion to its images.
+line says that a stage takes time in proportion to its images. At most two rounds.
 """
 
 from dataclasses import replace

@@ -34,14 +34,14 @@ def _commands(folder):
     } | {f"import of {name}": (*PYTHON, f"import aepsl.stages.{name}") for name in modules}
 
 
-def _cost(command, folder):
-    """Run a command; return its wall seconds and the CPU seconds of its processes."""
+def _cost(command, folder, says=""):
+    """Run a command, which prints ``says``; return its wall seconds and its CPU seconds."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False
     )
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0 and says in done.stdout, done.stdout + done.stderr
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return wall, cpu
 
@@ -72,6 +72,7 @@ def measure(bench: Bench):
     else:
         _cost(SNAKEMAKE, bench.folder)
         commands["snakemake -n, nothing to do"] = (*SNAKEMAKE, "-n")
+        _cost((*SNAKEMAKE, "-n"), bench.folder, says="Nothing to be done")
     best = _best(commands, bench.rounds, bench.folder)
     table = partial(Table, statistic="best")
     for title, number in (("Wall", 0), ("CPU", 1)):
