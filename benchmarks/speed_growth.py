@@ -117,7 +117,10 @@ def draw(tables: list[Table], path) -> None:
                 marker="o",
                 label=table.title,
             )
-        panel.set(xscale="log", yscale="log", xlabel=what)
+        ticks = sorted({size[column] for size in line})
+        panel.set(xscale="log", ylim=(0, None), xlabel=what)
+        panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        panel.minorticks_off()
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("ms an image")
     panels[1].legend()
