@@ -118,10 +118,11 @@ def draw(tables: list[Table], path) -> None:
                 label=table.title,
             )
         ticks = sorted({size[column] for size in line})
-        panel.set(xscale="log", ylim=(0, None), xlabel=what)
+        panel.set(xscale="log", xlabel=what)
         panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         panel.minorticks_off()
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("ms an image")
-    panels[1].legend()
+    panels[0].set_ylim(bottom=0)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(path, dpi=120)
