@@ -76,12 +76,12 @@ def _corrected(
 
 
 def _assembler(
-    regions: Store, saliency: Store | None, settings: Labels
+    manifest: ImageManifest, regions: Store, saliency: Store | None, settings: Labels
 ) -> Callable[[ImageEntry], Record]:
     """Return the function that combines the regions and the background of an image."""
 
     def assembled(image: ImageEntry) -> Record:
-        mined, threshold = regions[image.id], 0.0
+        mined, threshold = regions.array(image.id, "union").astype(bool), 0.0
         if saliency:
             threshold = background_threshold(
                 image.labels,
@@ -89,10 +89,10 @@ def _assembler(
                 by_class=settings.class_thresholds,
             )
         label = assemble_label(
-            mined.arrays["union"].astype(bool),
+            mined,
             # Where no class is shown, all is background, however salient.
-            saliency[image.id].arrays["saliency"] if saliency and image.labels else None,
-            classes=mined.facts["classes"],
+            saliency.array(image.id, "saliency") if saliency and image.labels else None,
+            classes=manifest.label_numbers(image),
             background_threshold=threshold,
         )
         reasons = {
@@ -127,6 +127,7 @@ def assemble_labels(
     manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
     assembled = _assembler(
+        manifest,
         Store(regions, kind="regions", all_shards=False),
         Store(saliency, kind="saliency", all_shards=False) if saliency else None,
         config.section("labels", Labels),

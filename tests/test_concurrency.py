@@ -1,0 +1,54 @@
+"""Reading ahead: in order, only as far as asked, and without a thread that stays."""
+
+import threading
+import time
+
+import pytest
+
+from aepsl.concurrency import read_ahead
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("ahead", [0, 1, 5])
+def test_results_come_in_order(threads, ahead):
+    def slowly(number):
+        time.sleep(0.002 * (number % 3))
+        return number * number
+
+    found = list(read_ahead(slowly, range(20), ahead=ahead, threads=threads))
+    assert found == [number**2 for number in range(20)]
+    assert list(read_ahead(slowly, [], ahead=ahead, threads=threads)) == []
+
+
+def test_only_the_next_items_are_asked_for():
+    asked = []
+
+    def items():
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    results = read_ahead(str, items(), ahead=3)
+    assert next(results) == "0"
+    assert asked == [0, 1, 2, 3]
+    assert next(results) == "1"
+    assert asked == [0, 1, 2, 3, 4]
+    results.close()
+    assert not readers()
+
+
+def test_an_error_comes_in_its_turn():
+    def failing(number):
+        if number == 2:
+            raise ValueError("the third")
+        return number
+
+    results = read_ahead(failing, range(10), ahead=5)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match="the third"):
+        next(results)
+    assert not readers()
