@@ -3,7 +3,7 @@
 The plain way gives pydensecrf the probabilities of all classes; ours those of the classes that
 reach the threshold p = 0.1 somewhere. The probabilities are true masks on cells of 8 px, blurred
 and mixed with noise, as those of a network. Two processes share the photographs; their start is not
-counted.
+counted. Method local needs no pydensecrf and gives other masks.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ from aepsl.data.photographs import photograph
 from aepsl.grid import upsample_to_image
 from aepsl.host import has_crf
 from aepsl.masks import IGNORE_INDEX
-from aepsl.segmentation.crf import CrfOptions, refine
+from aepsl.segmentation.crf import LocalOptions, RefineOptions, refine, refine_options
 from aepsl.stages._truth import true_mask
 
 IMAGES, CLASSES, STRIDE, THRESHOLD = 8, 21, 8, 0.1
@@ -52,7 +52,7 @@ def _cases(made):
     return found
 
 
-def plain(case: Case, options: CrfOptions):
+def plain(case: Case, options: RefineOptions):
     """Return the mask that pydensecrf gives with all classes."""
     from pydensecrf.densecrf import DenseCRF2D  # noqa: PLC0415
     from pydensecrf.utils import unary_from_softmax  # noqa: PLC0415
@@ -71,7 +71,7 @@ def plain(case: Case, options: CrfOptions):
     return marginals.argmax(axis=0).reshape(height, width).astype(np.uint8)
 
 
-def ours(case: Case, options: CrfOptions):
+def ours(case: Case, options: RefineOptions):
     """Return the mask that the project gives."""
     return refine(case.image, case.probabilities, threshold=THRESHOLD, options=options)
 
@@ -104,7 +104,7 @@ def measure(bench: Bench):
         return
     cases = _cases(dataset(bench, bench.count(IMAGES)))
     kernels = {**Crf().kernels()}
-    by_iterations = {n: CrfOptions(**{**kernels, "iterations": n}) for n in (10, 5)}
+    by_iterations = {n: refine_options(**{**kernels, "iterations": n}) for n in (10, 5)}
     with pool_of_two() as pool:
         ways = [
             Way(
@@ -117,6 +117,8 @@ def measure(bench: Bench):
             work = partial(function, options=by_iterations[10])
             title = f"{name}, 10 iterations, 2 processes"
             ways.append(Way(title, partial(_in_pool, pool, work, cases)))
+        local = partial(ours, options=LocalOptions(10))
+        ways.append(Way("method local, 10 iterations", partial(_each, local, cases)))
         against = "ours, 10 iterations"
         yield compare("CRF", ways, bench=bench, work=len(cases), against=against)
     yield _agreement(cases, by_iterations)

@@ -33,9 +33,8 @@ def _pairs(labels):
     """Return the pairs of neighbours, each once."""
     sides = ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:]))
     sides += ((labels[:-1, :-1], labels[1:, 1:]), (labels[:-1, 1:], labels[1:, :-1]))
-    pairs = [np.stack([a.ravel(), b.ravel()], axis=1) for a, b in sides]
-    found = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
-    return found[found[:, 0] != found[:, 1]]
+    pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in sides])
+    return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
 
 
 def _plain_level(image, count):

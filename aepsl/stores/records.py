@@ -58,7 +58,7 @@ class RawRecord:
 
 def _create(group: h5py.Group, name: str, array: NDArray[Any] | RawArray) -> None:
     """Write an array; a compressed one is copied byte for byte."""
-    options: dict[str, Any] = {"compression": "gzip", "compression_opts": 4}
+    options: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
     options |= {"chunks": array.shape, "shuffle": True, "fletcher32": True}
     if isinstance(array, RawArray):
         dataset = group.create_dataset(name, shape=array.shape, dtype=array.dtype, **options)
