@@ -85,15 +85,13 @@ class _Relabelling:
         return partial(self._records, pixels, probabilities)
 
     def _records(self, pixels: list[NDArray[np.uint8]], probabilities: Tensor) -> Iterator[Record]:
-        masks = probabilities.max(dim=1).indices.to(torch.uint8).cpu().numpy()
-        for number, mask in enumerate(masks):
-            if self.crf is None:
-                yield Record({"mask": mask})
-                continue
-            threshold = float(self.config["prediction.threshold"])
-            own = probabilities[number].cpu().numpy()
-            refined = refine(pixels[number], own, threshold=threshold, options=self.crf)
-            yield Record({"mask": refined})
+        if self.crf is None:
+            masks = probabilities.max(dim=1).indices.to(torch.uint8).cpu().numpy()
+            yield from (Record({"mask": mask}) for mask in masks)
+            return
+        threshold = float(self.config["prediction.threshold"])
+        for image, own in zip(pixels, probabilities.cpu().numpy(), strict=True):
+            yield Record({"mask": refine(image, own, threshold=threshold, options=self.crf)})
 
 
 def _source(learnt: Mapping[str, Any]) -> dict[str, str]:
@@ -132,7 +130,7 @@ def relabel(
     earlier = Store(corrected, kind="labels", all_shards=False) if corrected else None
     kept = {
         image.id: record
-        for image in (images if earlier else ())
+        for image in images
         if earlier and (record := earlier[image.id]).facts.get("corrected")
     }
     records = in_batches(
