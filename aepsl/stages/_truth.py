@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,4 +28,4 @@ def true_mask(entry: MaskEntry, truth: TruthManifest, *, root: Path) -> NDArray[
     table[0] = 0
     for number, value in enumerate(truth.mask_values):
         table[value] = 1 + number
-    return table[values]
+    return cv2.LUT(values, table)  # several times as fast as indexing
