@@ -1,4 +1,5 @@
-"""Estimated costs in docs/scale.md: hours, bytes and files of datasets of four sizes, as Markdown.
+"""Estimated costs in docs/scale.md, as Markdown: hours, bytes and files of datasets of four sizes;
+and the minutes of VOC 2012 on one machine with a GPU.
 
     python benchmarks/bill.py
 
@@ -14,24 +15,31 @@ STEPS, EPOCHS = 3, 15
 """Erasing steps, and epochs of every training: the preset voc2012."""
 
 CPU_MS = {
-    "index": 3.0,
-    "saliency, computed here": 670.0,
-    "loading to train": 5.4,
-    "regions": 10.0,
-    "labels": 12.0,
-    "CRF": 570.0,
-    "scores": 20.0,
+    "index": 7.5,
+    "saliency, computed here": 153.0,
+    "loading to train": 3.4,
+    "regions": 4.3,
+    "labels": 3.0,
+    "CRF": 394.0,
+    "scores": 6.0,
 }
 """CPU milliseconds per image and pass."""
 
-KB = {"saliency": 44, "cams": 7.6, "regions": 10, "labels": 7.7, "predictions": 107, "crf": 4.5}
+KB = {"saliency": 86, "cams": 7.7, "regions": 12, "labels": 8.6, "predictions": 112, "crf": 5.1}
 """Kilobytes of a record; predictions for 20 classes, 3.5 times those of the five measured."""
 
 CROP_GFLOP = 102.0
 """Of VGG-16 with LargeFOV for a crop of 321 px, forward; a training step is three of it."""
 PHOTOGRAPH_GFLOP = CROP_GFLOP * 375 * 500 / 321**2
-GPU_TFLOPS = 30.0
-"""Assumed: what a data centre's GPU sustains in bfloat16 on such a network, a tenth of its peak."""
+GPU_TFLOPS = 200.0
+"""Assumed: what one H100 sustains in bfloat16 on such a network, a fifth of its dense peak of 989.
+An RTX 3090 sustains 51 of its 71 when it trains VGG-16, by timm's published tables."""
+GPU_JOB_S = 10.0
+"""Assumed seconds of a job with a GPU besides its photographs: start of Python, torch and CUDA."""
+CORES, LOADERS = 16, 4
+"""Of the machine with one GPU; processes that load while it trains (runtime.workers)."""
+CPU_JOB_S = 1.0
+"""Measured seconds of a job without a GPU besides its photographs."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,26 @@ def files(data):
     return 6 * ((2 + 2 * STEPS) * train + 2 * predicted) + 180
 
 
+def minutes(data):
+    """Return the minutes of each stage on one machine with a GPU, one stage after the other.
+
+    Photographs are loaded while the GPU trains: the slower of both counts. The index reads, checks
+    and hashes in processes, and so do the stages without a network.
+    """
+    gpu, cpu = gpu_hours(data), cpu_hours(data)
+    loading = cpu.pop("loading to train") / LOADERS / (STEPS + 1)
+    shards = shards_for(data.train)
+    jobs = {"classifiers": STEPS, "CAMs": STEPS * shards, "segmentation": 1, "predictions": 1}
+    work = {"classifiers": STEPS * loading, "segmentation": loading}
+    found = {
+        stage: 60 * max(hours, work.get(stage, 0)) + jobs[stage] * GPU_JOB_S / 60
+        for stage, hours in gpu.items()
+    }
+    for stage, hours in cpu.items():
+        found[stage] = 60 * hours / CORES + CPU_JOB_S / 60
+    return found
+
+
 def row(name, values, form="{}"):
     """Print a row of the table."""
     print("|", " | ".join([name, *(form.format(short(value)) for value in values)]), "|")
@@ -118,6 +146,14 @@ def main():
             row(f"{stage}, {unit}", [b[stage] for b in bills])
         row(f"**all, {unit}**", [sum(b.values()) for b in bills], "**{}**")
     row("**files**", [files(data) for data in DATASETS])
+    print()
+    voc = DATASETS[0]
+    row("", [f"{voc.name}, one GPU and {CORES} cores"])
+    print("|---|---|")
+    parts = minutes(voc)
+    for stage, found in parts.items():
+        row(f"{stage}, min", [found])
+    row("**all, min**", [sum(parts.values())], "**{}**")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def config(data, images):
     small["saliency"] = {"method": "robust_background"}
     small["prediction"] |= {"scales": [1]}
     small["runtime"] |= {"cache": None, "threads": 1, "processes": 1}
-    for key in ("variants", "ablations"):
+    for key in ("base", "variants", "ablations"):
         small.pop(key, None)
     return small
 

@@ -22,10 +22,8 @@ from aepsl.stages._networks import build_network
 from aepsl.stores.records import Record, writing_shard
 from aepsl.training.engine import SgdOptions, make_sgd
 
-VOC_SMALL = {
-    "networks": {"width": 1, "batch_norm": False, "dropout": 0.5, "frozen_blocks": 3},
-    "mining": {"head": "none"},
-}
+VOC_SMALL = {"width": 1, "batch_norm": False, "dropout": 0.5, "frozen_blocks": 3}
+VOC_SMALL |= {"fc6_dilation": 2}
 VOC_SMALL_TRAIN = {"batch_size": 4, "crop": 161, "scale_min": 0.4, "scale_max": 0.6}
 VOC_SMALL_TRAIN |= {"learning_rate": 1e-4}
 SCENES_TRAIN = {"batch_size": 5, "crop": 193}
@@ -120,15 +118,15 @@ def measure(bench: Bench):
     """Yield a table of each network."""
     less = QUICK if bench.quick else {}
     photographs = dataset(bench, bench.count(IMAGES))
-    for title, made, config, train in (
+    for title, made, networks, train in (
         ("VGG-16, crop 161, batches of 4, as voc-small", photographs, VOC_SMALL, VOC_SMALL_TRAIN),
         ("the network of the scenes, crop 193, batches of 5", _scenes(bench), {}, SCENES_TRAIN),
     ):
         narrow = {"width": bench.width} if bench.quick else {}
         epochs = 1 if bench.quick else EPOCHS
-        networks = {**config.get("networks", {}), **narrow}
-        mining = {**config.get("mining", {}), "train": {**train, **less, "epochs": epochs}}
-        given = settings("train_classifier", {"networks": networks, "mining": mining}, step=2)
+        changed = {"networks": {**networks, **narrow}}
+        changed["mining"] = {"train": {**train, **less, "epochs": epochs}}
+        given = settings("train_classifier", changed, step=2)
         regions = write_regions(bench, made.images())
         ways = [way for n in (1, 2) for way in _ways(made, regions, given, bench, n)]
         work = epochs * len(made.images().images)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
+from aepsl.evaluation import confusion
 from aepsl.evaluation.boundary import boundary_f, boundary_pixels, fill_void
 from aepsl.evaluation.confusion import (
     bootstrap_miou,
@@ -14,6 +15,7 @@ from aepsl.evaluation.confusion import (
     intersection_over_union,
     labelled_fraction,
     mean_iou,
+    overlap,
     precision_and_recall,
 )
 from aepsl.evaluation.saliency import max_f, saliency_counts
@@ -114,17 +116,29 @@ def test_bootstrap_against_a_plain_loop():
     matrices = np.stack(
         [confusion_matrix(t, a, classes=3) for t, a in zip(truth, prediction, strict=True)]
     )
-    low, high = bootstrap_miou(matrices, resamples=4000, confidence=0.9, seed=1)
+    low, high = bootstrap_miou(overlap(matrices), resamples=4000, confidence=0.9, seed=1)
     drawn = [mean_iou(matrices[rng.integers(12, size=12)].sum(axis=0)) for _ in range(4000)]
     assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.05, 0.95])), abs=0.005)
     assert low < mean_iou(matrices.sum(axis=0)) < high
-    again = bootstrap_miou(matrices, resamples=4000, confidence=0.9, seed=1)
+    again = bootstrap_miou(overlap(matrices), resamples=4000, confidence=0.9, seed=1)
     assert again == (low, high)
+
+
+def test_overlap_literal():
+    matrix = np.array([[5, 1, 2], [3, 4, 0]])  # columns: 0, 1, ignored
+    assert overlap(matrix).tolist() == [[5, 4], [5 + 1 + 2 + 3, 3 + 4 + 0 + 1]]
+
+
+def test_resamples_drawn_in_parts_are_the_same(monkeypatch):
+    overlaps = overlap(np.random.default_rng(2).integers(0, 9, (7, 3, 4)))
+    whole = bootstrap_miou(overlaps, resamples=50, confidence=0.9, seed=3)
+    monkeypatch.setattr(confusion, "DRAWN", 20)
+    assert bootstrap_miou(overlaps, resamples=50, confidence=0.9, seed=3) == whole
 
 
 def test_one_image_has_no_spread():
     matrix = confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), classes=2)[None]
-    low, high = bootstrap_miou(matrix, resamples=50, confidence=0.95, seed=0)
+    low, high = bootstrap_miou(overlap(matrix), resamples=50, confidence=0.95, seed=0)
     assert low == high == pytest.approx(float(mean_iou(matrix[0])))
 
 

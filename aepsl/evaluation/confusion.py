@@ -51,14 +51,25 @@ def intersection_over_union(matrix: Counts) -> NDArray[np.float64]:
     Args:
         matrix: (..., classes, classes + 1), from :func:`confusion_matrix`.
     """
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
-    union = matrix.sum(axis=-1) + matrix[..., :-1].sum(axis=-2) - hits
-    return _ratio(hits, union)
+    return _ratio(*overlap(matrix))
 
 
 def mean_iou(matrix: Counts) -> NDArray[np.float64]:
     """Return the mean IoU over the classes that occur; NaN if none does. Shapes as above."""
-    values = intersection_over_union(matrix)
+    return _mean(intersection_over_union(matrix))
+
+
+def overlap(matrix: Counts) -> NDArray[np.float64]:
+    """Return the pixels of intersection and union of each class, (2, ..., classes).
+
+    Both can be added over images. Shape of ``matrix`` as above.
+    """
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
+    return np.stack([hits, matrix.sum(axis=-1) + matrix[..., :-1].sum(axis=-2) - hits])
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the last axis, NaN left out; NaN if nothing else is there."""
     return _ratio(np.nansum(values, axis=-1), np.isfinite(values).sum(axis=-1))
 
 
@@ -92,22 +103,28 @@ def _ratio(part: Any, total: Any) -> NDArray[np.float64]:
     return np.divide(part, total, out=np.full(part.shape, np.nan), where=total > 0)
 
 
+DRAWN = 10_000_000
+"""Numbers drawn at a time for resamples, so that memory does not grow with the images."""
+
+
 def bootstrap_miou(
-    matrices: NDArray[np.int64], *, resamples: int, confidence: float, seed: int
+    overlaps: NDArray[np.float64], *, resamples: int, confidence: float, seed: int
 ) -> tuple[float, float]:
     """Return a percentile-bootstrap confidence interval of the mIoU over images.
 
     Args:
-        matrices: (images, classes, classes + 1), the confusion matrix of each image.
+        overlaps: (2, images, classes), from :func:`overlap` for each image.
         resamples: number of resamples of all images, with replacement.
         confidence: confidence level, 0..1.
         seed: random seed.
     """
-    images = len(matrices)
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    drawn = counts.astype(np.float64) @ matrices.reshape(images, -1).astype(np.float64)
-    values = mean_iou(drawn.reshape(resamples, *matrices.shape[1:]))
+    images = overlaps.shape[1]
+    rng, chances = np.random.default_rng(seed), np.full(images, 1 / images)
+    at_once, values = max(1, DRAWN // images), []
+    for first in range(0, resamples, at_once):
+        size = min(at_once, resamples - first)
+        counts = rng.multinomial(images, chances, size=size).astype(np.float64)
+        values.append(_mean(_ratio(*(counts @ overlaps))))
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(values, [tail, 1 - tail])
+    low, high = np.nanquantile(np.concatenate(values), [tail, 1 - tail])
     return float(low), float(high)

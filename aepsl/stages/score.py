@@ -21,6 +21,7 @@ from aepsl.evaluation.confusion import (
     intersection_over_union,
     labelled_fraction,
     mean_iou,
+    overlap,
     precision_and_recall,
 )
 from aepsl.evaluation.saliency import max_f, saliency_counts
@@ -74,20 +75,22 @@ def _mask_measures(
     settings: Evaluation,
 ) -> dict[str, Any]:
     names = (BACKGROUND_NAME, *truth.class_names)
-    matrices = np.zeros((len(truth.masks), len(names), len(names) + 1), np.int64)
+    matrix = np.zeros((len(names), len(names) + 1), np.int64)
+    overlaps = np.zeros((2, len(truth.masks), len(names)))
     outlines = np.full((len(truth.masks), len(names)), np.nan)
     progress = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
     for number, entry in enumerate(progress):
         true, prediction = true_mask(entry, truth, root=root), _mask(records, entry.id, target)
-        matrices[number] = confusion_matrix(true, prediction, classes=len(names))
+        found = confusion_matrix(true, prediction, classes=len(names))
+        matrix += found
+        overlaps[:, number] = overlap(found)
         outlines[number] = boundary_f(
             true, prediction, classes=len(names), tolerance=settings.boundary_tolerance
         )
-    matrix = matrices.sum(axis=0)
     interval = (np.nan, np.nan)
     if truth.masks:
         interval = bootstrap_miou(
-            matrices, resamples=settings.resamples, confidence=settings.confidence, seed=0
+            overlaps, resamples=settings.resamples, confidence=settings.confidence, seed=0
         )
     met = np.ma.masked_invalid(outlines).mean(axis=0).filled(np.nan)
     precision, recall = precision_and_recall(matrix)
