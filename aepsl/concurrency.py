@@ -32,7 +32,8 @@ def read_ahead(
 ) -> Generator[R]:
     """Yield ``function(item)`` in order, while threads work on the next ``ahead`` items.
 
-    For functions that read files or decode photographs: these let other threads compute.
+    For functions that read files or decode photographs: these let other threads compute. Close it
+    (contextlib.closing) before an exception leaves its loop: one of the threads cannot end itself.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="read-ahead")
     try:

@@ -14,7 +14,7 @@ from conftest import ROOT
     [
         (("added_photographs.py", "5", "65"), "the same bytes"),
         (("million_images.py", "30"), "no-op run"),
-        (("bill.py",), "| **files**"),
+        (("bill.py",), "| **all, min**"),
         (("speed.py", "--quick"), "measured: cams training prediction"),
     ],
 )

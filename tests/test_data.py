@@ -1,5 +1,6 @@
 import pickle
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -310,6 +311,18 @@ def test_loading_depends_on_seed_epoch_and_image_only(tmp_path):
     for workers in (0, 1):
         assert batches_of(voc_folder, manifest, workers=workers, start=(0, 1)) == here[1:]
         assert batches_of(voc_folder, manifest, workers=workers, start=(1, 1)) == here[3:]
+
+
+def test_an_unreadable_photograph_ends_the_loading(tmp_path):
+    voc_folder = VocFolder(tmp_path / "photographs", ids="abcde")
+    voc_folder.write_split("train", "abcd")
+    manifest = voc_folder.index(tmp_path / "m.json")
+    shutil.rmtree(voc_folder.root / "JPEGImages")
+    # The error keeps what the loading held: no thread may wait there for its end.
+    with pytest.raises(AepslError, match="does not exist") as error:
+        batches_of(voc_folder, manifest, workers=0)
+    assert error
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("read-ahead")]
 
 
 def test_batches_cover_each_image_once():

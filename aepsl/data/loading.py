@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -178,20 +179,23 @@ def training_batches(
     """
     keys = _Keys(len(images), batch_size, images.seed, epochs, start, local_batch)
     dataset = _ErrorsAsItems(images)
-    batches: Iterable[Any]
-    if workers:
-        batches = DataLoader(
-            dataset,
-            batch_sampler=keys,
-            num_workers=workers,
-            worker_init_fn=_start_worker,
-            generator=torch.Generator().manual_seed(0),
-            collate_fn=_collated,
-            pin_memory=pin_memory,
-        )
-    else:
-        batches = read_ahead(partial(_loaded, dataset), keys, ahead=2)
-    for batch in batches:
-        if isinstance(batch, HANDLED_ERRORS):
-            raise batch
-        yield batch
+    with ExitStack() as stack:
+        batches: Iterable[Any]
+        if workers:
+            batches = DataLoader(
+                dataset,
+                batch_sampler=keys,
+                num_workers=workers,
+                worker_init_fn=_start_worker,
+                generator=torch.Generator().manual_seed(0),
+                collate_fn=_collated,
+                pin_memory=pin_memory,
+            )
+        else:
+            batches = stack.enter_context(
+                closing(read_ahead(partial(_loaded, dataset), keys, ahead=2))
+            )
+        for batch in batches:
+            if isinstance(batch, HANDLED_ERRORS):
+                raise batch
+            yield batch

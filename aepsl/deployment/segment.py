@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -101,11 +102,12 @@ def _readable(
     items: Iterable[tuple[Path, str]], problems: list[Problem], *, ahead: int
 ) -> Iterator[Read]:
     """Yield the photographs in order, but for those that are added to ``problems``."""
-    for found in read_ahead(_read, items, ahead=ahead):
-        if isinstance(found, AepslError):
-            problems += found.problems
-        else:
-            yield found
+    with closing(read_ahead(_read, items, ahead=ahead)) as read:
+        for found in read:
+            if isinstance(found, AepslError):
+                problems += found.problems
+            else:
+                yield found
 
 
 def _batches(photographs: Iterable[Read], *, size: int) -> Iterator[list[Read]]:
