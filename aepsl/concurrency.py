@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,16 +28,17 @@ def ordered_results(
         yield waiting.popleft().result()
 
 
+@contextmanager
 def read_ahead(
     function: Callable[[T], R], items: Iterable[T], *, ahead: int, threads: int = 1
-) -> Generator[R]:
-    """Yield ``function(item)`` in order, while threads work on the next ``ahead`` items.
+) -> Iterator[Generator[R]]:
+    """Give the results ``function(item)`` in order, while threads work on the next ``ahead`` items.
 
-    For functions that read files or decode photographs: these let other threads compute. Close it
-    (contextlib.closing) before an exception leaves its loop: one of the threads cannot end itself.
+    For functions that read files or decode photographs: these let other threads compute. The
+    threads end with the context, also when an error that leaves it still refers to the results.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="read-ahead")
     try:
-        yield from ordered_results(pool, function, items, ahead=ahead)
+        yield ordered_results(pool, function, items, ahead=ahead)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -112,8 +112,8 @@ def minutes(data):
     """
     gpu, cpu = gpu_hours(data), cpu_hours(data)
     loading = cpu.pop("loading to train") / LOADERS / (STEPS + 1)
-    shards = shards_for(data.train)
-    jobs = {"classifiers": STEPS, "CAMs": STEPS * shards, "segmentation": 1, "predictions": 1}
+    jobs = {"classifiers": STEPS, "CAMs": STEPS * shards_for(data.train), "segmentation": 1}
+    jobs["predictions"] = shards_for(data.predicted)
     work = {"classifiers": STEPS * loading, "segmentation": loading}
     found = {
         stage: 60 * max(hours, work.get(stage, 0)) + jobs[stage] * GPU_JOB_S / 60

@@ -19,9 +19,10 @@ def test_results_come_in_order(threads, ahead):
         time.sleep(0.002 * (number % 3))
         return number * number
 
-    found = list(read_ahead(slowly, range(20), ahead=ahead, threads=threads))
-    assert found == [number**2 for number in range(20)]
-    assert list(read_ahead(slowly, [], ahead=ahead, threads=threads)) == []
+    with read_ahead(slowly, range(20), ahead=ahead, threads=threads) as found:
+        assert list(found) == [number**2 for number in range(20)]
+    with read_ahead(slowly, [], ahead=ahead, threads=threads) as found:
+        assert list(found) == []
 
 
 def test_only_the_next_items_are_asked_for():
@@ -32,12 +33,11 @@ def test_only_the_next_items_are_asked_for():
             asked.append(number)
             yield number
 
-    results = read_ahead(str, items(), ahead=3)
-    assert next(results) == "0"
-    assert asked == [0, 1, 2, 3]
-    assert next(results) == "1"
-    assert asked == [0, 1, 2, 3, 4]
-    results.close()
+    with read_ahead(str, items(), ahead=3) as results:
+        assert next(results) == "0"
+        assert asked == [0, 1, 2, 3]
+        assert next(results) == "1"
+        assert asked == [0, 1, 2, 3, 4]
     assert not readers()
 
 
@@ -47,8 +47,10 @@ def test_an_error_comes_in_its_turn():
             raise ValueError("the third")
         return number
 
-    results = read_ahead(failing, range(10), ahead=5)
-    assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(ValueError, match="the third"):
+    with (
+        pytest.raises(ValueError, match="the third"),
+        read_ahead(failing, range(10), ahead=5) as results,
+    ):
+        assert [next(results), next(results)] == [0, 1]
         next(results)
     assert not readers()

@@ -321,7 +321,7 @@ def test_an_unreadable_photograph_ends_the_loading(tmp_path):
     # The error keeps what the loading held: no thread may wait there for its end.
     with pytest.raises(AepslError, match="does not exist") as error:
         batches_of(voc_folder, manifest, workers=0)
-    assert error
+    assert error.tb
     assert not [t.name for t in threading.enumerate() if t.name.startswith("read-ahead")]
 
 

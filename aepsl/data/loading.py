@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -179,22 +179,21 @@ def training_batches(
     """
     keys = _Keys(len(images), batch_size, images.seed, epochs, start, local_batch)
     dataset = _ErrorsAsItems(images)
-    with ExitStack() as stack:
-        batches: Iterable[Any]
-        if workers:
-            batches = DataLoader(
-                dataset,
-                batch_sampler=keys,
-                num_workers=workers,
-                worker_init_fn=_start_worker,
-                generator=torch.Generator().manual_seed(0),
-                collate_fn=_collated,
-                pin_memory=pin_memory,
-            )
-        else:
-            batches = stack.enter_context(
-                closing(read_ahead(partial(_loaded, dataset), keys, ahead=2))
-            )
+    loading: AbstractContextManager[Iterable[Any]]
+    if workers:
+        loader = DataLoader(
+            dataset,
+            batch_sampler=keys,
+            num_workers=workers,
+            worker_init_fn=_start_worker,
+            generator=torch.Generator().manual_seed(0),
+            collate_fn=_collated,
+            pin_memory=pin_memory,
+        )
+        loading = nullcontext(loader)
+    else:
+        loading = read_ahead(partial(_loaded, dataset), keys, ahead=2)
+    with loading as batches:
         for batch in batches:
             if isinstance(batch, HANDLED_ERRORS):
                 raise batch

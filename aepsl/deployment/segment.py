@@ -6,7 +6,6 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -102,7 +101,7 @@ def _readable(
     items: Iterable[tuple[Path, str]], problems: list[Problem], *, ahead: int
 ) -> Iterator[Read]:
     """Yield the photographs in order, but for those that are added to ``problems``."""
-    with closing(read_ahead(_read, items, ahead=ahead)) as read:
+    with read_ahead(_read, items, ahead=ahead) as read:
         for found in read:
             if isinstance(found, AepslError):
                 problems += found.problems

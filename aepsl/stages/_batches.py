@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -63,7 +62,7 @@ def in_batches(
     """
     batches = batches_of_one_size(images, pixels=BATCH_PIXELS.get(compute.device.type, 0))
     threads = 1 if compute.device.type == "cpu" else compute.threads
-    pixels = read_ahead(partial(_all_read, read), batches, ahead=2 * threads, threads=threads)
+    reading = read_ahead(partial(_all_read, read), batches, ahead=2 * threads, threads=threads)
     done: dict[str, R] = {}
     launched: deque[tuple[list[ImageEntry], Callable[[], Iterable[R]]]] = deque()
 
@@ -71,17 +70,19 @@ def in_batches(
         batch, results = launched.popleft()
         done.update(zip((image.id for image in batch), results(), strict=True))
 
-    def next_result(image: ImageEntry) -> R:
+    def next_result(
+        image: ImageEntry, unread: Iterator[tuple[list[ImageEntry], list[Pixels]]]
+    ) -> R:
         while image.id not in done:
-            for batch in islice(unread, 1 + (not launched)):
-                launched.append((batch, launch(batch, next(pixels))))
+            for batch, pixels in islice(unread, 1 + (not launched)):
+                launched.append((batch, launch(batch, pixels)))
             collect()
         return done.pop(image.id)
 
-    with closing(pixels):
-        unread = iter(batches)
+    with reading as found:
+        unread = zip(batches, found, strict=True)
         for image in tracked(images, total=len(images), what=what):
-            yield next_result(image)
+            yield next_result(image, unread)
 
 
 def _all_read(read: Callable[[ImageEntry], Pixels], batch: list[ImageEntry]) -> list[Pixels]:
