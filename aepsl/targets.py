@@ -24,9 +24,13 @@ MEASURES = {
     "area": Measure("foreground"),
     "coverage": Measure("labelled"),
     "error": Measure("error rate"),
+    "missed": Measure("missed"),
 }
 
-MASK_MEASURES = ("miou", "iou", "precision", "recall", "boundary_f", "area", "coverage", "error")
+MASK_MEASURES = (
+    *("miou", "iou", "precision", "recall", "boundary_f"),
+    *("area", "coverage", "error", "missed"),
+)
 """Measures of masks."""
 
 

@@ -71,8 +71,9 @@ def _plain_regions(files):
 
 
 def _stage_labels(files, config):
-    stores = ([files.regions.with_suffix(".json")], [files.saliency])
-    assemble_labels(config, files.made.manifest, *stores, output=files.labels)
+    stores = ([files.regions.with_suffix(".json")], [], [files.saliency])
+    given = (config, files.made.manifest, files.made.root)
+    assemble_labels(*given, *stores, output=files.labels)
 
 
 def _plain_labels(files):

@@ -169,7 +169,7 @@ def _stages(bench, device):
         extract_cams(*given, step=1, output=out / "cams.h5", **where)
 
     def learn():
-        given = (training, made.manifest, made.root, [regions])
+        given = (training, made.manifest, made.root, [regions], [])
         files = {"output": out / "model.safetensors", "curve": out / "curve.csv"}
         train_classifier(*given, step=2, **files, workers=0 if bench.quick else 4, **where)
 

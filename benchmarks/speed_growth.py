@@ -47,8 +47,9 @@ class _Case(NamedTuple):
         erase_regions(config, self.made.manifest, *stores, step=1, output=output)
 
     def labels(self, config):
-        stores = ([self.made.root / "regions.json"], [self.saliency])
-        assemble_labels(config, self.made.manifest, *stores, output=self.made.root / "labels.h5")
+        stores = ([self.made.root / "regions.json"], [], [self.saliency])
+        given = (config, self.made.manifest, self.made.root)
+        assemble_labels(*given, *stores, output=self.made.root / "labels.h5")
 
     def score(self, config):
         labels, output = [self.made.root / "labels.json"], self.made.root / "score.json"

@@ -47,7 +47,7 @@ def _loop(made, regions, config, folder, threads):
     """Run the stage; return the seconds of its loop, without building and storing the network."""
     with timed(stage, "fit") as spent:
         stage.train_classifier(
-            *(config, made.manifest, made.root, [regions]),
+            *(config, made.manifest, made.root, [regions], []),
             **{"step": 2, "output": folder / "model.safetensors", "curve": folder / "curve.csv"},
             **{"device": "cpu", "threads": threads, "workers": 0},
         )

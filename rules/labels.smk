@@ -36,14 +36,17 @@ rule assemble_labels:
         paths.benchmark("assemble_labels")
     conda:
         "../envs/aepsl.yaml"
+    threads: resources.processes
     resources:
-        **resources("corrections", "cache", mem_mb=2000, runtime=60),
+        **resources(
+            "root", "corrections", "processes", "cache", mem_mb=2000, runtime=60
+        ),
     params:
         **inputs.params("assemble_labels"),
     shell:
         'aepsl assemble-labels --config {params.cfg:q} --dataset {input.dataset:q} --regions "{input.regions}"'
-        ' --saliency "{input.saliency}" --output {output.store:q} --shard {wildcards.shard} --shards {params.shards}'
-        " {resources.options} --code {params.code} --log {log.run:q}"
+        ' --cams "{input.cams}" --saliency "{input.saliency}" --output {output.store:q}'
+        " --shard {wildcards.shard} --shards {params.shards} {resources.options} --code {params.code} --log {log.run:q}"
 
 
 rule copy_true_labels:

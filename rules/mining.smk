@@ -39,7 +39,8 @@ rule train_classifier:
         work=paths.checkpoints("train_classifier"),
     shell:
         'aepsl train-classifier --config {params.cfg:q} --dataset {input.dataset:q} --regions "{input.regions}"'
-        " --step {wildcards.step} --output {output.model:q} --curve {output.curve:q} --work {params.work:q}"
+        ' --saliency "{input.saliency}" --step {wildcards.step} --output {output.model:q} --curve {output.curve:q}'
+        " --work {params.work:q}"
         " {resources.options} --code {params.code} --log {log.run:q}"
 
 

@@ -108,9 +108,10 @@ def truth():
 
 def corrected(name="fixed"):
     """Return the command that assembles labels with corrected masks."""
-    where = ("--dataset", "train.json", "--regions", "regions/0.json", "--saliency", "")
-    write = ("--corrections", name, "--output", "results/0.h5")
-    return ("assemble-labels", "--config", "{}", *where, *write)
+    where = ("--dataset", "train.json", "--root", "photographs", "--regions", "regions/0.json")
+    write = ("--cams", "", "--saliency", "", "--corrections", name, "--output", "results/0.h5")
+    config = settings_of("assemble_labels", {"saliency": {"method": "none"}})
+    return ("assemble-labels", "--config", json.dumps(config), *where, *write)
 
 
 def correction(name="a.png", size=(48, 40), mode="L", value=0):
@@ -146,7 +147,16 @@ def train(*more, networks=None, **settings):
     config["networks"] |= networks or {}
     config["mining.train"] |= settings
     where = ("--dataset", "train.json", "--root", "photographs", "--regions", "regions/0.json")
-    write = ("--step", "1", "--output", "results/model.safetensors", "--curve", "results/c.csv")
+    write = (
+        "--saliency",
+        "",
+        "--step",
+        "1",
+        "--output",
+        "results/model.safetensors",
+        "--curve",
+        "results/c.csv",
+    )
     return ("train-classifier", "--config", json.dumps(config), *where, *write, *more)
 
 

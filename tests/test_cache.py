@@ -312,7 +312,7 @@ def stages():
 NOT_IN_KEY = {"root", "workers", "work", "labels_csv", "corrections", "benchmarks"}
 """By hand: what cannot change a result, or whose content is among the settings."""
 
-PROCESSES = {"generate_scenes", "index_images", "refine_predictions", "report"}
+PROCESSES = {"assemble_labels", "generate_scenes", "index_images", "refine_predictions", "report"}
 """Stages whose threads are processes, each of which works on an image alone."""
 
 
@@ -340,7 +340,9 @@ def rule_of(name):
 OPTIONS = {
     "--config": "{}",
     "--dataset": "images.json",
+    "--root": ".",
     "--regions": "r.json",
+    "--cams": "",
     "--saliency": "s.json",
     "--shard": "0",
     "--shards": "2",

@@ -10,7 +10,7 @@ from aepsl.config.files import read_configuration, refuse_duplicate_keys
 from aepsl.config.listing import as_yaml, listing
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks, Training
-from aepsl.config.presets import PRESETS, expanded, preset_files
+from aepsl.config.presets import PRESETS, expanded, merged, preset_files
 from aepsl.config.root import Config
 from aepsl.config.sections import StageSettings, parse
 from aepsl.errors import AepslError
@@ -184,6 +184,31 @@ def test_a_preset_is_valid_and_names_its_run(name):
     assert file.stem == name
     assert parse(Config, expanded({"base": name}), where=name).run == name
     refuse_duplicate_keys(preset_files(name))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_recipe_is_laid_over_the_preset_of_any_dataset(name):
+    both = expanded({"base": [name, "best"]})
+    assert parse(Config, both, where=name).run == name
+    assert both["mining"]["train"] == expanded({"base": name})["mining"]["train"]
+    assert both["labels"]["crf"] is True
+    assert [file.stem for file in preset_files([name, "best"])] == ["tables", name, "best"]
+
+
+def test_a_preset_that_does_not_exist_is_named():
+    with pytest.raises(AepslError, match="bset"):
+        expanded({"base": ["scenes", "bset"]})
+
+
+def test_the_best_row_of_the_tables_is_the_preset():
+    tables = expanded({"base": "scenes"})["ablations"]["tables"]
+    row, preset = tables["better"]["rows"]["best"]["override"], expanded({"base": "best"})
+    scenes = expanded({"base": "scenes"})
+    by_row, by_preset = (
+        parse(Config, merged(scenes, changes), where="").model_dump(exclude={"base", "ablations"})
+        for changes in (row, preset)
+    )
+    assert by_row == by_preset
 
 
 def test_a_configuration_holds_what_differs_from_its_preset():

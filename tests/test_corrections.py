@@ -282,7 +282,9 @@ def run(tmp_path):
             assemble_labels(
                 settings_of("assemble_labels", {"saliency": {"method": "none"}}),
                 dataset=tmp_path / "images.jsonl",
+                root=tmp_path,
                 regions=[tmp_path / "regions" / f"{shard}.json"],
+                cams=[],
                 saliency=[],
                 corrections=corrections,
                 output=output,

@@ -15,6 +15,7 @@ from aepsl.evaluation.confusion import (
     intersection_over_union,
     labelled_fraction,
     mean_iou,
+    objects,
     overlap,
     precision_and_recall,
 )
@@ -85,6 +86,14 @@ def test_precision_recall_area_coverage_and_error_literally():
     assert foreground_fraction(matrix) == 5 / 15
     assert labelled_fraction(matrix) == 12 / 15
     assert error_rate(matrix) == 3 / 12
+
+
+def test_missed_objects_literally():
+    # rows: truth 0, 1, 2; columns: predictions 0, 1, 2, ignored. Class 1 is only found elsewhere.
+    assert objects(np.array([[5, 1, 1, 0], [3, 0, 1, 0], [0, 0, 2, 0]])) == (2, 0)
+    assert objects(np.array([[5, 0, 1, 0], [3, 0, 1, 0], [0, 0, 2, 0]])) == (2, 1)
+    assert objects(np.array([[5, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 4]])) == (1, 0)
+    assert objects(np.array([[5, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 4]])) == (1, 1)
 
 
 def test_without_predictions_precision_is_nan():

@@ -1,8 +1,22 @@
+import math
+
 import numpy as np
-from hypothesis import given
+import pytest
+from conftest import settings_of
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aepsl.labels.assemble import assemble_label, background_threshold, region_mask
+from aepsl.labels.assemble import (
+    assemble_label,
+    background_threshold,
+    label_probabilities,
+    lost_classes,
+    region_mask,
+)
+from aepsl.labels.blend import blended_probabilities
+from aepsl.stages.assemble_labels import assemble_labels
+from aepsl.stores.manifests import ImageEntry, ImageManifest, write_manifest
+from aepsl.stores.records import Record, Store, writing_shard
 
 
 def test_the_three_ignore_rules_literally():
@@ -64,3 +78,104 @@ def test_an_image_takes_the_largest_of_its_classes_thresholds():
     assert background_threshold(["boat"], **given) == 0.03
     assert background_threshold(["boat", "person"], **given) == 0.06
     assert background_threshold([], **given) == 0.06
+
+
+def test_a_class_without_a_pixel_is_lost():
+    regions = np.array([[[1, 1, 0]], [[0, 0, 1]]], bool)
+    saliency = np.array([[0.5, 0.5, 0.01]])
+    label = assemble_label(regions, saliency, classes=[3, 7], background_threshold=0.06)
+    assert label.mask.tolist() == [[4, 4, 255]]
+    assert lost_classes(label.mask, classes=[3, 7]) == 1
+
+
+def test_probabilities_of_a_label_literal():
+    mask = np.array([[0, 4, 255]], np.uint8)
+    said = label_probabilities(mask, classes=[3, 7], certainty=0.9)
+    expected = [[[0.9, 0.05, 1 / 3]], [[0.05, 0.9, 1 / 3]], [[0.05, 0.05, 1 / 3]]]
+    assert said == pytest.approx(np.array(expected))
+    nothing_shown = label_probabilities(np.zeros((1, 3), np.uint8), classes=[], certainty=0.9)
+    assert nothing_shown.tolist() == [[[1, 1, 1]]]
+
+
+BLEND = {"saliency_weight": 0.5, "background_score": 0.4, "sharpness": 8}
+
+
+def test_a_blend_decides_where_either_is_unsure():
+    # Salient and in the map, salient only, in the map only, neither: one pixel each.
+    maps, saliency = np.array([[[0.9, 0.3, 0.8, 0.1]]]), np.array([[1.0, 0.7, 0.1, 0.0]])
+    said = blended_probabilities(maps, saliency, **BLEND)
+    assert said.argmax(axis=0).tolist() == [[1, 1, 1, 0]]
+    # 1 / (1 + exp(-8 * (0.95 - 0.4))), and so on
+    assert said[1, 0] == pytest.approx([0.9879, 0.6900, 0.5987, 0.0573], abs=1e-4)
+
+
+def test_without_saliency_the_maps_are_blended_with_nothing():
+    maps = np.array([[[0.5, 0.3]]])
+    said = blended_probabilities(maps, None, **BLEND)
+    assert said == pytest.approx(blended_probabilities(maps, maps[0], **BLEND))
+    nothing_shown = blended_probabilities(np.zeros((0, 1, 2)), np.ones((1, 2)), **BLEND)
+    assert nothing_shown.tolist() == [[[1, 1]]]
+
+
+@settings(deadline=None)
+@given(present=st.integers(0, 3), seed=st.integers(0, 2**32 - 1))
+def test_a_blend_against_a_plain_loop(present, seed):
+    rng = np.random.default_rng(seed)
+    maps, saliency = rng.random((present, 4, 5)), rng.random((4, 5))
+    weight, background, sharpness = rng.random(), rng.random(), rng.uniform(0.1, 200)
+    said = blended_probabilities(
+        maps,
+        saliency,
+        saliency_weight=weight,
+        background_score=background,
+        sharpness=sharpness,
+    )
+    for y, x in np.ndindex(4, 5):
+        scores = [background, *(weight * saliency[y, x] + (1 - weight) * m[y, x] for m in maps)]
+        odds = [math.exp(sharpness * (score - max(scores))) for score in scores]
+        assert said[:, y, x] == pytest.approx(np.array(odds) / sum(odds), abs=1e-4)
+
+
+@pytest.fixture
+def assembled(tmp_path):
+    """Return a function that blends the maps of two steps of a (2, 4) px photograph."""
+    image = ImageEntry("a", "a.png", 2, 4, (0, 0, 0), "", ("cat",))
+    manifest = ImageManifest("train", ("cat", "dog"), (0, 0, 0), (image,))
+    write_manifest(tmp_path / "i.jsonl", manifest)
+    for step, maps in ((1, [[4, 2, 0, 0], [4, 0, 0, 0]]), (2, [[0, 0, 0, 0], [0, 0, 0, 0.5]])):
+        where = tmp_path / f"step{step}" / "0.h5"
+        with writing_shard(where, kind="cams", facts={"stride": 1.0}, shard=0, shards=1) as writer:
+            writer.add("a", Record({"cam": np.array([maps], np.float32)}, {"classes": [0]}))
+    with writing_shard(tmp_path / "s.h5", kind="saliency", facts={}, shard=0, shards=1) as writer:
+        writer.add("a", Record({"saliency": np.array([[1, 1, 1, 0], [0, 0, 0, 0]], np.float32)}))
+
+    def run(saliency=True, **labels):
+        config = {"labels": {"method": "blend", "saliency_weight": 0.5} | labels}
+        config |= {} if saliency else {"saliency": {"method": "none"}}
+        assemble_labels(
+            settings_of("assemble_labels", config),
+            dataset=tmp_path / "i.jsonl",
+            root=tmp_path,
+            regions=[],
+            cams=[tmp_path / f"step{step}" / "0.json" for step in (1, 2)],
+            saliency=[tmp_path / "s.json"] if saliency else [],
+            output=tmp_path / "labels.h5",
+        )
+        record = Store([tmp_path / "labels.json"], kind="labels")["a"]
+        return record.arrays["mask"].tolist(), record.facts["lost_classes"]
+
+    return run
+
+
+def test_the_maps_of_all_steps_are_scaled_and_averaged(assembled):
+    # averages of the maps: 1/2, 1/4, 0, 0; 1/2, 0, 0, 1/2; then with saliency:
+    # 3/4, 5/8, 1/2, 0; 1/4, 0, 0, 1/4
+    assert assembled(background_score=0.55) == ([[1, 1, 0, 0], [0, 0, 0, 0]], 0)
+    assert assembled(background_score=0.45) == ([[1, 1, 1, 0], [0, 0, 0, 0]], 0)
+    assert assembled(background_score=0.2) == ([[1, 1, 1, 0], [1, 0, 0, 1]], 0)
+    assert assembled(saliency=False, background_score=0.4) == ([[1, 0, 0, 0], [1, 0, 0, 1]], 0)
+
+
+def test_a_class_that_the_blend_loses_is_counted_and_told(assembled, caplog):
+    assert assembled(background_score=0.8) == ([[0] * 4] * 2, 1)
+    assert "1 of 1 photographs: a class of the label has no pixel in the mask" in caplog.text

@@ -56,6 +56,9 @@ READS = {
 }
 """Dependencies of the rules, listed by hand."""
 
+MORE = {"scenes": {}, "photographs": {"train_classifier": {"detect_saliency"}}}
+"""Further dependencies in one miniature: of photographs, saliency supervises the classifiers."""
+
 ABSENT = {
     "scenes": {"judge_training", "calibrate_delta", "relabel"},
     "photographs": {"generate_scenes", "judge_training", "copy_true_labels"},
@@ -67,7 +70,10 @@ def and_after(*rules, of):
     """Return the rules and all that follows from their results."""
     found = set(rules)
     while True:
-        more = {rule for rule, reads in READS.items() if reads & found} - ABSENT[of] - found
+        more = {
+            rule for rule, reads in READS.items() if (reads | MORE[of].get(rule, set())) & found
+        }
+        more -= ABSENT[of] | found
         if not more:
             return found
         found |= more
@@ -86,6 +92,7 @@ data:
 networks: { width: 0.0625, weights: weights.npz, weights_input: caffe_rgb }
 mining:
   steps: 2
+  saliency_loss: 1
   area: 0.1
   cam_scales: [1, 0.5]
   cam_flip: true
@@ -274,6 +281,9 @@ KEYS = {
     "mining.success.recall": (0.4, NOTHING),
     "mining.head": ("none", CLASSIFIER),
     "mining.loss": ("sigmoid", both("index_images", "train_classifier", "train_segmentation")),
+    "mining.suppression": (0.5, CLASSIFIER),
+    "mining.saliency_loss": (2, CLASSIFIER),
+    "mining.saliency_overlap": (0.5, only("photographs", "train_classifier")),
     "mining.erase_rule": ("top_fraction", both("erase_regions", "calibrate_delta")),
     "mining.delta": (0.4, only("scenes", "erase_regions", "train_classifier")),
     "mining.area": (
@@ -304,7 +314,10 @@ KEYS = {
     "mining.train.decay_factor": (0.5, CLASSIFIER),
     "saliency.method": (
         "none",
-        {of: and_after("assemble_labels", of=of) for of in ABSENT},
+        {
+            "scenes": and_after("assemble_labels", of="scenes"),
+            "photographs": and_after("train_classifier", of="photographs"),
+        },
     ),
     "saliency.folder": ("maps", NOTHING),
     "saliency.superpixels": (50, only("scenes", "detect_saliency")),
@@ -324,6 +337,12 @@ KEYS = {
         },
     ),
     "labels.background_threshold": (0.1, both("assemble_labels")),
+    "labels.method": ("blend", both("assemble_labels")),
+    "labels.saliency_weight": (0.4, NOTHING),
+    "labels.background_score": (0.4, NOTHING),
+    "labels.sharpness": (4, NOTHING),
+    "labels.crf": (True, both("assemble_labels")),
+    "labels.crf_certainty": (0.9, NOTHING),
     "labels.class_thresholds": (
         {"red": 0.2},
         {"scenes": and_after("assemble_labels", of="scenes"), "photographs": REFUSED},
@@ -441,7 +460,7 @@ def test_dependencies_of_the_rules(plans, of):
         for path in plans[of].paths.outputs(stage).values()
     }
     for (stage, _), (inputs, _) in jobs.items():
-        assert {made[path] for path in inputs} <= READS[stage]
+        assert {made[path] for path in inputs} <= READS[stage] | MORE[of].get(stage, set())
     assert rules(jobs) == set(READS) - ABSENT[of]
 
 
@@ -628,7 +647,7 @@ MODULES = {
     " refine_predictions relabel copy_true_labels score report export_masks pack_voc_test"
     " assemble_labels"
     f" {TRAININGS}",
-    "data/photographs": f"detect_saliency refine_predictions report {NETWORKS}",
+    "data/photographs": f"detect_saliency assemble_labels refine_predictions report {NETWORKS}",
     "data/names": "generate_scenes index_images index_truth export_masks assemble_labels",
     "data/adapters config/data": "generate_scenes index_images index_truth",
     "data/readers data/voc": "generate_scenes index_images index_truth",
@@ -654,19 +673,21 @@ MODULES = {
     "networks/backbones networks/heads networks/models networks/layers networks/layouts"
     " networks/pretrained networks/resnet networks/vgg": NETWORKS,
     "mining/cam": "extract_cams",
+    "mining/supervision": "train_classifier",
     "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions",
-    "grid": "extract_cams erase_regions refine_predictions report",
-    "mining/merge": "extract_cams report",
+    "grid": "extract_cams erase_regions assemble_labels refine_predictions report",
+    "mining/merge": "extract_cams assemble_labels report",
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
     "labels/assemble": "assemble_labels score report",
+    "labels/blend": "assemble_labels",
     "exchange/correction_files exchange/corrections": "assemble_labels",
     "exchange/labelled exchange/labelmap": "assemble_labels",
     "segmentation/psl": "train_segmentation predict relabel",
     "segmentation/inference": "predict relabel",
     "stages/_batches": "extract_cams predict relabel",
-    "segmentation/crf segmentation/local stages/_crf": "refine_predictions relabel",
+    "segmentation/crf segmentation/local stages/_crf": "assemble_labels refine_predictions relabel",
     "evaluation/boundary evaluation/saliency": "score",
     "evaluation/confusion": "score report",
     "report/page report/gallery report/measures report/pictures": "report",
@@ -679,7 +700,7 @@ MODULES = {
     "device": NETWORKS,
     "stores/networks": "extract_cams predict relabel",
     "stages/_erasing": "train_classifier extract_cams",
-    "stages/_parallel": "generate_scenes detect_saliency refine_predictions report",
+    "stages/_parallel": "generate_scenes detect_saliency assemble_labels refine_predictions report",
     "stages/_checkpointing stages/_training training/distributed training/engine"
     " training/schedules": TRAININGS,
     "stages/_shown": "report",

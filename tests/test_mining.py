@@ -214,7 +214,7 @@ def views_of(image, **options):
         extraction = _Extraction(
             symmetric_classifier(), None, Mining(**options), torch.device("cpu")
         )
-        return list(extraction._views([image]))
+        return list(extraction._views([image], torch.ones((1, 3))))
 
 
 @pytest.mark.parametrize("width", [65, 66, 72])

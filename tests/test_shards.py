@@ -16,9 +16,16 @@ from aepsl.workflow.shards import shards_for
 
 MORE = {
     "mining": {"area": 0.1},
-    "variants": {"again": {"segmentation": {"relabel_rounds": 1}, "saliency": {"method": "none"}}},
+    "variants": {
+        "again": {"segmentation": {"relabel_rounds": 1}, "saliency": {"method": "none"}},
+        "better": {
+            "mining": {"saliency_loss": 1},
+            "labels": {"method": "blend", "crf": True},
+            "crf": {"method": "local"},
+        },
+    },
 }
-"""Every store that a run can have: calibrated steps, PSL++, no saliency."""
+"""Every store that a run can have: calibrated steps, PSL++, no saliency, blended labels."""
 
 MODELS = ("mini/classifier", "mini/segmentation", "mini/scores.json", "mini/scores.csv")
 
@@ -60,6 +67,17 @@ def test_a_job_reads_its_part_of_each_store():
         "results/scenes/regions/main/step1/11.json"
     ]
     assert inputs["regions"](job(shard="11", step="1")) == ["results/scenes/regions/step0/0.json"]
+
+
+def test_blended_labels_read_their_part_of_the_maps_of_each_step():
+    config = {"labels": {"method": "blend"}, "mining": {"steps": 2}, "runtime": {"shards": 12}}
+    inputs = Plan(config).inputs("assemble_labels")
+    maps = [f"results/scenes/cams/main/step{step}/11.json" for step in (1, 2)]
+    assert inputs["cams"](job(shard="11")) == maps
+    assert inputs["regions"](job(shard="11")) == []
+    inputs = Plan({}).inputs("assemble_labels")
+    assert inputs["cams"](job(shard="0")) == []
+    assert inputs["regions"](job(shard="0")) == ["results/scenes/regions/main/step3/0.json"]
 
 
 def test_where_results_are_fetched_their_data_are_named_too():

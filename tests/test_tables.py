@@ -84,7 +84,7 @@ def test_a_table_literally(tmp_path, specification):
         "classifier: loss",
         "labels: mIoU, %",
         "predictions: mIoU, %",
-        "relative to “full”",
+        "predictions relative to “full”",
         "paper, mIoU %",
     ]
     assert cells(lines[4]) == [
@@ -231,6 +231,7 @@ def test_a_score_file_literally(tmp_path):
     assert found["area"] == 4 / 7
     assert found["coverage"] == 6 / 7
     assert found["error"] == 1 / 6
+    assert found["missed"] == 0
     low, high = found["miou_interval"]
     assert low <= found["miou"] <= high
 

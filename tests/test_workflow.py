@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aepsl.config.presets import expanded
+from aepsl.config.presets import expanded, merged
 from aepsl.errors import AepslError
 from aepsl.workflow import codedigest
 from aepsl.workflow.codedigest import code_digest, import_closure
@@ -440,9 +440,10 @@ def test_the_embedded_tables_train_each_network_once():
     plan = Plan(embedded())
     files = {f for t in plan.tables.names for f in plan.tables.inputs(SimpleNamespace(table=t))}
     predictions = {f for f in files if f.endswith("/predictions.json")}
-    # without PSL after 1-4 steps, PSL, three more ways of it, no saliency, true masks
-    assert len(predictions) == 3 * (4 + 1 + 3 + 1 + 1)
-    assert len({f for f in files if f.endswith("/labels.json")}) == 3 * (4 + 5 + 1 + 2)
+    # without PSL after 1-4 steps, PSL, three more ways of it, no saliency, five better labels,
+    # true masks
+    assert len(predictions) == 3 * (4 + 1 + 3 + 1 + 5 + 1)
+    assert len({f for f in files if f.endswith("/labels.json")}) == 3 * (4 + 5 + 1 + 2 + 5)
     # by seed, the regions of four steps and of five more ways to erase
     assert len({f for f in files if "/regions-step" in f}) == 3 * (4 + 5)
 
@@ -463,4 +464,26 @@ def test_masks_that_need_the_crf_are_refused_without_it(monkeypatch):
     again = {"segmentation": {"relabel_rounds": 1, "relabel_crf": True}}
     with pytest.raises(AepslError, match="relabel_crf: is set, but pydensecrf is not"):
         Plan({"variants": {"again": again}})
-    assert Plan(embedded()).warnings
+    with pytest.raises(AepslError, match=r"labels\.crf: is set, but pydensecrf is not"):
+        Plan({"base": ["scenes", "best"]})
+
+
+def test_supervision_without_saliency_is_told():
+    supervised = {"mining": {"saliency_loss": 1}}
+    assert not Plan(supervised).warnings
+    told = Plan(supervised | {"saliency": {"method": "none"}}).warnings
+    assert "mining.saliency_loss is not used" in told[0]
+
+
+def test_without_the_crf_the_tables_have_no_rows_that_need_it(monkeypatch):
+    monkeypatch.setattr("aepsl.host.find_spec", lambda name: object())
+    with_crf = Plan(embedded())
+    assert not any("tables" in warning for warning in with_crf.warnings)
+    monkeypatch.setattr("aepsl.host.find_spec", lambda name: None)
+    plan = Plan(embedded())
+    assert any("no rows better.crf, better.best." in warning for warning in plan.warnings)
+    row = SimpleNamespace(table="better")
+    assert "best" in with_crf.tables.specification(row)
+    assert "best" not in plan.tables.specification(row)
+    local = Plan(merged(embedded(), {"crf": {"method": "local"}}))
+    assert "best" in local.tables.specification(row)

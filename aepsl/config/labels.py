@@ -101,6 +101,34 @@ class Labels(Section):
         unit="-",
         source="-",
     )
+    method: Literal["regions", "blend"] = setting(
+        "regions",
+        "regions: the mined regions, and background from a threshold on saliency; blend: class maps"
+        " and saliency, averaged; no pixel is ignored.",
+        unit="-",
+        source="paper, sec. 3.2: regions",
+    )
+    saliency_weight: float = setting(
+        0.5,
+        "With method blend: weight of saliency beside the class maps; lower for a weaker detector.",
+        unit="fraction",
+        source="docs/labels.md",
+        ge=0,
+        le=1,
+    )
+    background_score: Threshold = setting(
+        0.55,
+        "With method blend: average of class map and saliency below which a pixel is background.",
+        unit="0..1",
+        source="docs/labels.md",
+    )
+    sharpness: float = setting(
+        8.0,
+        "With method blend: factor of the averages in the softmax that the CRF starts from.",
+        unit="-",
+        source="docs/labels.md",
+        gt=0,
+    )
     background_threshold: Threshold = setting(
         0.06,
         "Pixels with a saliency below this threshold are background.",
@@ -112,6 +140,20 @@ class Labels(Section):
         "Thresholds of single classes; an image uses the largest threshold among its classes.",
         unit="0..1",
         source="recalled: indoor classes had a different threshold",
+    )
+    crf: bool = setting(
+        False,
+        "Refine the pseudo-labels by the CRF (crf.*), which also decides on ignored pixels.",
+        unit="-",
+        source="paper: no",
+    )
+    crf_certainty: float = setting(
+        0.95,
+        "With crf and method regions: probability of a labelled pixel's class.",
+        unit="0..1",
+        source="docs/labels.md",
+        gt=0,
+        lt=1,
     )
     corrections: str | None = setting(
         None,

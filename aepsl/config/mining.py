@@ -82,6 +82,32 @@ class Mining(Section):
         unit="-",
         source="paper, sec. 3.1: squared",
     )
+    suppression: float | None = setting(
+        None,
+        "If set, largest feature of the classifiers, as a fraction of its channel's maximum in the"
+        " image: their maps then spread over whole objects.",
+        unit="fraction",
+        source="Kim et al., AAAI 2021: 0.55; paper: none",
+        gt=0,
+        lt=1,
+    )
+    saliency_loss: float = setting(
+        0.0,
+        "Weight of the loss of class maps that disagree with saliency, beside the label loss;"
+        " 0, or without saliency: none.",
+        unit="-",
+        source="Lee et al., CVPR 2021: 1; paper: none",
+        ge=0,
+    )
+    saliency_overlap: float = setting(
+        0.4,
+        "Smallest fraction of a class's region that is salient, for its map to be foreground in"
+        " this loss.",
+        unit="fraction",
+        source="Lee et al., CVPR 2021",
+        ge=0,
+        lt=1,
+    )
     erase_rule: Literal["fraction_of_max", "top_fraction", "absolute"] = setting(
         "fraction_of_max",
         "Erase rule: how delta is turned into a threshold.",

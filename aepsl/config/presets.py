@@ -1,12 +1,13 @@
 """Presets: complete configurations by name, of which a configuration holds only the differences.
 
-``base: photographs`` starts from ``presets/photographs.yaml`` in this folder. A preset can start
-from another one.
+``base: photographs`` starts from ``presets/photographs.yaml`` in this folder, and
+``base: [photographs, best]`` from the same with ``presets/best.yaml`` laid over it. A preset can
+start from another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ import yaml
 from aepsl.errors import AepslError, did_you_mean
 
 PRESETS = ("scenes", "photographs", "voc-small", "voc2012")
-"""The presets that a configuration can start from."""
+"""The presets of datasets, each a complete configuration."""
+
+RECIPES = ("best",)
+"""The presets that change the method of any dataset's."""
 
 FOLDER = Path(__file__).with_name("presets")
 
@@ -30,16 +34,25 @@ def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def preset_files(name: object) -> list[Path]:
-    """Return the files of a preset in the order in which they are merged; none for None.
+def preset_files(base: object) -> list[Path]:
+    """Return the files of presets in the order in which they are merged; none for None.
+
+    Args:
+        base: the name of a preset, or a list of names.
 
     Raises:
         AepslError: if there is no such preset.
     """
-    if name is None or name == "null":
+    if base is None or base == "null":
         return []
-    if name not in PRESETS:
-        hint = did_you_mean(str(name), PRESETS) or f"one of {', '.join(PRESETS)}"
+    names = base if isinstance(base, Sequence) and not isinstance(base, str) else [base]
+    return list(dict.fromkeys(file for name in names for file in _files(name)))
+
+
+def _files(name: object) -> list[Path]:
+    known = (*PRESETS, *RECIPES)
+    if name not in known:
+        hint = did_you_mean(str(name), known) or f"one of {', '.join(known)}"
         raise AepslError.of("base", f"there is no preset {name!r}", hint)
     files = [FOLDER / f"{name}.yaml"]
     while name := yaml.safe_load(files[0].read_text(encoding="utf-8")).get("base"):
@@ -48,7 +61,7 @@ def preset_files(name: object) -> list[Path]:
 
 
 def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the preset that ``config`` names in ``base``, updated with ``config``.
+    """Return the presets that ``config`` names in ``base``, updated with ``config``.
 
     Raises:
         AepslError: if there is no such preset.

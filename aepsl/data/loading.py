@@ -55,6 +55,7 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         seed: int,
         erase: ErasePixels | None = None,
         masks: MaskOf | None = None,
+        saliency: MaskOf | None = None,
     ) -> None:
         """Prepare to load ``images`` from ``root``; ``labels`` is (n, classes), 0 or 1."""
         self.images = images
@@ -63,7 +64,7 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         self.augmentation = augmentation
         self.seed = seed
         self.erase = erase
-        self.masks = masks
+        self.for_pixels = {"mask": masks, "saliency": saliency}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -85,11 +86,11 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         )
         crop = apply_transform(image, transform, fill_value=how.fill_value, interpolate=True)
         item = {"image": torch.from_numpy(crop).permute(2, 0, 1), "labels": self.labels[number]}
-        if self.masks:
-            mask = apply_transform(
-                self.masks(entry.id), transform, fill_value=IGNORE_INDEX, interpolate=False
-            )
-            item["mask"] = torch.from_numpy(mask)
+        for name, of_image in self.for_pixels.items():
+            if of_image:
+                whole, outside = of_image(entry.id), IGNORE_INDEX
+                crop = apply_transform(whole, transform, fill_value=outside, interpolate=False)
+                item[name] = torch.from_numpy(crop)
         return item
 
 

@@ -98,6 +98,19 @@ def error_rate(matrix: Counts) -> float:
     return float(_ratio(labelled - np.trace(matrix), labelled))
 
 
+def objects(matrix: Counts) -> tuple[int, int]:
+    """Return how many objects an image shows, and how many of them have no pixel in its mask.
+
+    An object is a class of the image, background not counted.
+
+    Args:
+        matrix: (classes, classes + 1), from :func:`confusion_matrix` for this image.
+    """
+    shown = matrix[1:].sum(axis=1) > 0
+    found = matrix[:, 1:-1].sum(axis=0) > 0
+    return int(shown.sum()), int((shown & ~found).sum())
+
+
 def _ratio(part: Any, total: Any) -> NDArray[np.float64]:
     part, total = np.asarray(part, np.float64), np.asarray(total, np.float64)
     return np.divide(part, total, out=np.full(part.shape, np.nan), where=total > 0)

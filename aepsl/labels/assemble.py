@@ -86,6 +86,35 @@ def background_threshold(
     return max((by_class.get(name, default) for name in classes), default=default)
 
 
+def lost_classes(mask: NDArray[np.uint8], *, classes: Sequence[int]) -> int:
+    """Return how many of the present classes, numbered from 0, have no pixel in the mask."""
+    return len(set(classes) - {int(value) - 1 for value in np.unique(mask)})
+
+
+def label_probabilities(
+    mask: NDArray[np.uint8], *, classes: Sequence[int], certainty: float
+) -> NDArray[np.float32]:
+    """Return what a pseudo-label says of each pixel, as probabilities for a CRF.
+
+    The class of a pixel has the probability ``certainty``, and the other present classes and the
+    background share the rest; where the label is ignored, all of them are equally probable.
+
+    Args:
+        mask: (height, width): 0 background, 1 + class, 255 ignored.
+        classes: the number of each present class, from 0, background not counted.
+        certainty: 0..1.
+
+    Returns:
+        (1 + present, height, width), background first; 1 where only the background is possible.
+    """
+    shown = np.array([BACKGROUND, *(1 + number for number in classes)], np.uint8)
+    labelled = mask == shown[:, None, None]
+    rest = (1 - certainty) / max(1, len(classes))
+    found = np.where(labelled, certainty, rest)
+    found[:, mask == IGNORE_INDEX] = 1 / len(shown)
+    return (found / found.sum(axis=0)).astype(np.float32)
+
+
 def assemble_label(
     regions: NDArray[np.bool_],
     saliency: NDArray[np.floating] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,3 +21,17 @@ def class_activation_maps(features: Tensor, weight: Tensor) -> Tensor:
         (n, classes, h, w), at least 0.
     """
     return functional.relu(functional.conv2d(features, weight[:, :, None, None]))
+
+
+def class_probability_maps(cells: Tensor, labels: Tensor) -> Tensor:
+    """Return the probability of each class at each cell, among the background and the present ones.
+
+    Args:
+        cells: (n, 1 + classes, h, w) scores, background first.
+        labels: (n, classes), 1 where the class is present, else 0.
+
+    Returns:
+        (n, classes, h, w), 0..1; 0 for an absent class.
+    """
+    absent = functional.pad(labels == 0, (1, 0))
+    return cells.masked_fill(absent[:, :, None, None], -torch.inf).softmax(dim=1)[:, 1:]

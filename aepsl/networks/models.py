@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from aepsl.networks.backbones import Backbone, BackboneShape
 from aepsl.networks.heads import FC_CHANNELS, Aspp, LargeFov, NoHead
-from aepsl.networks.layers import Normalise
+from aepsl.networks.layers import Normalise, suppress
 from aepsl.networks.layouts import scaled_channels
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
 from aepsl.networks.resnet import ResNet50
@@ -35,6 +37,8 @@ class NetworkShape:
     batch_norm: bool = False
     fixed_norm: bool = False
     dropout: float = 0.5
+    suppression: float | None = None
+    """Largest feature, as a fraction of the maximum of its channel in the image; None: 1."""
 
     def make_backbone(self) -> Backbone:
         """Return the backbone, randomly initialised."""
@@ -73,6 +77,7 @@ class _Network(nn.Module):
         self.normalise = Normalise(convention.mean, convention.scale)
         self.backbone = shape.make_backbone()
         self.head = shape.make_head(self.backbone.channels)
+        self.suppression = shape.suppression
         self.head_loaded = False
         self.precision = "float32"
         """Of the backbone and the head; see :func:`aepsl.precision.mixed_precision`."""
@@ -93,8 +98,10 @@ class _Network(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Return the float32 features of (n, 3, h, w) RGB images, 0..255, at the output stride."""
         with mixed_precision(self.precision, images.device):
-            features = self.head(self.backbone(self.normalise(images)))
-        return features.float()
+            features = self.head(self.backbone(self.normalise(images))).float()
+        if self.suppression is None:
+            return features
+        return suppress(features, share=self.suppression)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -122,13 +129,42 @@ class Classifier(_Network):
         return self._with_head(self.classify)
 
 
-class SegmentationOutput(NamedTuple):
-    """Output of the segmentation network for a batch."""
+class DenseOutput(NamedTuple):
+    """Output of a network with a background, for a batch."""
 
     pixels: Tensor
     """(n, 1 + classes, h, w) scores at the network's stride, background first."""
     image: Tensor
-    """(n, classes) scores of the classification branch."""
+    """(n, classes) scores of the whole image."""
+
+
+class SalientClassifier(Classifier):
+    """A classifier with scores at each cell, and a background's (Lee et al., CVPR 2021).
+
+    The scores of a class in an image are the mean of those at its cells, as before.
+    """
+
+    def __init__(
+        self, *, classes: int, shape: NetworkShape, convention: InputConvention = DEFAULT_CONVENTION
+    ) -> None:
+        super().__init__(classes=classes, shape=shape, convention=convention)
+        self.background = _linear(self.head.channels, 1)
+
+    def forward(self, images: Tensor) -> DenseOutput:  # type: ignore[override]
+        """Return cell and image scores of (n, 3, h, w) RGB images in 0..255."""
+        features = self.features(images)
+        return DenseOutput(self.cells(features), self.classify(features.mean(dim=(2, 3))))
+
+    def cells(self, features: Tensor) -> Tensor:
+        """Return the (n, 1 + classes, h, w) scores of features, background first."""
+        layers = (self.background, self.classify)
+        weight = torch.cat([layer.weight for layer in layers])
+        bias = torch.cat([layer.bias for layer in layers])
+        return functional.conv2d(features, weight[:, :, None, None], bias)
+
+    def new_layers(self) -> list[nn.Module]:
+        """Return the new layers: those without pretrained weights, which learn at a higher rate."""
+        return self._with_head(self.classify, self.background)
 
 
 class SegmentationNetwork(_Network):
@@ -144,11 +180,11 @@ class SegmentationNetwork(_Network):
         nn.init.zeros_(self.segment.bias)
         self.classify = _linear(self.head.channels, classes)
 
-    def forward(self, images: Tensor) -> SegmentationOutput:
+    def forward(self, images: Tensor) -> DenseOutput:
         """Return pixel and image scores of (n, 3, h, w) RGB images in 0..255."""
         features = self.features(images)
         pixels, image = self.segment(features), self.classify(features.mean(dim=(2, 3)))
-        return SegmentationOutput(pixels, image)
+        return DenseOutput(pixels, image)
 
     def new_layers(self) -> list[nn.Module]:
         """Return the new layers: those without pretrained weights, which learn at a higher rate."""

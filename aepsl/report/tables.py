@@ -45,6 +45,12 @@ def _paper(row: Mapping[str, Any]) -> str:
     return "–" if row["paper"] is None else f"{row['paper']:.1f} ({row['paper_source']})"
 
 
+def _is_compared(column: str) -> bool:
+    """Return whether a column is shown relative to the reference: the mIoU of predictions."""
+    target, _, measure = column.partition(".")
+    return measure == "miou" and TARGETS[target].role == "eval"
+
+
 def _ratio(data: pd.DataFrame, row: str, reference: str, column: str) -> str:
     of = data[data["column"] == column].set_index(["row", "seed"])["value"]
     ratios = (of.get(row, pd.Series(dtype=float)) / of.get(reference, float("nan"))).dropna()
@@ -83,10 +89,10 @@ def markdown(specification: Mapping[str, Any], data: pd.DataFrame) -> str:
             part = mine[mine["column"] == column]
             interval = _interval(part) if column == main else ""
             cells[column_title(column)] = format_cell(column, part) + interval
-        if reference:
-            cells[f"relative to “{markdown_text(labels[reference])}”"] = _ratio(
-                data, row["name"], reference, main
-            )
+        for column in filter(_is_compared, columns if reference else ()):
+            title = TARGETS[column.partition(".")[0]].title
+            title += f" relative to “{markdown_text(labels[reference])}”"
+            cells[title] = _ratio(data, row["name"], reference, column)
         if any(other["paper"] is not None for other in specification["rows"]):
             cells["paper, mIoU %"] = _paper(row)
         lines.append(cells)

@@ -22,7 +22,9 @@ from aepsl.stores.models import Tensors, read_weights_file, torchvision_weights
 N = TypeVar("N", Classifier, SegmentationNetwork)
 
 
-def _shape(networks: Networks, *, head: str, pretrained: bool) -> NetworkShape:
+def _shape(
+    networks: Networks, *, head: str, pretrained: bool, suppression: float | None
+) -> NetworkShape:
     return NetworkShape(
         backbone=networks.backbone,
         head=head,
@@ -32,6 +34,7 @@ def _shape(networks: Networks, *, head: str, pretrained: bool) -> NetworkShape:
         batch_norm=networks.batch_norm,
         fixed_norm=pretrained,
         dropout=networks.dropout,
+        suppression=suppression,
     )
 
 
@@ -49,7 +52,13 @@ def _weights(networks: Networks, file: Path | None) -> tuple[Tensors, InputConve
 
 
 def build_network(
-    network: type[N], *, classes: int, networks: Networks, head: str, weights: Path | None = None
+    network: type[N],
+    *,
+    classes: int,
+    networks: Networks,
+    head: str,
+    suppression: float | None = None,
+    weights: Path | None = None,
 ) -> tuple[N, dict[str, Any]]:
     """Return a new network with pretrained backbone, and the facts needed to rebuild it.
 
@@ -61,7 +70,8 @@ def build_network(
     """
     pretrained = _weights(networks, weights)
     convention = pretrained[1] if pretrained else DEFAULT_CONVENTION
-    shape = _shape(networks, head=head, pretrained=pretrained is not None)
+    fixed = pretrained is not None
+    shape = _shape(networks, head=head, pretrained=fixed, suppression=suppression)
     model = network(classes=classes, shape=shape, convention=convention)
     if pretrained:
         try:

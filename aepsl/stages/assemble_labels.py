@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from aepsl.config.labels import Labels
-from aepsl.console import log, tracked
+from aepsl.console import log
+from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError, Problem
 from aepsl.exchange.corrections import Source, find_corrections, read_correction
-from aepsl.labels.assemble import assemble_label, background_threshold
+from aepsl.grid import upsample_to_image
+from aepsl.labels.assemble import (
+    BACKGROUND,
+    PseudoLabel,
+    assemble_label,
+    background_threshold,
+    label_probabilities,
+    lost_classes,
+)
+from aepsl.labels.blend import blended_probabilities
+from aepsl.mining.merge import scaled_to_max
+from aepsl.segmentation.crf import RefineOptions, refine
+from aepsl.stages._crf import crf_options
 from aepsl.stages._options import (
+    CamStore,
     DatasetFile,
     NotInKey,
     OutputShard,
+    Processes,
     RegionStore,
+    Root,
     SaliencyStore,
     Settings,
     Shard,
     Shards,
     parse_optional_path,
 )
+from aepsl.stages._parallel import parallel_map
 from aepsl.stores.manifests import ImageEntry, ImageManifest, read_images
-from aepsl.stores.records import Record, Store, writing_shard
+from aepsl.stores.records import Record, Store, stores_by_step, writing_shard
 
 Corrections = Annotated[
     Path | None,
@@ -75,72 +94,144 @@ def _corrected(
     return Record({"mask": mask}, {"corrected": True})
 
 
-def _assembler(
-    manifest: ImageManifest, regions: Store, saliency: Store | None, settings: Labels
-) -> Callable[[ImageEntry], Record]:
-    """Return the function that combines the regions and the background of an image."""
+@dataclass(frozen=True)
+class _Assembly:
+    """Combines what is known of an image: its regions or class maps, and its saliency."""
 
-    def assembled(image: ImageEntry) -> Record:
-        mined, threshold = regions.array(image.id, "union").astype(bool), 0.0
-        if saliency:
+    manifest: ImageManifest
+    root: Path
+    regions: Store | None
+    """With ``labels.method: regions``."""
+    cams: Sequence[Store]
+    """Of each step, with ``labels.method: blend``."""
+    saliency: Store | None
+    settings: Labels
+    crf: RefineOptions | None
+    """If the labels are refined."""
+    corrections: Mapping[str, Source]
+    """Masks corrected by hand, by image id."""
+
+    def __call__(self, image: ImageEntry) -> Record:
+        """Return the record of an image: its corrected mask, or the combined one."""
+        record = self._assembled(image)
+        if image.id not in self.corrections:
+            return record
+        return _corrected(record, self.corrections[image.id], image, self.manifest.class_names)
+
+    def _assembled(self, image: ImageEntry) -> Record:
+        classes = self.manifest.label_numbers(image)
+        facts: dict[str, int] = {}
+        said: NDArray[np.float32] | None = None
+        shown = np.array([BACKGROUND, *(1 + number for number in classes)], np.uint8)
+        if self.regions is not None:
+            label = self._from_regions(image, self.regions.array(image.id, "union").astype(bool))
+            mask = label.mask
+            facts = {
+                "ignored_conflict": label.conflict,
+                "ignored_low_saliency": label.low_saliency,
+                "ignored_unclaimed": label.unclaimed_value,
+            }
+            if self.crf:
+                certainty = self.settings.crf_certainty
+                said = label_probabilities(mask, classes=classes, certainty=certainty)
+        else:
+            said = self._blended(image)
+            mask = shown[said.argmax(axis=0)]
+        if self.crf and said is not None:
+            pixels = photograph(image, root=self.root)
+            mask = shown[refine(pixels, said, threshold=0.0, options=self.crf)]
+        return Record({"mask": mask}, facts | {"lost_classes": lost_classes(mask, classes=classes)})
+
+    def _from_regions(self, image: ImageEntry, regions: NDArray[np.bool_]) -> PseudoLabel:
+        saliency, threshold = None, 0.0
+        if self.saliency is not None and image.labels:  # where no class is shown, all is background
+            saliency = self.saliency.array(image.id, "saliency")
             threshold = background_threshold(
                 image.labels,
-                default=settings.background_threshold,
-                by_class=settings.class_thresholds,
+                default=self.settings.background_threshold,
+                by_class=self.settings.class_thresholds,
             )
-        label = assemble_label(
-            mined,
-            # Where no class is shown, all is background, however salient.
-            saliency.array(image.id, "saliency") if saliency and image.labels else None,
-            classes=manifest.label_numbers(image),
+        return assemble_label(
+            regions,
+            saliency,
+            classes=self.manifest.label_numbers(image),
             background_threshold=threshold,
         )
-        reasons = {
-            "ignored_conflict": label.conflict,
-            "ignored_low_saliency": label.low_saliency,
-            "ignored_unclaimed": label.unclaimed_value,
-        }
-        return Record({"mask": label.mask}, reasons)
 
-    return assembled
+    def _blended(self, image: ImageEntry) -> NDArray[np.float32]:
+        maps = [
+            upsample_to_image(
+                scaled_to_max(store.array(image.id, "cam")),
+                height=image.height,
+                width=image.width,
+                stride=float(store.facts()["stride"]),
+            )
+            for store in self.cams
+        ]
+        saliency, weight = None, 0.0
+        if self.saliency is not None:
+            saliency = self.saliency.array(image.id, "saliency")
+            weight = self.settings.saliency_weight
+        return blended_probabilities(
+            np.mean(maps, axis=0),
+            saliency,
+            saliency_weight=weight,
+            background_score=self.settings.background_score,
+            sharpness=self.settings.sharpness,
+        )
 
 
 def assemble_labels(
     config: Settings,
     dataset: DatasetFile,
+    root: Root,
     regions: RegionStore,
+    cams: CamStore,
     saliency: SaliencyStore,
     output: OutputShard,
     corrections: Corrections = None,
     shard: Shard = 0,
     shards: Shards = 1,
+    threads: Processes = 1,
 ) -> None:
     """Combine mined regions and background into the pseudo-labels of the training images.
 
-    Writes S_i = F_i union B_i for one shard, and the number of pixels that each rule ignores.
-    Without ``saliency``, every pixel outside the regions is background. A mask in ``corrections``
-    that differs takes the place of its image's, and its record says so.
+    Writes S_i = F_i union B_i for one shard, and the number of pixels that each rule ignores; or,
+    from ``cams`` instead of ``regions``, the masks of class maps and saliency blended. Without
+    ``saliency``, every pixel outside the regions is background. With ``labels.crf``, the CRF
+    refines the masks. A mask in ``corrections`` that differs takes the place of its image's,
+    and its record says so.
 
     Raises:
         AepslError: listing the corrected masks that cannot be used.
     """
     manifest = read_images(dataset, shard=shard, shards=shards)
     images = manifest.images
-    assembled = _assembler(
-        manifest,
-        Store(regions, kind="regions", all_shards=False),
-        Store(saliency, kind="saliency", all_shards=False) if saliency else None,
-        config.section("labels", Labels),
-    )
+    settings = config.section("labels", Labels)
     sources = _checked(corrections, dataset, manifest) if corrections else {}
+    assembly = _Assembly(
+        manifest,
+        root,
+        Store(regions, kind="regions", all_shards=False) if regions else None,
+        stores_by_step(cams, kind="cams", all_shards=False),
+        Store(saliency, kind="saliency", all_shards=False) if saliency else None,
+        settings,
+        crf_options(config) if settings.crf else None,
+        sources,
+    )
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
-    corrected = 0
+    corrected = lost = 0
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
-        for image in tracked(images, total=len(images), what="labels"):
-            record = assembled(image)
-            if image.id in sources:
-                record = _corrected(record, sources[image.id], image, manifest.class_names)
+        # Without the CRF, an image takes less time than sending it to another process.
+        records = parallel_map(
+            assembly, images, threads=threads if settings.crf else 1, what="labels"
+        )
+        for image, record in zip(images, records, strict=True):
             corrected += "corrected" in record.facts
+            lost += record.facts.get("lost_classes", 0) > 0
             writer.add(image.id, record)
+    if lost:
+        what = "%d of %d photographs: a class of the label has no pixel in the mask, because"
+        log.warning(what + " its region is background or another's", lost, len(images))
     if sources:
         log.info("%d of %d masks were corrected by hand", corrected, len(images))

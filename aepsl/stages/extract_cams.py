@@ -16,10 +16,10 @@ from torch import Tensor
 from aepsl.config.mining import Mining
 from aepsl.data.photographs import photograph
 from aepsl.device import Compute, pick_device
-from aepsl.mining.cam import class_activation_maps
+from aepsl.mining.cam import class_activation_maps, class_probability_maps
 from aepsl.mining.merge import ScaledCam, merge_cams
 from aepsl.networks.layers import as_batch, mirror
-from aepsl.networks.models import Classifier
+from aepsl.networks.models import Classifier, SalientClassifier
 from aepsl.stages._batches import in_batches
 from aepsl.stages._erasing import EraseMined
 from aepsl.stages._options import (
@@ -37,7 +37,7 @@ from aepsl.stages._options import (
 )
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.manifests import ImageEntry, ImageManifest, read_images
-from aepsl.stores.networks import load_network
+from aepsl.stores.networks import load_classifier
 from aepsl.stores.records import Record, Store, writing_shard
 
 
@@ -71,21 +71,24 @@ class _Extraction:
         self, images: list[ImageEntry], pixels: list[NDArray[np.uint8]]
     ) -> Callable[[], Iterator[Record]]:
         """Start the computation of a batch; return the function that returns its records."""
-        return partial(self._records, images, list(self._views(pixels)))
+        labels = torch.from_numpy(self.manifest.label_matrix(images)).to(self.device)
+        return partial(self._records, images, list(self._views(pixels, labels)))
 
-    def _views(self, pixels: list[NDArray[np.uint8]]) -> Iterator[_View]:
+    def _views(self, pixels: list[NDArray[np.uint8]], labels: Tensor) -> Iterator[_View]:
         """Yield the maps of each scale, each followed by the maps of the mirrored images."""
         for scale in self.mining.cam_scales:
             batch = as_batch([_scaled(image, scale) for image in pixels], self.device)
-            maps, stride = self._maps(batch), self.network.stride / scale
+            maps, stride = self._maps(batch, labels), self.network.stride / scale
             yield _View(maps, stride)
             if self.mining.cam_flip:
-                mirrored = self._maps(mirror(batch, stride=self.network.stride))
+                mirrored = self._maps(mirror(batch, stride=self.network.stride), labels)
                 yield _View(mirrored.flip(3)[..., : maps.shape[3]], stride)
 
-    def _maps(self, batch: Tensor) -> Tensor:
-        network = self.network
-        return class_activation_maps(network.features(batch), network.classify.weight)
+    def _maps(self, batch: Tensor, labels: Tensor) -> Tensor:
+        network, features = self.network, self.network.features(batch)
+        if isinstance(network, SalientClassifier):
+            return class_probability_maps(network.cells(features), labels)
+        return class_activation_maps(features, network.classify.weight)
 
     def _records(self, images: list[ImageEntry], views: list[_View]) -> Iterator[Record]:
         there = [(view.maps.cpu().numpy(), view.stride) for view in views]
@@ -121,7 +124,7 @@ def extract_cams(
     compute = Compute(pick_device(device), threads)
     torch.set_num_threads(compute.threads)
     manifest = read_images(dataset, shard=shard, shards=shards)
-    network, _ = load_network(Classifier, model, device=compute.device)
+    network = load_classifier(model, device=compute.device)
     erase = EraseMined(Store(regions, kind="regions", all_shards=False), manifest.mean_pixel)
     store_facts = {
         "class_names": list(manifest.class_names),

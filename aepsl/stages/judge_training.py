@@ -32,7 +32,7 @@ def judge_training(
     uniform = uniform_loss(manifest.label_matrix(manifest.images), loss=config["mining.loss"])
     with curve.open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
-    loss, recall = float(last["loss"]), float(last["recall"])
+    loss, recall = float(last.get("label_loss", last["loss"])), float(last["recall"])
     verdict = training_succeeds(
         loss=loss,
         recall=recall,

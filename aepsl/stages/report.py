@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +40,7 @@ from aepsl.stages._parallel import parallel_map
 from aepsl.stages._shown import Item, Sources, items_of, read_shown
 from aepsl.stores.atomic import read_json, read_manifest_json, write_text
 from aepsl.stores.manifests import ImageManifest, read_images, read_truth
-from aepsl.stores.records import Store
+from aepsl.stores.records import Store, stores_by_step
 
 Evaluated = Annotated[Path, typer.Option(help="Manifest of the evaluation photographs.")]
 EvaluatedTruth = Annotated[
@@ -62,12 +61,6 @@ Verdicts = Annotated[Paths, paths_option("Verdicts on the trainings of the class
 Benchmarks = Annotated[
     Path, typer.Option(help="Folder of Snakemake's benchmark files, if any."), NotInKey()
 ]
-
-
-def _stores_by_step(manifests: Sequence[Path], kind: str) -> list[Store]:
-    """Return the store of each step; its shards are in the folder of the step."""
-    steps = groupby(manifests, key=lambda path: path.parent)
-    return [Store(list(shards), kind=kind) for _, shards in steps]
 
 
 def _splits(**manifests: ImageManifest) -> dict[str, Any]:
@@ -159,8 +152,8 @@ def report(
     sources = Sources(
         root=root,
         truth=replace(true, masks=()),
-        cams=_stores_by_step(cams, "cams"),
-        regions=_stores_by_step(regions, "regions"),
+        cams=stores_by_step(cams, kind="cams"),
+        regions=stores_by_step(regions, kind="regions"),
         saliency=Store(saliency, kind="saliency") if saliency else None,
         labels=Store(labels, kind="labels"),
         shown=Store(shown, kind="predictions"),

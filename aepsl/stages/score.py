@@ -21,6 +21,7 @@ from aepsl.evaluation.confusion import (
     intersection_over_union,
     labelled_fraction,
     mean_iou,
+    objects,
     overlap,
     precision_and_recall,
 )
@@ -76,6 +77,7 @@ def _mask_measures(
 ) -> dict[str, Any]:
     names = (BACKGROUND_NAME, *truth.class_names)
     matrix = np.zeros((len(names), len(names) + 1), np.int64)
+    shown = missed = 0
     overlaps = np.zeros((2, len(truth.masks), len(names)))
     outlines = np.full((len(truth.masks), len(names)), np.nan)
     progress = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
@@ -84,6 +86,7 @@ def _mask_measures(
         found = confusion_matrix(true, prediction, classes=len(names))
         matrix += found
         overlaps[:, number] = overlap(found)
+        shown, missed = np.add((shown, missed), objects(found))
         outlines[number] = boundary_f(
             true, prediction, classes=len(names), tolerance=settings.boundary_tolerance
         )
@@ -107,6 +110,7 @@ def _mask_measures(
         "area": _number(foreground_fraction(matrix)),
         "coverage": _number(labelled_fraction(matrix)),
         "error": _number(error_rate(matrix)),
+        "missed": missed / shown if shown else None,
         "confusion": matrix.tolist(),
     } | {
         measure: dict(zip(names, map(_number, values), strict=True))

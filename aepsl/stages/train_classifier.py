@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from aepsl.config.mining import ClassifierTraining
+import numpy as np
+from numpy.typing import NDArray
+
+from aepsl.config.mining import ClassifierTraining, Mining
 from aepsl.config.networks import Networks
 from aepsl.data.loading import TrainingImages
 from aepsl.device import Compute, pick_device
+from aepsl.masks import IGNORE_INDEX
 from aepsl.mining.loss import LABEL_LOSSES, label_recall
-from aepsl.networks.models import Classifier
+from aepsl.mining.supervision import LEVELS, saliency_loss
+from aepsl.networks.models import Classifier, SalientClassifier
 from aepsl.stages._checkpointing import checkpoint_folder
 from aepsl.stages._erasing import EraseMined
 from aepsl.stages._networks import build_network
@@ -20,6 +26,7 @@ from aepsl.stages._options import (
     OutputCurve,
     RegionStore,
     Root,
+    SaliencyStore,
     Settings,
     Step,
     Threads,
@@ -34,7 +41,7 @@ from aepsl.stages._training import (
     save_model_and_curve,
     steps_per_epoch,
 )
-from aepsl.stores.manifests import read_images
+from aepsl.stores.manifests import ImageManifest, read_images
 from aepsl.stores.records import Store
 from aepsl.training.engine import Batch, Losses, seed_torch
 from aepsl.training.schedules import step_decay
@@ -53,11 +60,76 @@ class ClassifierLoss:
         return {"loss": loss, "recall": label_recall(logits, labels)}
 
 
+@dataclass(frozen=True)
+class SalientLoss:
+    """The label loss of a batch, and the weighted loss of maps that disagree with saliency."""
+
+    name: str
+    weight: float
+    overlap: float
+    stride: int
+
+    def __call__(self, model: SalientClassifier, batch: Batch) -> Losses:
+        """Return ``loss``, its parts ``label_loss`` and ``saliency_loss``, and ``recall``."""
+        cells, logits = model(batch["image"].float())
+        labels = batch["labels"]
+        label = LABEL_LOSSES[self.name].loss(logits, labels)
+        maps = saliency_loss(
+            cells, labels, batch["saliency"], stride=self.stride, overlap=self.overlap
+        )
+        found = {"loss": label + self.weight * maps, "recall": label_recall(logits, labels)}
+        return found | {"label_loss": label, "saliency_loss": maps}
+
+
+@dataclass(frozen=True)
+class SaliencyLeft:
+    """Saliency of an image, unknown where earlier steps erased it."""
+
+    saliency: Store
+    regions: Store
+
+    def __call__(self, image_id: str) -> NDArray[np.uint8]:
+        """Return the (height, width) saliency, 0..254; 255 is unknown."""
+        found = np.rint(self.saliency.array(image_id, "saliency").astype(np.float32) * LEVELS)
+        found = found.astype(np.uint8)
+        if len(self.regions):
+            found[np.any(self.regions.array(image_id, "union"), axis=0)] = IGNORE_INDEX
+        return found
+
+
+def _photographs(
+    manifest: ImageManifest,
+    root: Path,
+    train: ClassifierTraining,
+    seed: int,
+    regions: list[Path],
+    saliency: list[Path],
+) -> TrainingImages:
+    mined = Store(regions, kind="regions")
+    salient = SaliencyLeft(Store(saliency, kind="saliency"), mined) if saliency else None
+    return TrainingImages(
+        manifest.images,
+        manifest.label_matrix(manifest.images),
+        root=root,
+        augmentation=augmentation_of(train, manifest),
+        seed=seed,
+        erase=EraseMined(mined, manifest.mean_pixel),
+        saliency=salient,
+    )
+
+
+def _loss(mining: Mining, stride: int, *, salient: bool) -> ClassifierLoss | SalientLoss:
+    if not salient:
+        return ClassifierLoss(mining.loss)
+    return SalientLoss(mining.loss, mining.saliency_loss, mining.saliency_overlap, stride)
+
+
 def train_classifier(
     config: Settings,
     dataset: DatasetFile,
     root: Root,
     regions: RegionStore,
+    saliency: SaliencyStore,
     step: Step,
     output: Output,
     curve: OutputCurve,
@@ -74,34 +146,31 @@ def train_classifier(
     A stopped training resumes from its checkpoint in ``work``.
     """
     compute = Compute(pick_device(device), threads)
-    seed, train = int(config["seed"]), config.section("mining.train", ClassifierTraining)
-    manifest = read_images(dataset)
-    images = manifest.images
-    networks = config.section("networks", Networks)
+    seed, mining = int(config["seed"]), config.section("mining", Mining)
+    manifest, networks = read_images(dataset), config.section("networks", Networks)
+    train = mining.train
     seed_torch(seed, "classifier", step)
-    classes, head = len(manifest.class_names), str(config["mining.head"])
     model, facts = build_network(
-        Classifier, classes=classes, networks=networks, head=head, weights=weights
+        SalientClassifier if saliency else Classifier,
+        classes=len(manifest.class_names),
+        networks=networks,
+        head=mining.head,
+        suppression=mining.suppression,
+        weights=weights,
     )
     facts |= {"class_names": manifest.class_names, "step": step, "config": config.canonical()}
     depends_on = [code, step, manifest.digest()]
-    inputs = [*regions, *([weights] if weights else [])]
+    inputs = [*regions, *saliency, *filter(None, [weights])]
+    photographs = _photographs(manifest, root, train, seed, regions, saliency)
     with checkpoint_folder(work, config, compute, inputs, depends_on) as kept:
         rows = fit(
             model,
             model.new_layers(),
-            TrainingImages(
-                images,
-                manifest.label_matrix(images),
-                root=root,
-                augmentation=augmentation_of(train, manifest),
-                seed=seed,
-                erase=EraseMined(Store(regions, kind="regions"), manifest.mean_pixel),
-            ),
-            lambda epoch: ClassifierLoss(config["mining.loss"]),
+            photographs,
+            lambda epoch: _loss(mining, networks.stride, salient=bool(saliency)),
             train=train,
             schedule=step_decay(
-                steps_per_epoch=steps_per_epoch(images, train),
+                steps_per_epoch=steps_per_epoch(manifest.images, train),
                 every_epochs=train.decay_every,
                 factor=train.decay_factor,
             ),

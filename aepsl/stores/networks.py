@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from aepsl.errors import AepslError
-from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
+from aepsl.networks.models import (
+    Classifier,
+    NetworkShape,
+    SalientClassifier,
+    SegmentationNetwork,
+)
 from aepsl.networks.pretrained import InputConvention
-from aepsl.stores.models import load_model
+from aepsl.stores.models import Tensors, load_model
 
 N = TypeVar("N", Classifier, SegmentationNetwork)
 
@@ -24,6 +30,19 @@ def load_network(network: type[N], path: Path, *, device: torch.device) -> tuple
         AepslError: if the file is not a model of this type.
     """
     tensors, facts = load_model(path)
+    return _rebuilt(network, tensors, facts, path, device), facts
+
+
+def load_classifier(path: Path, *, device: torch.device) -> Classifier:
+    """Return a stored classifier, with a background if it has one; see :func:`load_network`."""
+    tensors, facts = load_model(path)
+    network = SalientClassifier if "background.weight" in tensors else Classifier
+    return _rebuilt(network, tensors, facts, path, device)
+
+
+def _rebuilt(
+    network: type[N], tensors: Tensors, facts: Mapping[str, Any], path: Path, device: torch.device
+) -> N:
     try:
         stored = facts["input"]
         model = network(
@@ -39,4 +58,4 @@ def load_network(network: type[N], path: Path, *, device: torch.device) -> tuple
         what = f"not a {network.__name__} of this version ({str(error).splitlines()[0]})"
         raise AepslError.of(path, what, "run its training stage again") from None
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval(), facts
+    return model.eval()

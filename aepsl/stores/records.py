@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,12 @@ class Store:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_files": {}}
+
+
+def stores_by_step(manifests: Sequence[Path], *, kind: str, all_shards: bool = True) -> list[Store]:
+    """Return the store of each erasing step; its shards are in the folder of the step."""
+    steps = groupby(manifests, key=lambda path: path.parent)
+    return [Store(list(shards), kind=kind, all_shards=all_shards) for _, shards in steps]
 
 
 def write_empty(manifest: Path, *, kind: str) -> None:

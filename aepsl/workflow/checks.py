@@ -84,7 +84,12 @@ def _saliency_source(config: Config) -> Iterator[Problem]:
 
 
 def _crf(config: Config) -> Iterator[Problem]:
-    wanted = config.segmentation.relabel_crf and config.segmentation.relabel_rounds
-    if wanted and config.crf.method == "dense" and not has_crf():
+    wanted = {
+        "labels.crf": config.labels.crf and config.labels.source == "mined",
+        "segmentation.relabel_crf": config.segmentation.relabel_crf
+        and config.segmentation.relabel_rounds,
+    }
+    if config.crf.method == "dense" and not has_crf():
         hint = "install a C++ compiler, then requirements-crf.lock; or set crf.method: local"
-        yield Problem("segmentation.relabel_crf", "is set, but pydensecrf is not installed", hint)
+        for key in filter(wanted.get, wanted):
+            yield Problem(key, "is set, but pydensecrf is not installed", hint)

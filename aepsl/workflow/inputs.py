@@ -72,9 +72,9 @@ class Inputs:
             sources = STAGES[stage].reads[name](
                 self._variants.job(variant, _at(w), last_step=last_step)
             )
-            if isinstance(sources, Dependency):
-                return self.files(sources, variant, shard=getattr(w, "shard", None))
-            return [path for source in sources or () for path in self.files(source, variant)]
+            listed = [sources] if isinstance(sources, Dependency) else sources or ()
+            shard = getattr(w, "shard", None)
+            return [path for source in listed for path in self.files(source, variant, shard=shard)]
 
         return read
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aepsl.config.presets import expanded
+from aepsl.config.presets import expanded, merged
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
@@ -20,7 +20,7 @@ from aepsl.workflow.paths import Paths
 from aepsl.workflow.project import check_project, unwritable
 from aepsl.workflow.resources import ExecutionSite, Resources
 from aepsl.workflow.stages import SINGLE_RESULT, ResultIndex
-from aepsl.workflow.tables import Tables, overrides
+from aepsl.workflow.tables import Tables, overrides, rows_with_crf
 from aepsl.workflow.variants import Variants
 from aepsl.workflow.weights import weights_problem
 
@@ -55,6 +55,14 @@ class Plan:
         """
         config = expanded(config)
         self.config = parse(Config, config, where="config")
+        self._rows_left_out: list[str] = []
+        if self.config.crf.method == "dense" and not has_crf():
+            left_out = rows_with_crf(self.config.ablations)
+            self._rows_left_out = [f"{table}.{row}" for table, row in left_out]
+            for table, row in left_out:
+                nothing = {"ablations": {"tables": {table: {"rows": {row: None}}}}}
+                config = merged(config, nothing)
+            self.config = parse(Config, config, where="config")
         plain = {key: value for key, value in config.items() if key != "variants"}
         variants = {n: v for n, v in self.config.variants.items() if v is not None}
         self.names = [MAIN, *variants]
@@ -130,6 +138,16 @@ class Plan:
                 "pydensecrf is not installed: predictions are not refined by the CRF.\n"
                 "Hint: set crf.method: local, which needs no compiler; or install a C++ compiler,"
                 " then requirements-crf.lock; or set crf.enabled: false."
+            )
+        if self.config.mining.saliency_loss and self.config.saliency.method == "none":
+            found.append(
+                "mining.saliency_loss is not used: saliency.method is none.\n"
+                "Hint: set saliency.method: robust_background, or mining.saliency_loss: 0."
+            )
+        if self._rows_left_out:
+            found.append(
+                "pydensecrf is not installed: the tables of ablations have no rows"
+                f" {', '.join(self._rows_left_out)}."
             )
         if self.config.labels.source == "truth" and self.config.labels.corrections:
             found.append(

@@ -124,6 +124,20 @@ def labels(config: Config, round_: int = 0) -> Dependency:
     return Dependency("assemble_labels" if mined else "copy_true_labels")
 
 
+def labelled_regions(job: JobContext) -> Dependency | None:
+    """Return the regions of the pseudo-labels, if they come from regions."""
+    if job.config.labels.method != "regions":
+        return None
+    return regions(job.last_step, same_shard=True)
+
+
+def blended_cams(job: JobContext) -> list[Dependency]:
+    """Return the class maps of the pseudo-labels: those of all steps, if they are blended."""
+    if job.config.labels.method != "blend":
+        return []
+    return [cams(step, same_shard=True) for step in all_steps(job)]
+
+
 def corrected(job: JobContext) -> Dependency | None:
     """Return the label store with the masks that were corrected by hand, if any."""
     settings = job.config.labels
@@ -142,6 +156,11 @@ def saliency(config: Config, *, same_shard: bool = False) -> Dependency | None:
     if config.saliency.method == "none":
         return None
     return Dependency("detect_saliency", same_shard=same_shard)
+
+
+def supervising_saliency(job: JobContext) -> Dependency | None:
+    """Return the saliency maps that supervise the classifiers, if any."""
+    return saliency(job.config) if job.config.mining.saliency_loss else None
 
 
 def saliency_source(config: Config) -> str | None:
@@ -248,6 +267,13 @@ def _saliency_keys(job: JobContext) -> Iterator[str]:
     yield from (f"saliency.{name}" for name in ("method", *method.options))
 
 
+def _classifier_keys(job: JobContext) -> Iterator[str]:
+    yield from ("seed", "networks", "mining.head", "mining.loss", "mining.train")
+    yield "mining.suppression"
+    if supervising_saliency(job):
+        yield from ("mining.saliency_loss", "mining.saliency_overlap")
+
+
 def _cam_keys(job: JobContext) -> Iterator[str]:
     yield from ("mining.cam_scales", "mining.cam_flip")
     if len(job.config.mining.cam_scales) > 1 or job.config.mining.cam_flip:
@@ -261,8 +287,19 @@ def _region_keys(job: JobContext) -> Iterator[str]:
 
 
 def _label_keys(job: JobContext) -> Iterator[str]:
-    if job.config.saliency.method != "none":
+    by_regions, salient = (
+        job.config.labels.method == "regions",
+        job.config.saliency.method != "none",
+    )
+    yield from ("labels.method", "labels.crf")
+    if by_regions and salient:
         yield from ("labels.background_threshold", "labels.class_thresholds")
+    if not by_regions:
+        yield from ("labels.background_score", "labels.sharpness")
+        yield from ("labels.saliency_weight",) if salient else ()
+    if job.config.labels.crf:
+        yield from _crf_keys(job)
+        yield from ("labels.crf_certainty",) if by_regions else ()
 
 
 def _segmentation_keys(job: JobContext) -> Iterator[str]:
@@ -349,8 +386,9 @@ STAGES = {
         reads={
             "dataset": lambda job: images("train"),
             "regions": lambda job: regions(job.at.step - 1),
+            "saliency": supervising_saliency,
         },
-        keys=keys("seed", "networks", "mining.head", "mining.loss", "mining.train"),
+        keys=_classifier_keys,
         content=_weights_content,
     ),
     "judge_training": Stage(
@@ -389,7 +427,8 @@ STAGES = {
         _store("labels/{name}"),
         reads={
             "dataset": lambda job: images("train"),
-            "regions": lambda job: regions(job.last_step, same_shard=True),
+            "regions": labelled_regions,
+            "cams": blended_cams,
             "saliency": lambda job: saliency(job.config, same_shard=True),
         },
         keys=_label_keys,

@@ -26,6 +26,17 @@ def _rows(table: Table) -> dict[str, Row]:
     return {name: row for name, row in table.rows.items() if row is not None}
 
 
+def rows_with_crf(ablations: Ablations) -> list[tuple[str, str]]:
+    """Return the table and the name of each row whose labels the CRF refines."""
+    return [
+        (name, row_name)
+        for name, table in _tables(ablations)
+        for row_name, row in _rows(table).items()
+        if row.override.get("labels", {}).get("crf")
+        or row.override.get("segmentation", {}).get("relabel_crf")
+    ]
+
+
 def _variant(table: str, row: str, seed: int) -> str:
     return f"{table}-{row}-seed{seed}"
 

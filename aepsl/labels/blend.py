@@ -1,0 +1,42 @@
+"""Pseudo-labels from class maps and saliency together, in the place of mined regions.
+
+A region is a yes or no, and so is the background: where both are sure and one is wrong, nothing
+can mend it, and where neither is sure the pixel is ignored. Here the evidence of each pixel is
+added before anything is decided.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def blended_probabilities(
+    maps: NDArray[np.floating],
+    saliency: NDArray[np.floating] | None,
+    *,
+    saliency_weight: float,
+    background_score: float,
+    sharpness: float,
+) -> NDArray[np.float32]:
+    """Return the probability of each present class, and of the background, at each pixel.
+
+    The score of a class is the weighted mean of its map and of saliency; that of the background is
+    the same everywhere. The probabilities are the softmax of ``sharpness`` times the scores.
+
+    Args:
+        maps: (present, height, width), 0..1, the map of each present class.
+        saliency: (height, width), 0..1; None leaves the maps alone.
+        saliency_weight: weight of saliency in the mean, 0..1.
+        background_score: score of the background, 0..1.
+        sharpness: at least 0; 0 makes all classes equally probable.
+
+    Returns:
+        (1 + present, height, width), background first; 1 where only the background is possible.
+    """
+    scores = np.full((1 + len(maps), *maps.shape[1:]), background_score, np.float32)
+    scores[1:] = maps
+    if saliency is not None:
+        scores[1:] += saliency_weight * (saliency - scores[1:])
+    odds = np.exp(sharpness * (scores - scores.max(axis=0)))
+    return odds / odds.sum(axis=0)
