@@ -99,6 +99,16 @@ def test_a_layout_is_recognised(tmp_path, make):
     assert recognise(tmp_path).settings == FOUND[make]
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_configuration_is_the_best_that_runs_here(tmp_path, monkeypatch, installed):
+    folders(tmp_path)
+    monkeypatch.setattr("aepsl.host.find_spec", lambda name: object() if installed else None)
+    plan = Plan(yaml.safe_load(configuration(recognise(tmp_path), folder=tmp_path, run="mine")))
+    assert plan.config.labels.method == "blend"
+    assert plan.config.labels.crf
+    assert plan.config.crf.method == ("dense" if installed else "local")
+
+
 @layouts
 def test_the_configuration_is_short_and_describes_the_same_photographs(tmp_path, make, monkeypatch):
     root = tmp_path / "my photographs"

@@ -11,8 +11,10 @@ from rich.table import Table
 
 from aepsl.config.data import VOC_CLASSES
 from aepsl.config.listing import flow_style
+from aepsl.config.presets import RECIPES
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
+from aepsl.host import has_crf
 from aepsl.stores.atomic import write_text
 
 LAYOUTS = {
@@ -56,9 +58,11 @@ def configuration(found: Recognised, *, folder: Path, run: str) -> str:
     data = dict(found.settings, root=str(folder), class_names=_class_names(found))
     if not (folder / "masks").exists():
         data.setdefault("mask_folder", "masks")  # for those that are drawn later
-    values: dict[str, Any] = {"base": "photographs", "run": run, "data": data}
+    values: dict[str, Any] = {"base": ["photographs", *RECIPES], "run": run, "data": data}
     if found.shows_nothing or len(found.counts) == 1:
         values["mining"] = {"loss": "sigmoid"}
+    if not has_crf():
+        values["crf"] = {"method": "local"}  # needs no compiler
     lines = [f"# {_summary(found)}"]
     for key, value in values.items():
         if isinstance(value, dict):
