@@ -138,7 +138,8 @@ def main(count, folder):
     measured(
         f"labels of one shard, {images:,} images",
         *(*AEPSL, "assemble-labels", "--config", settings),
-        *("--dataset", manifest, "--regions", stores["regions"].with_suffix(".json")),
+        *("--dataset", manifest, "--root", folder / "data"),
+        *("--regions", stores["regions"].with_suffix(".json"), "--cams", ""),
         *("--saliency", stores["saliency"].with_suffix(".json"), "--output", labels),
         *("--shard", 0, "--shards", shards, "--log", folder / "shard" / "log.txt"),
         folder=folder,
