@@ -88,9 +88,10 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         item = {"image": torch.from_numpy(crop).permute(2, 0, 1), "labels": self.labels[number]}
         for name, of_image in self.for_pixels.items():
             if of_image:
-                whole, outside = of_image(entry.id), IGNORE_INDEX
-                crop = apply_transform(whole, transform, fill_value=outside, interpolate=False)
-                item[name] = torch.from_numpy(crop)
+                values = apply_transform(
+                    of_image(entry.id), transform, fill_value=IGNORE_INDEX, interpolate=False
+                )
+                item[name] = torch.from_numpy(values)
         return item
 
 

@@ -88,7 +88,12 @@ def background_threshold(
 
 def lost_classes(mask: NDArray[np.uint8], *, classes: Sequence[int]) -> int:
     """Return how many of the present classes, numbered from 0, have no pixel in the mask."""
-    return len(set(classes) - {int(value) - 1 for value in np.unique(mask)})
+    return sum(not (mask == 1 + number).any() for number in classes)
+
+
+def mask_values(classes: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the values in a mask of the background and of the present classes, from 0."""
+    return np.array([BACKGROUND, *(1 + number for number in classes)], np.uint8)
 
 
 def label_probabilities(
@@ -107,7 +112,7 @@ def label_probabilities(
     Returns:
         (1 + present, height, width), background first; 1 where only the background is possible.
     """
-    shown = np.array([BACKGROUND, *(1 + number for number in classes)], np.uint8)
+    shown = mask_values(classes)
     labelled = mask == shown[:, None, None]
     rest = (1 - certainty) / max(1, len(classes))
     found = np.where(labelled, certainty, rest)

@@ -18,12 +18,12 @@ from aepsl.errors import AepslError, Problem
 from aepsl.exchange.corrections import Source, find_corrections, read_correction
 from aepsl.grid import upsample_to_image
 from aepsl.labels.assemble import (
-    BACKGROUND,
     PseudoLabel,
     assemble_label,
     background_threshold,
     label_probabilities,
     lost_classes,
+    mask_values,
 )
 from aepsl.labels.blend import blended_probabilities
 from aepsl.mining.merge import scaled_to_max
@@ -122,7 +122,7 @@ class _Assembly:
         classes = self.manifest.label_numbers(image)
         facts: dict[str, int] = {}
         said: NDArray[np.float32] | None = None
-        shown = np.array([BACKGROUND, *(1 + number for number in classes)], np.uint8)
+        shown = mask_values(classes)
         if self.regions is not None:
             label = self._from_regions(image, self.regions.array(image.id, "union").astype(bool))
             mask = label.mask
@@ -137,7 +137,7 @@ class _Assembly:
         else:
             said = self._blended(image)
             mask = shown[said.argmax(axis=0)]
-        if self.crf and said is not None:
+        if self.crf and classes and said is not None:  # without classes, all is background
             pixels = photograph(image, root=self.root)
             mask = shown[refine(pixels, said, threshold=0.0, options=self.crf)]
         return Record({"mask": mask}, facts | {"lost_classes": lost_classes(mask, classes=classes)})

@@ -287,19 +287,19 @@ def _region_keys(job: JobContext) -> Iterator[str]:
 
 
 def _label_keys(job: JobContext) -> Iterator[str]:
-    by_regions, salient = (
-        job.config.labels.method == "regions",
-        job.config.saliency.method != "none",
-    )
+    settings, salient = job.config.labels, job.config.saliency.method != "none"
     yield from ("labels.method", "labels.crf")
-    if by_regions and salient:
-        yield from ("labels.background_threshold", "labels.class_thresholds")
-    if not by_regions:
-        yield from ("labels.background_score", "labels.sharpness")
-        yield from ("labels.saliency_weight",) if salient else ()
-    if job.config.labels.crf:
+    if settings.crf:
         yield from _crf_keys(job)
-        yield from ("labels.crf_certainty",) if by_regions else ()
+    if settings.method == "blend":
+        yield from ("labels.background_score", "labels.sharpness")
+        if salient:
+            yield "labels.saliency_weight"
+    else:
+        if settings.crf:
+            yield "labels.crf_certainty"
+        if salient:
+            yield from ("labels.background_threshold", "labels.class_thresholds")
 
 
 def _segmentation_keys(job: JobContext) -> Iterator[str]:
