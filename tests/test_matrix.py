@@ -464,45 +464,52 @@ def test_dependencies_of_the_rules(plans, of):
     assert rules(jobs) == set(READS) - ABSENT[of]
 
 
+@pytest.fixture(scope="module")
+def variants(projects):
+    """Return the variants of each project with all rows: each row's key is a variant's name."""
+    rows = {
+        of: {
+            key: nested(changes_of(key))
+            for key, (_, expected) in KEYS.items()
+            if key.partition(".")[0] not in FIXED and expected[of] is not REFUSED
+        }
+        for of in ABSENT
+    }
+    return {of: plan_of(projects[of], {"variants": rows[of]}).variants for of in ABSENT}
+
+
+def shares(variants, name, jobs):
+    """Return the jobs of the run itself, each with whether the variant ``name`` shares its result.
+
+    Those of predict_shown and generate_scenes have no result of a variant.
+    """
+    found = {}
+    for stage, wildcards in jobs:
+        w = dict(wildcards)
+        if w.get("name") == MAIN and stage not in ("predict_shown", "generate_scenes"):
+            fields = {k: v for k, v in w.items() if k in ResultIndex._fields}
+            numbers = {k: int(v) for k, v in fields.items() if k in ("step", "round")}
+            at = ResultIndex(**fields | numbers)
+            found[stage, wildcards] = variants.owner(stage, name, at) == MAIN
+    return found
+
+
 @pytest.mark.parametrize("of", list(ABSENT))
 @pytest.mark.parametrize("key", KEYS)
-def test_which_rules_a_setting_reruns(projects, plans, of, key):
+def test_which_rules_a_setting_reruns(projects, plans, variants, of, key):
+    """A change reruns the rules of its row; as a variant, it shares the files of the others."""
     expected = KEYS[key][1][of]
     if expected is REFUSED:
         with pytest.raises(AepslError, match="Hint:"):
             plan_of(projects[of], nested(changes_of(key)))
         return
-    assert planned(projects[of], plans[of], changes_of(key)) == expected
-
-
-@pytest.mark.parametrize("of", list(ABSENT))
-@pytest.mark.parametrize("key", [key for key in KEYS if key.partition(".")[0] not in FIXED])
-def test_a_variant_shares_the_results_that_a_change_would_not_rerun(projects, plans, of, key):
-    """Two variants share a file if and only if Snakemake would not make it again."""
-    if KEYS[key][1][of] is REFUSED:
-        return
-    changed = nested(changes_of(key))
-    plan = plan_of(projects[of], changed)
+    plan = plan_of(projects[of], nested(changes_of(key)))
     again, after = rerun(plans[of], plan), jobs_of(plan)
-    together = plan_of(projects[of], {"variants": {"changed": changed}})
-    variants = together.variants
-    checked = set()
-    for stage, wildcards in jobs_of(plans[of]):
-        w = dict(wildcards)
-        if w.get("name") != MAIN or stage in ("predict_shown", "generate_scenes"):
-            continue
-        at = ResultIndex(
-            **{
-                k: int(v) if k in ("step", "round") else v
-                for k, v in w.items()
-                if k in ResultIndex._fields
-            }
-        )
-        shared = variants.owner(stage, "changed", at) == variants.owner(stage, MAIN, at)
-        if (stage, wildcards) in after:
-            assert shared == ((stage, wildcards) not in again), (stage, w)
-            checked.add(stage)
-    assert "score" in checked
+    assert rules(again) == expected
+    if key.partition(".")[0] not in FIXED:
+        found = shares(variants[of], key, jobs_of(plans[of]).keys() & after.keys())
+        assert found == {job: job not in again for job in found}
+        assert "score" in rules(found)
 
 
 @pytest.mark.parametrize("of", list(ABSENT))
