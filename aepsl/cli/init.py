@@ -59,8 +59,6 @@ def configuration(found: Recognised, *, folder: Path, run: str) -> str:
     if not (folder / "masks").exists():
         data.setdefault("mask_folder", "masks")  # for those that are drawn later
     values: dict[str, Any] = {"base": ["photographs", *RECIPES], "run": run, "data": data}
-    if found.shows_nothing or len(found.counts) == 1:
-        values["mining"] = {"loss": "sigmoid"}
     if not has_crf():
         values["crf"] = {"method": "local"}  # needs no compiler
     lines = [f"# {_summary(found)}"]
