@@ -6,7 +6,7 @@ Snakemake does the same in a dry run, which takes a second; test_matrix.py compa
 import os
 import re
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +30,7 @@ def inside(folder):
         os.chdir(before)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _read(path):
     return yaml.safe_load(path.read_text())
 
@@ -88,7 +88,7 @@ def _job(plan, stage, params, w):
     return frozenset(path for paths in inputs.values() for path in paths), params
 
 
-@cache
+@lru_cache(maxsize=8)
 def jobs_of(plan):
     """Return the jobs of a plan's default target: ``{(stage, wildcards): (inputs, params)}``."""
     with inside(plan.project):
