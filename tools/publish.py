@@ -1,4 +1,4 @@
-"""Copy a run's tables into docs/results.md, and its plots next to it."""
+"""Copy a run's tables into docs/results.md; its plots, and the scores of each seed, next to it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def publish(run: str) -> None:
     if not found:
         raise SystemExit(f"{page} has no line {begin}")
     page.write_text(text, encoding="utf-8")
-    pictures = page.parent / "results" / run
-    pictures.mkdir(parents=True, exist_ok=True)
-    for picture in made.glob("*.png"):
-        shutil.copy(picture, pictures / picture.name)
+    beside = page.parent / "results" / run
+    beside.mkdir(parents=True, exist_ok=True)
+    for file in (*made.glob("*.png"), *made.glob("*.csv")):
+        shutil.copy(file, beside / file.name)
 
 
 if __name__ == "__main__":
