@@ -78,7 +78,7 @@ def test_reasons_of_ignored_pixels_literally():
     label = assemble_label(regions, saliency, classes=[0, 1], background_threshold=0.06)
     assert label.mask.tolist() == [[IGNORED, IGNORED, IGNORED, 1, 0]]
     assert ignore_reasons(label.mask, regions).tolist() == [[3, 2, 1, 0, 0]]
-    assert (label.conflict, label.low_saliency, label.unclaimed_value) == (1, 1, 1)
+    assert (label.conflict, label.low_saliency, label.unclaimed) == (1, 1, 1)
 
 
 def test_the_page_reads_every_number_of_a_layer():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from aepsl.mining.cam import class_probability_maps
 from aepsl.mining.supervision import (
     DECIDED,
-    LEVELS,
+    FULL_SALIENCY,
     estimated_saliency,
     on_cells,
     saliency_loss,
@@ -128,7 +128,7 @@ def test_unknown_saliency_teaches_nothing():
 def test_training_by_saliency_finds_the_region():
     # A class map without any cue but saliency takes its form.
     saliency = torch.zeros(1, 32, 32, dtype=torch.uint8)
-    saliency[:, 4:21, 4:21] = LEVELS  # all around the cells 1 and 2
+    saliency[:, 4:21, 4:21] = FULL_SALIENCY  # all around the cells 1 and 2
     cells = torch.zeros(1, 2, 4, 4, requires_grad=True)
     with torch.no_grad():
         cells[:, 1, 1:3, 1:3] = 0.5
@@ -151,7 +151,7 @@ def test_probability_maps_literal():
 
 def test_suppression_literal():
     features = torch.tensor([[[[1.0, 4.0]], [[0.0, 0.0]]]])
-    assert suppress(features, share=0.5).tolist() == [[[[1.0, 2.0]], [[0.0, 0.0]]]]
+    assert suppress(features, fraction=0.5).tolist() == [[[[1.0, 2.0]], [[0.0, 0.0]]]]
 
 
 def test_suppression_is_of_each_image_and_changes_the_maps_only():

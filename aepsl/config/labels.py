@@ -93,11 +93,11 @@ class Saliency(Section):
 
 
 class Labels(Section):
-    """Pseudo-labels S = F union B."""
+    """Pseudo-labels."""
 
     source: Literal["mined", "truth"] = setting(
         "mined",
-        "mined: regions from adversarial erasing; truth: true masks (upper bound).",
+        "mined: from the maps of the classifiers; truth: true masks (upper bound).",
         unit="-",
         source="-",
     )
@@ -118,26 +118,29 @@ class Labels(Section):
     )
     background_score: Threshold = setting(
         0.55,
-        "With method blend: average of class map and saliency below which a pixel is background.",
+        "With method blend: average of saliency and class map, scaled to a maximum of 1, below"
+        " which a pixel is background.",
         unit="0..1",
         source="docs/labels.md",
     )
     sharpness: float = setting(
         8.0,
-        "With method blend: factor of the averages in the softmax that the CRF starts from.",
+        "With method blend: factor (inverse temperature) of the averages in the softmax that the"
+        " CRF starts from.",
         unit="-",
         source="docs/labels.md",
         gt=0,
     )
     background_threshold: Threshold = setting(
         0.06,
-        "Pixels with a saliency below this threshold are background.",
+        "With method regions: pixels with a saliency below this threshold are background.",
         unit="0..1",
         source="paper, sec. 4.1",
     )
     class_thresholds: dict[str, Threshold] = setting(
         {},
-        "Thresholds of single classes; an image uses the largest threshold among its classes.",
+        "With method regions: thresholds of single classes; an image uses the largest threshold"
+        " among its classes.",
         unit="0..1",
         source="recalled: indoor classes had a different threshold",
     )

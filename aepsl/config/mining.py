@@ -84,8 +84,8 @@ class Mining(Section):
     )
     suppression: float | None = setting(
         None,
-        "If set, largest feature of the classifiers, as a fraction of its channel's maximum in the"
-        " image: their maps then spread over whole objects.",
+        "If set, largest feature of the classifiers' last layer, as a fraction of its channel's"
+        " maximum in the image: their maps then spread over whole objects.",
         unit="fraction",
         source="Kim et al., AAAI 2021: 0.55; paper: none",
         gt=0,
@@ -101,8 +101,8 @@ class Mining(Section):
     )
     saliency_overlap: float = setting(
         0.4,
-        "Smallest fraction of a class's region that is salient, for its map to be foreground in"
-        " this loss.",
+        "Fraction of a class's region that must be salient, for its map to be foreground in this"
+        " loss (tau).",
         unit="fraction",
         source="Lee et al., CVPR 2021",
         ge=0,
@@ -116,7 +116,8 @@ class Mining(Section):
     )
     delta: float = setting(
         0.52,
-        "By erase rule: fraction of the maximum, fraction of the pixels, or class score.",
+        "By erase rule: fraction of the maximum, fraction of the pixels, or class score"
+        " (a probability with saliency_loss).",
         unit="by rule",
         source="Figs. 5b, 6",
         gt=0,

@@ -32,7 +32,7 @@ class PseudoLabel(NamedTuple):
     """(height, width): 0 background, 1 + class, 255 ignored."""
     conflict: int
     low_saliency: int
-    unclaimed_value: int
+    unclaimed: int
 
 
 def _claims(regions: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -148,5 +148,5 @@ def assemble_label(
         mask,
         conflict=int(counts[Reason.CONFLICT]),
         low_saliency=int(counts[Reason.LOW_SALIENCY]),
-        unclaimed_value=int(counts[Reason.UNCLAIMED]),
+        unclaimed=int(counts[Reason.UNCLAIMED]),
     )

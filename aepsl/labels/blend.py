@@ -1,8 +1,7 @@
 """Pseudo-labels from class maps and saliency together, in the place of mined regions.
 
-A region is a yes or no, and so is the background: where both are sure and one is wrong, nothing
-can mend it, and where neither is sure the pixel is ignored. Here the evidence of each pixel is
-added before anything is decided.
+The paper thresholds class maps and saliency each alone, and ignores a pixel where they contradict
+each other or neither claims it. Here their scores are added before anything is decided.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ def blended_probabilities(
     the same everywhere. The probabilities are the softmax of ``sharpness`` times the scores.
 
     Args:
-        maps: (present, height, width), 0..1, the map of each present class.
+        maps: (present, height, width), 0..1, the map of each present class, scaled to a maximum
+            of 1.
         saliency: (height, width), 0..1; None leaves the maps alone.
         saliency_weight: weight of saliency in the mean, 0..1.
         background_score: score of the background, 0..1.

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from aepsl.masks import IGNORE_INDEX
 
-LEVELS = 254
+FULL_SALIENCY = 254
 """Saliency 1 as an integer; 255 is unknown."""
 
 DECIDED = 0.5
@@ -40,7 +40,7 @@ def on_cells(saliency: Tensor, *, stride: int) -> CellSaliency:
         stride: pixels from one cell to the next; cell k is aligned with pixel ``k * stride``.
     """
     known = (saliency != IGNORE_INDEX).float()[:, None]
-    pixels = torch.cat([saliency[:, None] / LEVELS * known, known], dim=1)
+    pixels = torch.cat([saliency[:, None] / FULL_SALIENCY * known, known], dim=1)
     reach = stride // 2
     means = functional.avg_pool2d(pixels, 2 * reach + 1, stride, reach, count_include_pad=False)
     summed, share = means.unbind(dim=1)
@@ -53,8 +53,9 @@ def estimated_saliency(
     """Return the saliency that the maps of the classes and of the background compose.
 
     It is the mean of two estimates: the probability of the classes that are foreground, and one
-    minus that of the background and of the other present classes. A present class is foreground if
-    its region lies in the salient one by more than the fraction ``overlap``.
+    minus that of the background and of the other present classes. The region of a class is the
+    cells where its probability is above one half. A present class is foreground if more than the
+    fraction ``overlap`` of its region is salient; a class without a region is not.
 
     Args:
         cells: (n, 1 + classes, h, w) scores, background first.
@@ -88,7 +89,8 @@ def saliency_loss(
         overlap: see :func:`estimated_saliency`.
 
     Returns:
-        A scalar, 0..1, the mean over the known pixels of the batch.
+        A scalar, 0..1, the mean over the cells of the batch, each weighted by its fraction of known
+        pixels.
     """
     given, known = on_cells(saliency, stride=stride)
     composed = estimated_saliency(cells, labels, given, overlap=overlap)

@@ -57,17 +57,17 @@ class Normalise(nn.Module):
         return ((images - self.mean) / self.scale).contiguous(memory_format=torch.channels_last)
 
 
-def suppress(features: Tensor, *, share: float) -> Tensor:
-    """Return the features, at most the fraction ``share`` of their channel's maximum in the image.
+def suppress(features: Tensor, *, fraction: float) -> Tensor:
+    """Return the features, at most ``fraction`` of their channel's maximum in the image.
 
     The most discriminative parts of an object then count no more than its others: discriminative
     region suppression (Kim et al., AAAI 2021), without weights of its own.
 
     Args:
-        features: (n, channels, h, w).
-        share: 0..1.
+        features: (n, channels, h, w), at least 0.
+        fraction: 0..1.
     """
-    return torch.minimum(features, share * features.amax(dim=(2, 3), keepdim=True))
+    return torch.minimum(features, fraction * features.amax(dim=(2, 3), keepdim=True))
 
 
 def mirror(images: Tensor, *, stride: int) -> Tensor:

@@ -38,7 +38,8 @@ class NetworkShape:
     fixed_norm: bool = False
     dropout: float = 0.5
     suppression: float | None = None
-    """Largest feature, as a fraction of the maximum of its channel in the image; None: 1."""
+    """Largest feature of the last layer, as a fraction of the maximum of its channel in the image;
+    None: no suppression. Kim et al. suppress after every ReLU; see docs/labels.md."""
 
     def make_backbone(self) -> Backbone:
         """Return the backbone, randomly initialised."""
@@ -101,7 +102,7 @@ class _Network(nn.Module):
             features = self.head(self.backbone(self.normalise(images))).float()
         if self.suppression is None:
             return features
-        return suppress(features, share=self.suppression)
+        return suppress(features, fraction=self.suppression)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

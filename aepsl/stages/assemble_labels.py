@@ -129,7 +129,7 @@ class _Assembly:
             facts = {
                 "ignored_conflict": label.conflict,
                 "ignored_low_saliency": label.low_saliency,
-                "ignored_unclaimed": label.unclaimed_value,
+                "ignored_unclaimed": label.unclaimed,
             }
             if self.crf:
                 certainty = self.settings.crf_certainty
@@ -198,9 +198,9 @@ def assemble_labels(
 
     Writes S_i = F_i union B_i for one shard, and the number of pixels that each rule ignores; or,
     from ``cams`` instead of ``regions``, the masks of class maps and saliency blended. Without
-    ``saliency``, every pixel outside the regions is background. With ``labels.crf``, the CRF
-    refines the masks. A mask in ``corrections`` that differs takes the place of its image's,
-    and its record says so.
+    ``saliency``, every pixel outside the regions is background. With ``labels.crf``, the CRF then
+    refines the masks and ignores no pixel, whatever the rules counted. A mask in ``corrections``
+    that differs takes the place of its image's, and its record says so.
 
     Raises:
         AepslError: listing the corrected masks that cannot be used.
@@ -231,7 +231,7 @@ def assemble_labels(
             lost += record.facts.get("lost_classes", 0) > 0
             writer.add(image.id, record)
     if lost:
-        what = "%d of %d photographs: a class of the label has no pixel in the mask, because"
-        log.warning(what + " its region is background or another's", lost, len(images))
+        what = "%d of %d photographs: a class of the label has no pixel in the mask"
+        log.warning(what, lost, len(images))
     if sources:
         log.info("%d of %d masks were corrected by hand", corrected, len(images))

@@ -14,7 +14,7 @@ from aepsl.data.loading import TrainingImages
 from aepsl.device import Compute, pick_device
 from aepsl.masks import IGNORE_INDEX
 from aepsl.mining.loss import LABEL_LOSSES, label_recall
-from aepsl.mining.supervision import LEVELS, saliency_loss
+from aepsl.mining.supervision import FULL_SALIENCY, saliency_loss
 from aepsl.networks.models import Classifier, SalientClassifier
 from aepsl.stages._checkpointing import checkpoint_folder
 from aepsl.stages._erasing import EraseMined
@@ -90,7 +90,9 @@ class SaliencyLeft:
 
     def __call__(self, image_id: str) -> NDArray[np.uint8]:
         """Return the (height, width) saliency, 0..254; 255 is unknown."""
-        found = np.rint(self.saliency.array(image_id, "saliency").astype(np.float32) * LEVELS)
+        found = np.rint(
+            self.saliency.array(image_id, "saliency").astype(np.float32) * FULL_SALIENCY
+        )
         found = found.astype(np.uint8)
         if len(self.regions):
             found[np.any(self.regions.array(image_id, "union"), axis=0)] = IGNORE_INDEX

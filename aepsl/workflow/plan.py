@@ -142,7 +142,8 @@ class Plan:
         if self.config.mining.saliency_loss and self.config.saliency.method == "none":
             found.append(
                 "mining.saliency_loss is not used: saliency.method is none.\n"
-                "Hint: set saliency.method: robust_background, or mining.saliency_loss: 0."
+                "Hint: set saliency.method: robust_background; or mining.saliency_loss: 0 and,"
+                " because maps are then no probabilities, mining.erase_rule: fraction_of_max."
             )
         if self._rows_left_out:
             found.append(
