@@ -56,6 +56,7 @@ rule all:
         paths.outputs("summarise")["scores"],
         paths.outputs("report")["folder"],
         expand(paths.outputs("export_masks")["folder"], name=tables.masks()),
+        tables.removed,
 
 
 include: "rules/dataset.smk"

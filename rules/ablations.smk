@@ -6,6 +6,7 @@
 rule ablations:
     input:
         paths.outputs("collect_tables")["page"],
+        tables.removed_from_tables,
 
 
 rule tabulate:

@@ -132,6 +132,24 @@ def test_a_changed_setting_reruns_the_stages_that_read_it(finished, change):
     assert planned(finished, "--config", change) == RERUNS[change]
 
 
+def test_what_failed_jobs_removed_is_made_again_although_scores_exist(finished, snakemake):
+    change = ("--config", 'crf={"bilateral_xy": 60}')
+    results = finished / "results/mini"
+    stores = {path: path.read_bytes() for path in results.glob("predictions/*/0.h5")}
+    for path, content in stores.items():
+        path.write_bytes(content[:-1])
+    failed = snakemake(finished, "--configfile", "mini.yaml", *change, "--keep-going", check=False)
+    assert failed.returncode == 1
+    assert not list(results.glob("crf/*/0.json"))
+    assert (results / "scores/main/predictions_crf.json").exists()
+    for path, content in stores.items():
+        path.write_bytes(content)
+    rerun = {"refine_predictions": 3, "score": 3, "summarise": 1, "report": 1, "all": 1}
+    assert planned(finished, *change) == rerun
+    (results / "classifier/main/step1/model.safetensors").unlink()
+    assert planned(finished, *change)["train_classifier"] == 2
+
+
 @pytest.mark.slow
 def test_the_same_command_gives_the_same_bytes(finished, snakemake):
     results = finished / "results" / "mini"

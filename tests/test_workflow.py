@@ -53,6 +53,40 @@ def test_the_number_of_scores_follows_from_sharing(plan):
     assert len(files) == len(set(files))
 
 
+WITHOUT_PSL = {"label": "none", "override": {"segmentation": {"psl": "none"}}}
+PSL_TABLE = {"title": "PSL", "columns": ["predictions.miou"], "rows": {"none": WITHOUT_PSL}}
+
+
+@pytest.mark.parametrize(
+    ("request_", "product", "removed"),
+    [
+        ("removed", "scores.json", "classifier/main/step2/model.safetensors"),
+        ("removed", "scores.json", "regions/main/step5/0.json"),
+        ("removed", "scores.json", "scores/wide/labels.json"),
+        ("removed", "scores.json", "true_labels/main/0.json"),
+        ("removed", "scores.json", "eval_images/main/manifest.jsonl"),
+        ("removed_from_tables", "ablations/tables.md", "scores/psl-none-seed2/predictions.json"),
+        ("removed_from_tables", "ablations/tables.md", "classifier/seed2/step1/model.safetensors"),
+    ],
+)
+def test_a_target_requests_what_is_missing_behind_its_results(
+    tmp_path, monkeypatch, request_, product, removed
+):
+    monkeypatch.chdir(tmp_path)
+    ablations = {"seeds": [2], "tables": {"psl": PSL_TABLE}}
+    plan = Plan({"variants": VARIANTS, "ablations": ablations})
+    requested = getattr(plan.tables, request_)
+    assert requested() == []  # a new run
+    files = {Path("results/scenes", product)}
+    while files:  # make what is requested, then what that is made from
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        files = {Path(path) for path in requested()}
+    Path("results/scenes", removed).unlink()
+    assert requested() == [f"results/scenes/{removed}"]
+
+
 def photographs(tmp_path, **data):
     """Return the configuration of a dataset in VOC's layout, and one of its variants."""
     from conftest import VocFolder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,51 @@ class Inputs:
 
     def _input(self, stage: str, name: str) -> Callable[[Any], list[str]]:
         def read(w: Any) -> list[str]:
-            variant = getattr(w, "name", MAIN)
-            last_step = self.steps(variant) if STAGES[stage].counts_steps else None
-            sources = STAGES[stage].reads[name](
-                self._variants.job(variant, _at(w), last_step=last_step)
-            )
-            listed = [sources] if isinstance(sources, Dependency) else sources or ()
-            shard = getattr(w, "shard", None)
-            return [path for source in listed for path in self.files(source, variant, shard=shard)]
+            variant, shard = getattr(w, "name", MAIN), getattr(w, "shard", None)
+            sources = self._sources(stage, name, variant, _at(w))
+            return [path for source in sources for path in self.files(source, variant, shard=shard)]
 
         return read
+
+    def _sources(self, stage: str, name: str, variant: str, at: ResultIndex) -> list[Dependency]:
+        """Return the results that one input of a stage reads."""
+        last_step = self.steps(variant) if STAGES[stage].counts_steps else None
+        job = self._variants.job(variant, at, last_step=last_step)
+        sources = STAGES[stage].reads[name](job)
+        return [sources] if isinstance(sources, Dependency) else list(sources or ())
+
+    def removed(self, product: Dependency, results: Iterable[tuple[str, Dependency]]) -> list[str]:
+        """Return the missing files that an existing product was made from, directly or not.
+
+        Snakemake removes the outputs of a job before it starts, and makes a missing file again
+        only where something made from it is missing or requested. So after a failed job, results
+        of the settings before would count as up to date, unless a target requests what is gone.
+
+        Args:
+            product: a result of the run as a whole.
+            results: the results that it is made from, each with its variant.
+        """
+        missing: set[str] = set()
+        seen: set[tuple[str, Dependency]] = set()
+
+        def look(product_exists: bool, results: Iterable[tuple[str, Dependency]]) -> None:
+            for variant, result in results:
+                files = self.files(result, variant)
+                absent = {path for path in files if not Path(path).exists()}
+                if product_exists:
+                    missing.update(absent)
+                if (variant, result) not in seen:
+                    seen.add((variant, result))
+                    look(len(absent) < len(files), self._read(variant, result))
+
+        look(Path(self.files(product, MAIN)[0]).exists(), results)
+        return sorted(missing)
+
+    def _read(self, variant: str, result: Dependency) -> Iterator[tuple[str, Dependency]]:
+        """Yield the results that a result is made from, each with the variant that owns it."""
+        for name in STAGES[result.stage].reads:
+            for source in self._sources(result.stage, name, variant, result.at):
+                yield self._variants.owner(source.stage, variant, source.at), source
 
     def params(self, stage: str) -> dict[str, Any]:
         """Return the params of every rule, whose change reruns jobs: settings, code digest, shards.

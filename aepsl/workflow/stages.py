@@ -222,6 +222,11 @@ def all_steps(job: JobContext) -> range:
     return range(1, job.last_step + 1)
 
 
+def score(target: str) -> Dependency:
+    """Return the score of a target, such as ``regions-step2``."""
+    return Dependency("score", ResultIndex(target=target), "scores")
+
+
 def scored(target: str) -> tuple[str, ResultIndex]:
     """Parse the name of a score file, such as ``regions-step2``, into target and index."""
     name, _, number = target.partition("-")

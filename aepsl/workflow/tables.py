@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from aepsl.config.ablations import Ablations, Row, Table
 from aepsl.config.presets import merged
 from aepsl.config.root import Config
 from aepsl.targets import TARGETS
-from aepsl.workflow.inputs import Inputs
-from aepsl.workflow.stages import Dependency, ResultIndex, classifier, scored, uses_crf
+from aepsl.workflow.inputs import MAIN, Inputs
+from aepsl.workflow.stages import Dependency, classifier, score, scored, uses_crf
 from aepsl.workflow.variants import Variants
 
 
@@ -71,8 +71,8 @@ class Tables:
 
     # Scores
 
-    def score_file(self, variant: str, target: str) -> str | None:
-        """Return the score file of a variant's target; None if the variant lacks the target.
+    def _score(self, variant: str, target: str) -> Dependency | None:
+        """Return the score of a variant's target; None if the variant lacks the target.
 
         ``regions`` are those of the last step, ``relabelled`` those of the last round;
         ``classifier`` is the training curve of the last step.
@@ -91,31 +91,39 @@ class Tables:
         if not exists[target]:
             return None
         if target == "classifier":
-            source = classifier(self._inputs.steps(variant), "curve")
-            return self._inputs.files(source, variant)[0]
+            return classifier(self._inputs.steps(variant), "curve")
         match TARGETS[target].counted:
             case "step":
                 target += f"-step{self._inputs.steps(variant)}"
             case "round":
                 target += f"-round{rounds}"
-        return self._score(variant, target)
+        return score(target)
 
-    def _score(self, variant: str, target: str) -> str:
-        return self._inputs.files(
-            Dependency("score", ResultIndex(target=target), "scores"), variant
-        )[0]
+    def score_file(self, variant: str, target: str) -> str | None:
+        """Return the score file of a variant's target; None if the variant lacks the target."""
+        source = self._score(variant, target)
+        return source and self._inputs.files(source, variant)[0]
+
+    def _scores(self) -> Iterator[tuple[str, Dependency]]:
+        """Yield the scores of the run's variants, in the order of the table."""
+        for name in self._names:
+            for target in (target for target, about in TARGETS.items() if about.summary_title):
+                last = self._score(name, target)
+                if last and TARGETS[target].counted == "step":
+                    for step in range(1, self._inputs.steps(name)):
+                        yield name, score(f"{target}-step{step}")
+                if last:
+                    yield name, last
 
     def score_files(self, w: Any = None) -> list[str]:
         """Return the score files of the run's variants, each once, in the order of the table."""
-        files: dict[str | None, None] = {}
-        for name in self._names:
-            for target in (target for target, about in TARGETS.items() if about.summary_title):
-                last = self.score_file(name, target)
-                if last and TARGETS[target].counted == "step":
-                    for step in range(1, self._inputs.steps(name)):
-                        files[self._score(name, f"{target}-step{step}")] = None
-                files[last] = None
-        return [path for path in files if path]
+        files = [self._inputs.files(source, name)[0] for name, source in self._scores()]
+        return list(dict.fromkeys(files))
+
+    def removed(self, w: Any = None) -> list[str]:
+        """Return the removed files that the results of the run were made from."""
+        results = [(MAIN, Dependency("report", file="folder")), *self._scores()]
+        return self._inputs.removed(Dependency("summarise", file="scores"), results)
 
     def score_options(self, w: Any) -> str:
         """Return the options of a score job that identify the score in tables."""
@@ -139,28 +147,36 @@ class Tables:
         """Regular expression that matches the names of the tables."""
         return "|".join(map(re.escape, self.names)) or "(?!)"
 
-    def _cells(self, name: str) -> Iterator[tuple[str, int, dict[str, str | None]]]:
-        """Yield each row and seed of a table, with the score file of each target."""
+    def _cells(self, name: str) -> Iterator[tuple[str, int, str, str]]:
+        """Yield row, seed, variant and target of each score that a table needs."""
         table = self._config.ablations.tables[name]
         assert table is not None
         targets = dict.fromkeys(column.partition(".")[0] for column in table.columns)
         for row in _rows(table):
             for seed in self._config.ablations.seeds:
-                variant = _variant(name, row, seed)
-                yield row, seed, {target: self.score_file(variant, target) for target in targets}
+                for target in targets:
+                    yield row, seed, _variant(name, row, seed), target
 
     def inputs(self, w: Any) -> list[str]:
         """Return the score files that a table is made from, each once."""
-        files = [path for _, _, scores in self._cells(w.table) for path in scores.values() if path]
-        return list(dict.fromkeys(files))
+        cells = self._cells(w.table)
+        files = [self.score_file(variant, target) for _, _, variant, target in cells]
+        return list(dict.fromkeys(path for path in files if path))
+
+    def removed_from_tables(self, w: Any = None) -> list[str]:
+        """Return the removed files that the scores of all tables were made from."""
+        cells = [cell for name in self.names for cell in self._cells(name)]
+        scores = [(variant, self._score(variant, target)) for _, _, variant, target in cells]
+        results = [(variant, source) for variant, source in scores if source]
+        return self._inputs.removed(Dependency("collect_tables", file="page"), results)
 
     def specification(self, w: Any) -> str:
         """Return the specification of a table as JSON: texts and score files."""
         table = self._config.ablations.tables[w.table]
         assert table is not None
-        scores: dict[str, dict[str, Mapping[str, str | None]]] = {name: {} for name in _rows(table)}
-        for row, seed, files in self._cells(w.table):
-            scores[row][str(seed)] = files
+        scores: dict[str, dict[str, dict[str, str | None]]] = {name: {} for name in _rows(table)}
+        for row, seed, variant, target in self._cells(w.table):
+            scores[row].setdefault(str(seed), {})[target] = self.score_file(variant, target)
         rows = [
             {
                 "name": name,
