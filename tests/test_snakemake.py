@@ -198,19 +198,20 @@ ALL_TABLES = {
     # Where each class is decided alone, a training photograph may show none.
     "index_images": 1,
     "index_truth": 1,
+    "copy_true_labels": 1,
     "detect_saliency": 1,
     # 1-4 steps, 5 other ways to erase, no saliency, two thresholds, 6 better ones; one is there.
     "assemble_labels": 3 * (4 + 5 + 1 + 2 + 6) - 1,
-    # 1-4 steps without PSL, four with it, true masks, no saliency, better labels; two of seed 0
-    # are there.
-    "train_segmentation": 3 * (4 + 4 + 1 + 1 + 6) - 2,
+    # 1-4 steps without PSL, four with it, true masks with either label loss, no saliency, better
+    # labels; two of seed 0 are there.
+    "train_segmentation": 3 * (4 + 4 + 2 + 1 + 6) - 2,
     "relabel": 3 * 2,
-    "predict": 3 * (4 + 4 + 1 + 1 + 6) - 2,
+    "predict": 3 * (4 + 4 + 2 + 1 + 6) - 2,
     # Better labels, the paper's and true masks; one is there.
     "refine_predictions": 3 * (6 + 1 + 1) - 1,
     # Regions, labels, masks of two PSL++, predictions, refined ones, and saliency once; six are
     # there.
-    "score": 3 * (4 + 5 + 4 + 18 + 2 + 16 + 8) + 1 - 6,
+    "score": 3 * (4 + 5 + 4 + 18 + 2 + 17 + 8) + 1 - 6,
     "tabulate": 7,
     "collect_tables": 1,
     "ablations": 1,

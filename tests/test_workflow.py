@@ -475,8 +475,8 @@ def test_the_embedded_tables_train_each_network_once():
     files = {f for t in plan.tables.names for f in plan.tables.inputs(SimpleNamespace(table=t))}
     predictions = {f for f in files if f.endswith("/predictions.json")}
     # without PSL after 1-4 steps, PSL, three more ways of it, no saliency, six better labels,
-    # true masks
-    assert len(predictions) == 3 * (4 + 1 + 3 + 1 + 6 + 1)
+    # true masks with either label loss
+    assert len(predictions) == 3 * (4 + 1 + 3 + 1 + 6 + 2)
     assert len({f for f in files if f.endswith("/labels.json")}) == 3 * (4 + 5 + 1 + 2 + 6)
     # by seed, the regions of four steps, of five more ways to erase and four better class maps
     assert len({f for f in files if "/regions-step" in f}) == 3 * (4 + 5 + 4)
