@@ -83,8 +83,10 @@ def test_a_target_requests_what_is_missing_behind_its_results(
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
         files = {Path(path) for path in requested()}
+    assert not any("is missing" in warning for warning in plan.warnings)
     Path("results/scenes", removed).unlink()
     assert requested() == [f"results/scenes/{removed}"]
+    assert any(f"{removed} is missing, although" in warning for warning in plan.warnings)
 
 
 def photographs(tmp_path, **data):

@@ -128,6 +128,13 @@ class Plan:
             ):
                 self.variants.key(stage, name, at)
 
+    def _removed(self) -> list[str]:
+        """Return the missing files behind existing results, where the number of steps is known."""
+        automatic = any(config.mining.steps == "auto" for config in self.variants.values())
+        if automatic or self._where == "job":
+            return []
+        return [*self.tables.removed(), *self.tables.removed_from_tables()]
+
     @property
     def warnings(self) -> list[str]:
         """Warnings to show before the run starts."""
@@ -161,6 +168,13 @@ class Plan:
                 " with what settings the results were made, so it notices no changed setting.\n"
                 "Hint: put .snakemake/ back; or, if nothing was changed, snakemake --touch"
                 " --forceall; else snakemake --forceall."
+            )
+        if removed := self._removed():
+            found.append(
+                f"{removed[0]} is missing, although results were made from it: a job failed, or it"
+                " was deleted.\n"
+                "Hint: the targets all and ablations make it again; a single file as the target"
+                " does not."
             )
         if self._where == "here" and (blocked := unwritable(self.paths.folder)):
             found.append(f"{blocked} cannot be written: nothing new can be made there.")
