@@ -102,12 +102,12 @@ class Inputs:
                     missing.update(absent)
                 if (variant, result) not in seen:
                     seen.add((variant, result))
-                    look(len(absent) < len(files), self._read(variant, result))
+                    look(len(absent) < len(files), self._made_from(variant, result))
 
         look(Path(self.files(product, MAIN)[0]).exists(), results)
         return sorted(missing)
 
-    def _read(self, variant: str, result: Dependency) -> Iterator[tuple[str, Dependency]]:
+    def _made_from(self, variant: str, result: Dependency) -> Iterator[tuple[str, Dependency]]:
         """Yield the results that a result is made from, each with the variant that owns it."""
         for name in STAGES[result.stage].reads:
             for source in self._sources(result.stage, name, variant, result.at):
