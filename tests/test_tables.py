@@ -1,6 +1,7 @@
 """Tables of ablations, the VOC archive, score files: literal content."""
 
 import csv
+import itertools
 import json
 import tarfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from conftest import settings_of
 from PIL import Image
 
+from aepsl.report import figures
 from aepsl.report.tables import markdown
 from aepsl.stages import collect_tables, pack_voc_test, score, tabulate
 from aepsl.stores.atomic import digest_of, write_manifest_json
@@ -141,6 +143,43 @@ def test_without_truth_a_table_has_dashes(tmp_path, specification):
     where = {"output": tmp_path / "a", "text": tmp_path / "b", "plot": tmp_path / "c"}
     tabulate.tabulate(specification=json.dumps(specification), **where)
     assert cells((tmp_path / "b").read_text().splitlines()[4])[1:5] == ["–"] * 4
+
+
+def test_the_texts_of_a_plot_do_not_overlap(tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(figure, path):
+        figure.canvas.draw()
+        texts = [axes.title for axes in figure.axes]
+        texts += figure.axes[0].get_yticklabels()
+        drawn.extend(text.get_window_extent() for text in texts)
+
+    monkeypatch.setattr(figures, "_save", draw)
+    label = "two, the second from masks restricted to true labels, after the CRF"
+    panels = {"predictions after the CRF: mIoU, %": [1.0], "relabelled: mIoU, %": [2.0]}
+    figures.plot_seeds(dict.fromkeys((label, label + "!"), panels), tmp_path / "p", title="t")
+    assert len(drawn) == 4
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(drawn, 2))
+
+
+def test_the_panels_of_a_plot_have_the_order_of_the_columns(tmp_path, monkeypatch, specification):
+    drawn = {}
+
+    def keep(rows, path, *, title):
+        drawn.update(rows)
+        path.touch()
+
+    monkeypatch.setattr(tabulate, "plot_seeds", keep)
+    specification["rows"].reverse()  # the first row now has no labels
+    tabulate.tabulate(
+        specification=json.dumps(specification | {"columns": ["labels.miou", "predictions.miou"]}),
+        output=tmp_path / "a",
+        text=tmp_path / "b",
+        plot=tmp_path / "c",
+    )
+    titles = ["labels: mIoU, %", "predictions: mIoU, %"]
+    assert [list(row) for row in drawn.values()] == [titles, titles]
+    assert next(iter(drawn.values()))[titles[0]] == []
 
 
 def test_a_page_of_tables(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib
 import numpy as np
@@ -35,12 +36,14 @@ def plot_seeds(
         title: title of the figure.
     """
     panels = list(dict.fromkeys(panel for row in rows.values() for panel in row))
+    labels = [fill(row, 40) for row in rows]
+    height = 0.3 * sum(1 + label.count("\n") for label in labels)
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
     figure, grid = pyplot.subplots(
         lines,
         columns,
-        figsize=(1.8 + 2.6 * columns, 0.5 + lines * (0.8 + 0.3 * len(rows))),
+        figsize=(1.8 + 2.6 * columns, 0.5 + lines * (0.8 + height)),
         sharey=True,
         squeeze=False,
         layout="constrained",
@@ -59,9 +62,9 @@ def plot_seeds(
                 axes.plot(
                     values, [position] * len(values), "o", color="C1", alpha=0.8, markersize=4
                 )
-        axes.set_title(panel, fontsize=9)
+        axes.set_title(fill(panel, 28), fontsize=9)
         axes.grid(alpha=0.3)
-    grid[0][0].set_yticks(range(len(rows)), list(rows))
+    grid[0][0].set_yticks(range(len(rows)), labels)
     grid[0][0].set_ylim(len(rows) - 0.5, -0.5)
     figure.suptitle(f"{title}\ndots: seeds; line: mean and standard deviation", fontsize=10)
     _save(figure, path)

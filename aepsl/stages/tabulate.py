@@ -84,7 +84,10 @@ def tabulate(
     data = pd.DataFrame(list(_lines(table)), columns=COLUMNS)
     write_text(output, data.map(csv_cell).to_csv(index=False, lineterminator="\n"))
     write_text(text, markdown(table, data))
-    rows: dict[str, dict[str, list[float]]] = {row["label"]: {} for row in table["rows"]}
+    measured = [column for column in table["columns"] if (data["column"] == column).any()]
+    rows: dict[str, dict[str, list[float]]] = {
+        row["label"]: {column_title(column): [] for column in measured} for row in table["rows"]
+    }
     for (label, column), part in data.groupby(["label", "column"], sort=False):
         scale = 100 if in_percent(column) else 1
         rows[label][column_title(column)] = (scale * part["value"]).tolist()
