@@ -117,6 +117,27 @@ def test_a_configuration_after_an_option_is_refused(folder, monkeypatch):
     assert snakemake_command(["--configfile", "mini.yaml"])[-1] == "mini.yaml"
 
 
+def test_config_takes_several_settings_wherever_it_stands(monkeypatch):
+    started = []
+    monkeypatch.setattr("aepsl.cli.run.become", started.append)
+    settings = ["seed=1", 'data={"classes": 2}']
+    for words in (
+        ["ablations", "-n", "--config", *settings],
+        ["ablations", "--config", *settings, "-n"],
+        ["--config", *settings, "ablations", "-n"],
+        ["--config", settings[0], "ablations", settings[1], "-n"],
+    ):
+        result = in_process.aepsl(ROOT, "run", *words)
+        assert result.returncode == 0, result.stderr
+        assert started.pop() == [
+            *("snakemake", "ablations", "--snakefile", str(PROJECT / "Snakefile")),
+            *("--cores", "all", "--config", *settings, "-n"),
+        ]
+    result = in_process.aepsl(ROOT, "config", "--config", "run=two", "seed=5")
+    assert "run: two" in result.stdout
+    assert "seed: 5" in result.stdout
+
+
 def test_without_snakemake_there_is_a_hint(folder, monkeypatch):
     monkeypatch.setenv("PATH", "")
     for command in ("run", "explain"):

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from aepsl.console import configure
 from aepsl.errors import AepslError
@@ -20,7 +21,7 @@ ConfigFiles = Annotated[
     list[Path] | None, typer.Argument(help="Configuration files; none: config.yaml alone.")
 ]
 ConfigValues = Annotated[
-    list[str] | None, typer.Option("--config", help="A setting, key=value, as for Snakemake.")
+    list[str] | None, typer.Option("--config", help="Settings, key=value, as for Snakemake.")
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -52,6 +53,19 @@ Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
 commands = typer.Typer()
 
 
+class WithSettings(TyperCommand):
+    """A command whose ``--config`` takes several values, as Snakemake's does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option before each further ``key=value``."""
+        words: list[str] = []
+        for word in args:
+            if words[-2:-1] == ["--config"] and "=" in word and not word.startswith("-"):
+                words.append("--config")
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
 @commands.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of your photographs.")],
@@ -65,7 +79,7 @@ def init(
     initialise(folder, output=output)
 
 
-@commands.command()
+@commands.command(cls=WithSettings)
 def check(
     files: ConfigFiles = None,
     config: ConfigValues = None,
@@ -78,7 +92,7 @@ def check(
         raise typer.Exit(1)
 
 
-@commands.command(context_settings=FOR_SNAKEMAKE)
+@commands.command(cls=WithSettings, context_settings=FOR_SNAKEMAKE)
 def run(
     words: SnakemakeWords = None,
     config: ConfigValues = None,
@@ -101,7 +115,7 @@ def run(
     )
 
 
-@commands.command()
+@commands.command(cls=WithSettings)
 def status(
     files: ConfigFiles = None,
     config: ConfigValues = None,
@@ -113,7 +127,7 @@ def status(
     show_status(files or [], config or [], as_json=as_json)
 
 
-@commands.command(context_settings=FOR_SNAKEMAKE)
+@commands.command(cls=WithSettings, context_settings=FOR_SNAKEMAKE)
 def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
     """Explain which jobs would run, and why."""
     from aepsl.cli.run import snakemake_command
@@ -265,7 +279,7 @@ def fetch_voc(
     download(folder or shared_folder(), sbd=sbd)
 
 
-@commands.command()
+@commands.command(cls=WithSettings)
 def config(files: ConfigFiles = None, config: ConfigValues = None) -> None:
     """Print the whole configuration that applies, and where each value comes from."""
     from aepsl.config.files import read_configuration
