@@ -3,7 +3,7 @@ BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PARALLEL := -n 2 --dist worksteal
 
-.PHONY: check test test-slow test-all test-cluster test-slurm fuzz kills test-data schema picture screenshots bad-input publish lock
+.PHONY: check test test-slow test-long test-all test-cluster test-slurm fuzz kills test-data schema picture screenshots bad-input publish lock build
 
 check: ## style, types, import contracts, Snakemake's linters
 	ruff check .
@@ -19,7 +19,10 @@ test: ## the fast tests, under five minutes on two cores
 test-slow: ## the slow tests: real runs, and more cases of the fast tests
 	pytest $(PARALLEL) -m "slow and not slurm and not real_data"
 
-test-all: test check test-slow ## all tests that need neither SLURM nor data
+test-long: ## more of the same kinds: kills, second checkouts, whole runs; an hour
+	pytest $(PARALLEL) -m "long and not slurm and not real_data"
+
+test-all: test check test-slow test-long ## all tests that need neither SLURM nor data
 
 test-cluster: ## a small run on a real SLURM, which the test installs and starts (root, Debian)
 	pytest -m slurm tests/slurm/test_cluster.py
@@ -27,14 +30,20 @@ test-cluster: ## a small run on a real SLURM, which the test installs and starts
 test-slurm: ## the same, and faults of a cluster; half an hour
 	pytest -m slurm tests/slurm
 
-fuzz: ## fuzz the readers of labels, configurations and manifests; a quarter of an hour
-	AEPSL_FUZZ=2000 pytest tests/test_fuzz.py
+fuzz: ## draw new inputs for all tests that take drawn ones; keeps in tests/found what fails
+	AEPSL_FUZZ=2000 pytest $(PARALLEL) -m hypothesis
 
 kills: ## kill trainings 200 times and compare every result; half an hour
 	AEPSL_KILLS=200 pytest -m slow tests/test_kill.py -k trainings
 
 test-data: ## tests on real photographs: AEPSL_DATA=folder
 	pytest -m real_data
+
+build: ## the source distribution and the wheel in dist/, and their checks
+	validate-pyproject pyproject.toml
+	rm -rf dist && python -m build --no-isolation
+	twine check --strict dist/*
+	check-wheel-contents dist/*.whl
 
 schema: ## write config.schema.json and docs/config.md from aepsl/config
 	aepsl schema --output config.schema.json

@@ -31,6 +31,11 @@ def has_crf() -> bool:
     return find_spec("pydensecrf") is not None
 
 
+INSTALL_CRF = 'install a C++ compiler, then pip install "aepsl[crf]"'
+INSTALL_ONNX = 'pip install "aepsl[onnx]", or "aepsl[gpu]" for an NVIDIA GPU'
+"""Hints where an optional library is missing."""
+
+
 def require_crf() -> None:
     """Check that the CRF can be used.
 
@@ -38,8 +43,22 @@ def require_crf() -> None:
         AepslError: if pydensecrf is not installed.
     """
     if not has_crf():
-        hint = "install a C++ compiler, then requirements-crf.lock"
-        raise AepslError.of("pydensecrf", "is not installed", hint)
+        raise AepslError.of("pydensecrf", "is not installed", INSTALL_CRF)
+
+
+def has_onnx_runtime() -> bool:
+    """Return whether ONNX Runtime is installed, for the CPU or for GPUs."""
+    return find_spec("onnxruntime") is not None
+
+
+def require_onnx_runtime() -> None:
+    """Check that networks in ONNX format can be used.
+
+    Raises:
+        AepslError: if ONNX Runtime is not installed.
+    """
+    if not has_onnx_runtime():
+        raise AepslError.of("ONNX Runtime", "is not installed", INSTALL_ONNX)
 
 
 LIBRARIES = (

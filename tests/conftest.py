@@ -7,14 +7,22 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import settings
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same inputs in each run, whatever the order of the tests; make fuzz draws new ones.
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("drawn", deadline=None, database=None, print_blob=True)
+settings.load_profile("drawn" if "AEPSL_FUZZ" in os.environ else "fixed")
 
 
 def pytest_configure(config):
@@ -26,9 +34,13 @@ def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
-        import torch
-
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    """Let a test draw the same numbers, whichever tests ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -231,6 +243,26 @@ def fresh(tmp_path, cluster):
     yield lambda **changes: project(tmp_path / "project", **changes)
     cluster.call("scancel", "--partition=lab", check=False)
     until("no jobs", lambda: not cluster.call("squeue", "-h").strip())
+
+
+ELSEWHERE = {
+    "slow": "make test-slow",
+    "long": "make test-long",
+    "slurm": "make test-cluster (root on Debian: it installs SLURM), then make test-slurm",
+    "real_data": "AEPSL_DATA=<folder of photographs and weights> make test-data",
+}
+"""Markers of the tests that README's command leaves out, and what runs them."""
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say in a line each what was not run, and how to run it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"skipped, {count}: {reason}")
+    for marker, command in ELSEWHERE.items():
+        if f"not {marker}" in config.option.markexpr:
+            terminalreporter.write_line(f"not run, {marker}: {command}")
 
 
 def pytest_collection_modifyitems(items):

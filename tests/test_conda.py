@@ -70,11 +70,26 @@ def test_snakemake_makes_the_environment_and_installs_the_package(conda, tmp_pat
     )
 
 
-def test_a_package_that_is_not_found_is_reported(tmp_path):
+def test_without_a_checkout_the_version_that_runs_is_installed(tmp_path):
+    """Neither a package in this folder nor an installed one is an error, with a hint."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, said in (("aepsl", "echo aepsl 1.2.3"), ("python", 'echo "$*"')):
+        (tools / name).write_text(f"#!/bin/sh\n{said}\n")
+        (tools / name).chmod(0o755)
     script = ["bash", ROOT / "envs" / "aepsl.post-deploy.sh"]
-    result = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert "Hint: start Snakemake in the folder of pyproject.toml" in result.stdout
+
+    def deployed(path):
+        environment = os.environ | {"PATH": path}
+        return subprocess.run(
+            script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    found = deployed(f"{tools}{os.pathsep}/usr/bin:/bin")
+    assert found.stdout == "-m pip install --no-deps aepsl==1.2.3\n"
+    missing = deployed("/usr/bin:/bin")
+    assert missing.returncode == 1
+    assert "Hint: start Snakemake in the folder of pyproject.toml" in missing.stdout
 
 
 def test_the_environment_has_the_versions_of_the_lock_files():

@@ -13,7 +13,7 @@ from documents import DOCUMENTS, commands
 from PIL import Image, ImageDraw
 
 from aepsl.cli import app
-from aepsl.cli.run import snakemake_command
+from aepsl.cli.run import SNAKEMAKE, snakemake_command
 from aepsl.data.images import read_mask, write_mask
 from aepsl.stores.records import Store
 
@@ -81,7 +81,7 @@ def test_a_command_is_accepted(there, command, monkeypatch):
             made = snakemake_command(
                 context.params["words"] or (), context.params["config"] or (), **given
             )
-            _check_targets(accepted_by_snakemake(made[1:]))
+            _check_targets(accepted_by_snakemake(made[len(SNAKEMAKE) :]))
     else:
         accepted_by_aepsl(words)
 

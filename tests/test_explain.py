@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run_snakemake
+from conftest import ROOT, new_project, run_snakemake
 
 from aepsl.workflow.explain import explain
 
@@ -143,6 +143,7 @@ def test_a_changed_key(finished):
 
 def test_changed_code(finished, tmp_path):
     shutil.copytree(ROOT / "aepsl", tmp_path / "aepsl")
+    new_project(tmp_path)
     with (tmp_path / "aepsl/stages/erase_regions.py").open("a") as file:
         file.write("CHANGED = True\n")
     causes, follows = causes_of(explained(finished, path=tmp_path))

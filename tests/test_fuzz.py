@@ -1,20 +1,22 @@
 """Readers either return a result or raise an AepslError, for any input.
 
-Each reader gets valid files with random changes, and valid digests around random content. A short
-round by default; `make fuzz` goes on for long.
+Each reader gets valid files with changes, and valid digests around other content: by default the
+same few in each run; `make fuzz` draws new ones for long, and keeps in `tests/found` what fails.
+Every file there is read again in each run, by the reader that its folder names.
 """
 
+import contextlib
 import json
 import os
 import resource
 import shutil
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import typer
 import yaml
 from conftest import ROOT, VocFolder
 from hypothesis import HealthCheck, given, settings
@@ -42,13 +44,12 @@ from aepsl.workflow.content_digests import ContentDigests
 from aepsl.workflow.digest_cache import DigestCache
 from aepsl.workflow.plan import Plan
 
-EXAMPLES = int(os.environ.get("AEPSL_FUZZ", "15"))
 LONG = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
+    max_examples=int(os.environ.get("AEPSL_FUZZ", "10")),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    database=None,
 )
+
+FOUND = ROOT / "tests" / "found"
 
 TOKENS = [
     b"",
@@ -157,25 +158,6 @@ def changed(value, changes):
     return value
 
 
-def planned(config):
-    plan = Plan(config)
-    plan.check_files()
-    return [read(SimpleNamespace()) for read in plan.inputs("report").values()]
-
-
-def understood_or_refused(read):
-    """Call a reader; any other exception fails the test."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            read()
-        except AepslError as error:
-            for problem in error.problems:
-                assert problem.where
-                assert problem.what
-                assert problem.hint
-
-
 @pytest.fixture(scope="module", autouse=True)
 def little_memory():
     """Let what swells raise a MemoryError instead of taking the machine down."""
@@ -214,6 +196,42 @@ def files(tmp_path_factory):
 
 
 KEY = Key("g", "k1")
+DEFAULT = expanded(yaml.safe_load((ROOT / "config.yaml").read_text()))
+MINI = merged(DEFAULT, yaml.safe_load((ROOT / "tests/mini.yaml").read_text()))
+ALL = merged(Config.model_validate(MINI).model_dump(mode="json"), {"variants": MINI["variants"]})
+
+
+def planned(path):
+    """Plan a run with a configuration."""
+    with contextlib.chdir(path.parent):
+        plan = Plan(json.loads(path.read_text()))
+        plan.check_files()
+        return [read(SimpleNamespace()) for read in plan.inputs("report").values()]
+
+
+def parsed(path):
+    """Parse a configuration, unless Snakemake refuses it before."""
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return
+    if isinstance(config, dict):
+        parse(Config, merged(DEFAULT, config), where="config")
+
+
+def stage_settings(path):
+    """Read the settings that a stage is given on its command line."""
+    with contextlib.suppress(typer.BadParameter):
+        parse_stage_settings(path.read_text()).section("data", Data)
+
+
+def reused(path):
+    """Read a store, and look up records to reuse in it."""
+    with contextlib.suppress(AepslError):
+        Store([path], kind="cams")["a"]
+    with reusing([path]):
+        _find(["s", "t"])
+
 
 READERS = {
     "data/labels.csv": lambda p: [
@@ -221,11 +239,11 @@ READERS = {
     ],
     "data/ImageSets/Segmentation/train.txt": lambda p: read_split(p.parents[2], "train"),
     "data/Annotations/a.xml": lambda p: labels_from_xml(p.parents[1]).of("a"),
-    "data/JPEGImages/a.png": read_image,
+    "data/JPEGImages/a.png": lambda p: (read_image(p), read_grey(p)),
     "data/SegmentationClass/a.png": read_mask,
     "images.json": read_images,
     "truth.json": read_truth,
-    "0.json": lambda p: Store([p], kind="cams")["a"],
+    "0.json": reused,
     "0.h5": lambda p: Store([p.with_suffix(".json")], kind="cams")["a"],
     "model.safetensors": load_model,
     "weights.npz": read_weights_file,
@@ -233,13 +251,43 @@ READERS = {
     "sums.sha256": read_checksums,
     "contents.json": lambda p: ContentDigests(DigestCache(p)).digest(single_file(str(p))),
     "cache/g/k1/entry.json": lambda p: Cache(p.parents[2]).get(KEY, [p.parents[3] / "images.json"]),
+    "mini.yaml": parsed,
 }
+CONFIGURATIONS = {"config.json": planned, "stage.json": stage_settings}
 
 
 def copied(files, tmp_path, name):
+    """Return the path of a file in a fresh copy of the valid files."""
     shutil.rmtree(tmp_path / "copy", ignore_errors=True)
     shutil.copytree(files, tmp_path / "copy")
     return tmp_path / "copy" / name
+
+
+def understood_or_refused(name, path):
+    """Read a file; keep one that fails with anything but an AepslError that says all."""
+    read = (READERS | CONFIGURATIONS)[name]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                read(path)
+            except AepslError as error:
+                assert all(p.where and p.what and p.hint for p in error.problems)
+    except Exception:
+        kept = FOUND / name / "new"  # the smallest one is the last
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, kept)
+        raise
+
+
+@pytest.mark.parametrize(
+    "found", [p.relative_to(FOUND).as_posix() for p in sorted(FOUND.rglob("*")) if p.is_file()]
+)
+def test_what_was_found_stays_mended(files, tmp_path, found):
+    name = found.rpartition("/")[0]
+    path = copied(files, tmp_path, name)
+    path.write_bytes((FOUND / found).read_bytes())
+    understood_or_refused(name, path)
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -248,15 +296,7 @@ def copied(files, tmp_path, name):
 def test_a_changed_file(files, tmp_path, name, edits):
     path = copied(files, tmp_path, name)
     path.write_bytes(edited(path.read_bytes(), edits))
-    understood_or_refused(lambda: READERS[name](path))
-
-
-@LONG
-@given(edits=EDITS)
-def test_a_changed_map(files, tmp_path, edits):
-    path = copied(files, tmp_path, "data/JPEGImages/a.png")
-    path.write_bytes(edited(path.read_bytes(), edits))
-    understood_or_refused(lambda: read_grey(path))
+    understood_or_refused(name, path)
 
 
 TABLES = ["images.json", "truth.json"]
@@ -273,10 +313,7 @@ def test_a_manifest_with_a_valid_digest_and_invalid_content(files, tmp_path, nam
         write_jsonl(path, changed(head, changes), entries)
     else:
         write_manifest_json(path, changed(read_manifest_json(path), changes))
-    understood_or_refused(lambda: READERS[name](path))
-    if name == "0.json":
-        with reusing([path]):
-            understood_or_refused(lambda: _find(["s", "t"]))
+    understood_or_refused(name, path)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -287,57 +324,33 @@ def test_an_entry_of_a_manifest_that_lies(files, tmp_path, name, changes):
     head, entries = read_jsonl(path)
     lie = json.dumps(changed(json.loads(entries[0]), changes)).encode()
     write_jsonl(path, head, [lie, *(entry.strip() for entry in entries[1:])])
-    understood_or_refused(lambda: READERS[name](path))
+    understood_or_refused(name, path)
 
 
+@pytest.mark.parametrize("name", LYING)
 @LONG
 @given(content=VALUES)
-def test_a_manifest_of_anything(files, tmp_path, content):
-    for name in LYING:
-        path = copied(files, tmp_path, name)
-        path.write_text(json.dumps(content))
-        understood_or_refused(lambda path=path, name=name: READERS[name](path))
+def test_a_manifest_of_anything(files, tmp_path, name, content):
+    path = copied(files, tmp_path, name)
+    path.write_text(json.dumps(content))
+    understood_or_refused(name, path)
 
 
-DEFAULT = expanded(yaml.safe_load((ROOT / "config.yaml").read_text()))
-MINI = merged(DEFAULT, yaml.safe_load((ROOT / "tests/mini.yaml").read_text()))
-ALL = merged(Config.model_validate(MINI).model_dump(mode="json"), {"variants": MINI["variants"]})
-
-
+@pytest.mark.parametrize("config", [ALL, MINI], ids=["all", "mini"])
 @LONG
 @given(changes=CHANGES)
-def test_a_changed_configuration(tmp_path, changes):
-    old = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        for config in (changed(ALL, changes), changed(MINI, changes)):
-            understood_or_refused(lambda config=config: planned(config))
-    finally:
-        os.chdir(old)
-
-
-@LONG
-@given(edits=EDITS)
-def test_a_changed_yaml_is_data_and_never_code(tmp_path, edits):
-    text = edited((ROOT / "tests/mini.yaml").read_bytes(), edits)
-    try:
-        config = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return  # Snakemake refuses it
-    if isinstance(config, dict):
-        understood_or_refused(lambda: parse(Config, merged(DEFAULT, config), where="config"))
+def test_a_changed_configuration(tmp_path, config, changes):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(changed(config, changes)))
+    understood_or_refused("config.json", path)
 
 
 @LONG
 @given(text=st.one_of(VALUES.map(json.dumps), st.text(max_size=30)))
-def test_a_slice_of_anything(text):
-    import typer
-
-    try:
-        values = parse_stage_settings(text)
-    except typer.BadParameter:
-        return
-    understood_or_refused(lambda: values.section("data", Data))
+def test_stage_settings_of_anything(tmp_path, text):
+    path = tmp_path / "stage.json"
+    path.write_bytes(text.encode(errors="replace"))
+    understood_or_refused("stage.json", path)
 
 
 @LONG

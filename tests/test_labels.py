@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from conftest import settings_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aepsl.labels.assemble import (
@@ -117,7 +117,6 @@ def test_without_saliency_the_maps_are_blended_with_nothing():
     assert nothing_shown.tolist() == [[[1, 1]]]
 
 
-@settings(deadline=None)
 @given(present=st.integers(0, 3), seed=st.integers(0, 2**32 - 1))
 def test_a_blend_against_a_plain_loop(present, seed):
     rng = np.random.default_rng(seed)

@@ -16,8 +16,7 @@ import in_process
 import pytest
 from conftest import ROOT, VocFolder, new_project, run_snakemake
 
-from aepsl.cli.run import snakemake_command
-from aepsl.config.files import PROJECT
+from aepsl.cli.run import SNAKEMAKE, environment, snakemake_command
 from aepsl.errors import AepslError
 
 MINI = ROOT / "tests" / "mini.yaml"
@@ -96,12 +95,12 @@ class Terminal:
 
 
 def test_the_command_is_snakemake_with_the_project_s_workflow():
-    snakefile = str(PROJECT / "Snakefile")
-    assert snakemake_command([]) == ["snakemake", "--snakefile", snakefile, "--cores", "all"]
+    snakefile = str(ROOT / "Snakefile")
+    assert snakemake_command([]) == [*SNAKEMAKE, "--snakefile", snakefile, "--cores", "all"]
     words = [str(MINI), "ablations", "seed=1", "scores.json", "--forcerun", "report"]
     assert snakemake_command(words, ["run=x"], cores="3", profile="slurm", verbose=True) == [
-        *("snakemake", "ablations", "scores.json", "--snakefile", snakefile, "--cores", "3"),
-        *("--profile", str(PROJECT / "profiles" / "slurm"), "--printshellcmds"),
+        *(*SNAKEMAKE, "ablations", "scores.json", "--snakefile", snakefile, "--cores", "3"),
+        *("--profile", str(ROOT / "profiles" / "slurm"), "--printshellcmds"),
         *("--configfile", str(MINI), "--config", "run=x", "seed=1"),
         *("--forcerun", "report"),
     ]
@@ -130,7 +129,7 @@ def test_config_takes_several_settings_wherever_it_stands(monkeypatch):
         result = in_process.aepsl(ROOT, "run", *words)
         assert result.returncode == 0, result.stderr
         assert started.pop() == [
-            *("snakemake", "ablations", "--snakefile", str(PROJECT / "Snakefile")),
+            *(*SNAKEMAKE, "ablations", "--snakefile", str(ROOT / "Snakefile")),
             *("--cores", "all", "--config", *settings, "-n"),
         ]
     result = in_process.aepsl(ROOT, "config", "--config", "run=two", "seed=5")
@@ -138,12 +137,9 @@ def test_config_takes_several_settings_wherever_it_stands(monkeypatch):
     assert "seed: 5" in result.stdout
 
 
-def test_without_snakemake_there_is_a_hint(folder, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    for command in ("run", "explain"):
-        result = in_process.aepsl(folder, command)
-        assert result.returncode == 1
-        assert "aepsl: snakemake: is not on the PATH\n    Hint: source .venv" in result.stderr
+def test_the_rules_find_the_commands_beside_this_python(monkeypatch):
+    monkeypatch.setenv("PATH", "/somewhere/else")
+    assert environment()["PATH"] == f"{Path(sys.executable).parent}{os.pathsep}/somewhere/else"
 
 
 # Runs

@@ -104,7 +104,7 @@ def test_a_missing_gpu_is_reported(tmp_path, monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     path = write_network(tmp_path / "tiny.onnx")
-    with pytest.raises(ValueError, match="install onnxruntime-gpu"):
+    with pytest.raises(ValueError, match="replace onnxruntime by onnxruntime-gpu"):
         SaliencyNetwork(path, PLAIN, threads=1, device="cuda")
     assert SaliencyNetwork(path, PLAIN, threads=1, device="auto")(RED).max() == 1
 

@@ -61,7 +61,7 @@ def test_round_trip(tmp_path):
         assert found.facts["classes"].tolist() == [0, 19]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.text(min_size=1, max_size=20), unique=True, max_size=5))
 def test_any_string_may_be_an_id(tmp_path_factory, ids):
     ids = [i for i in ids if "\0" not in i and i.encode("utf-8", "ignore").decode() == i]
@@ -76,7 +76,7 @@ SIZES = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from([0, 1, 2, 20, 254, 255]),
     SIZES,
@@ -205,7 +205,7 @@ def flip(path, at):
     path.write_bytes(content)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["0.h5", "0.json", "1.h5", "1.json"]), st.integers(0, 10**9))
 def test_any_flipped_bit_of_a_store_is_refused(tmp_path_factory, name, at):
     folder = tmp_path_factory.mktemp("store")
@@ -217,7 +217,7 @@ def test_any_flipped_bit_of_a_store_is_refused(tmp_path_factory, name, at):
     assert name in str(refused.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**9))
 def test_any_flipped_bit_of_a_model_is_refused(tmp_path_factory, at):
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
@@ -229,7 +229,7 @@ def test_any_flipped_bit_of_a_model_is_refused(tmp_path_factory, at):
         load_model(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**9))
 def test_any_flipped_bit_of_a_dataset_manifest_is_refused(tmp_path_factory, at):
     path = tmp_path_factory.mktemp("dataset") / "manifest.json"
@@ -305,7 +305,7 @@ def test_shards_that_share_an_image_are_refused(tmp_path):
         Store([tmp_path / "0.json", tmp_path / "1.json"], kind="cams")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from([(0, 5, 7), (1, 1, 1), (2, 1, 5000), (1, 5000, 1), (255, 3, 2)]),
     st.sampled_from(["uint8", "float16", "float32", "int64"]),

@@ -56,10 +56,14 @@ def with_pins(environment: str, locks: list[str]) -> str:
 
 def main() -> None:
     """Write requirements.lock, -crf, -slurm and -dev, and the pins of the conda environment."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    runtime = closure(project["dependencies"])
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, builds = about["project"], about["build-system"]["requires"]
+    extras = project["optional-dependencies"]
+    # An editable install builds here, and uses networks in ONNX format on the CPU.
+    runtime = closure([*project["dependencies"], *extras.pop("onnx"), *builds])
+    del extras["gpu"]
     sets = {"": runtime}
-    for extra, lines in project["optional-dependencies"].items():
+    for extra, lines in extras.items():
         extended = closure(lines)
         sets[f"-{extra}"] = {n: v for n, v in extended.items() if n not in runtime}
     for suffix, versions in sets.items():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from aepsl.config.files import PROJECT, read_configuration
+from aepsl.config.files import read_configuration
 from aepsl.errors import AepslError
+from aepsl.shipped import shipped
+
+SNAKEMAKE = (sys.executable, "-P", "-m", "snakemake")
+"""The Snakemake of this environment, on the PATH or not; -P: no module of the current folder."""
 
 CONFIGURATIONS = (".yaml", ".yml")
 """Suffixes by which configuration files are told from Snakemake's targets."""
@@ -36,22 +39,18 @@ def snakemake_command(
         verbose: whether Snakemake shows its own text.
 
     Raises:
-        AepslError: if Snakemake is not on the PATH, or a configuration file cannot be read.
+        AepslError: if a configuration file cannot be read.
     """
-    if not shutil.which("snakemake"):
-        raise AepslError.of("snakemake", "is not on the PATH", "source .venv/bin/activate")
     first = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
     named, options = words[:first], words[first:]
     _check_order(options)
     files = [word for word in named if word.endswith(CONFIGURATIONS)]
     read_configuration([Path(file) for file in files])
     settings = [*settings, *(word for word in named if "=" in word)]
-    command = ["snakemake", *(word for word in named if word not in (*files, *settings))]
-    if (PROJECT / "Snakefile").is_file():  # else the one in the current folder
-        command += ["--snakefile", str(PROJECT / "Snakefile")]
-    command += ["--cores", cores]
+    command = [*SNAKEMAKE, *(word for word in named if word not in (*files, *settings))]
+    command += ["--snakefile", str(shipped("Snakefile")), "--cores", cores]
     if profile:
-        ours = PROJECT / "profiles" / profile
+        ours = shipped("profiles") / profile
         command += ["--profile", str(ours if ours.is_dir() else profile)]
     command += ["--printshellcmds"] if verbose else []
     command += ["--configfile", *files] if files else []
@@ -73,9 +72,17 @@ def _check_order(options: Sequence[str]) -> None:
         raise AepslError.of(late[0], what, hint)
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of Snakemake: the rules find the ``aepsl`` beside this Python.
+
+    It need not be on the PATH: pipx, uv and a call by its path do without.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return os.environ | {"PATH": path, "AEPSL_COMMAND": shlex.join(["aepsl", *sys.argv[1:]])}
+
+
 def become(command: list[str]) -> NoReturn:
     """Become Snakemake: its signals, its terminal and its exit status are this command's."""
-    os.environ["AEPSL_COMMAND"] = shlex.join(["aepsl", *sys.argv[1:]])
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execvp(command[0], command)
+    os.execve(command[0], command, environment())

@@ -130,7 +130,7 @@ def status(
 @commands.command(cls=WithSettings, context_settings=FOR_SNAKEMAKE)
 def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
     """Explain which jobs would run, and why."""
-    from aepsl.cli.run import snakemake_command
+    from aepsl.cli.run import environment, snakemake_command
     from aepsl.workflow.explain import explain as in_words
 
     with TemporaryDirectory() as folder:
@@ -138,7 +138,9 @@ def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
         command = snakemake_command(words or [], config or [], cores="1")
         command += ["--dry-run", "--nocolor"]
         command += ["--logger", "aepsl", "--logger-aepsl-events", str(file)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            command, env=environment(), capture_output=True, text=True, check=False
+        )
         events = list(map(json.loads, file.open(encoding="utf-8"))) if file.exists() else []
         if result.returncode:
             problems = [event["problem"] for event in events if event["event"] == "error"]

@@ -9,12 +9,9 @@ from typing import Any
 
 import yaml
 
-import aepsl
 from aepsl.config.presets import merged, preset_files
 from aepsl.errors import AepslError, Problem
-
-PROJECT = Path(aepsl.__file__).parent.parent
-"""Folder of the Snakefile and its config.yaml."""
+from aepsl.shipped import shipped
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def read_configuration(files: Sequence[Path], settings: Sequence[str] = ()) -> C
     Raises:
         AepslError: if a file is missing, is not YAML or has a key twice; or a setting is no pair.
     """
-    named = [file for file in (PROJECT / "config.yaml", *files) if file in files or file.exists()]
+    named = [shipped("config.yaml"), *files]
     values: dict[str, Any] = {}
     for file in named:
         values = merged(values, _mapping_in(file))

@@ -8,6 +8,7 @@ start from another one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,15 @@ def _files(name: object) -> list[Path]:
         hint = did_you_mean(str(name), known) or f"one of {', '.join(known)}"
         raise AepslError.of("base", f"there is no preset {name!r}", hint)
     files = [FOLDER / f"{name}.yaml"]
-    while name := yaml.safe_load(files[0].read_text(encoding="utf-8")).get("base"):
+    while name := _content(files[0]).get("base"):
         files.insert(0, FOLDER / f"{name}.yaml")
     return files
+
+
+@cache
+def _content(file: Path) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return content
 
 
 def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,5 +75,5 @@ def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     whole: dict[str, Any] = {}
     for file in preset_files(config.get("base")):
-        whole = merged(whole, yaml.safe_load(file.read_text(encoding="utf-8")))
+        whole = merged(whole, _content(file))
     return merged(whole, config)

@@ -46,7 +46,7 @@ class Section(BaseModel):
     @classmethod
     def _null_word(cls, values: Any) -> Any:
         """Turn the string ``null`` into None for optional fields: ``--config`` passes strings."""
-        if not isinstance(values, Mapping):
+        if not isinstance(values, Mapping) or "null" not in values.values():
             return values
         nullable = {n for n, f in cls.model_fields.items() if type(None) in get_args(f.annotation)}
         return {n: None if v == "null" and n in nullable else v for n, v in values.items()}

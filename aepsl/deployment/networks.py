@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aepsl.deployment.sources import Source
 from aepsl.errors import AepslError, read_error, require_file
+from aepsl.host import require_onnx_runtime
 from aepsl.mining.loss import LABEL_LOSSES
 from aepsl.networks.layers import as_batch
 from aepsl.networks.models import SegmentationNetwork
@@ -86,6 +87,7 @@ class OnnxNetwork:
         Raises:
             AepslError: if it is missing, broken, or not such a network.
         """
+        require_onnx_runtime()
         import onnxruntime
 
         hint = "give a file that aepsl export --format onnx wrote"

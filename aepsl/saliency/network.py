@@ -52,7 +52,8 @@ class SaliencyNetwork:
         available = onnxruntime.get_available_providers()
         if device.startswith("cuda") and GPU not in available:
             raise ValueError(
-                "this ONNX Runtime has no GPU support; install onnxruntime-gpu, or use auto"
+                "this ONNX Runtime has no GPU support; replace onnxruntime by onnxruntime-gpu"
+                ' (pip uninstall onnxruntime; pip install "aepsl[gpu]"), or use auto'
             )
 
         settings = onnxruntime.SessionOptions()

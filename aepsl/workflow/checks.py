@@ -12,7 +12,7 @@ from pathlib import Path
 from aepsl.config.root import Config
 from aepsl.data.adapters import Dataset, described
 from aepsl.errors import Problem, kind_of
-from aepsl.host import has_crf
+from aepsl.host import INSTALL_CRF, INSTALL_ONNX, has_crf, has_onnx_runtime
 from aepsl.mining.rules import ERASE_RULES
 from aepsl.saliency.methods import METHODS
 from aepsl.workflow.stages import saliency_source
@@ -24,7 +24,7 @@ def problems_of(config: Config) -> Iterator[Problem]:
     yield from dataset.problems()
     yield from _classes(config, dataset)
     yield from _delta(config)
-    yield from _saliency_source(config)
+    yield from _saliency(config)
     yield from _crf(config)
 
 
@@ -76,11 +76,13 @@ def _delta(config: Config) -> Iterator[Problem]:
         yield Problem("mining.delta", what, hint)
 
 
-def _saliency_source(config: Config) -> Iterator[Problem]:
+def _saliency(config: Config) -> Iterator[Problem]:
     name = config.saliency.method
     if (key := METHODS[name].source_key) and saliency_source(config) is None:
         what = f"is not set, but saliency.method is {name}"
         yield Problem(f"saliency.{key}", what, "set it to the path that this method reads")
+    if name == "network" and not has_onnx_runtime():
+        yield Problem("saliency.method", "is network, but ONNX Runtime is missing", INSTALL_ONNX)
 
 
 def _crf(config: Config) -> Iterator[Problem]:
@@ -90,6 +92,6 @@ def _crf(config: Config) -> Iterator[Problem]:
         and config.segmentation.relabel_rounds,
     }
     if config.crf.method == "dense" and not has_crf():
-        hint = "install a C++ compiler, then requirements-crf.lock; or set crf.method: local"
+        hint = f"{INSTALL_CRF}; or set crf.method: local"
         for key in filter(wanted.get, wanted):
             yield Problem(key, "is set, but pydensecrf is not installed", hint)

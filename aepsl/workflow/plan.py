@@ -11,7 +11,7 @@ from aepsl.config.presets import expanded, merged
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
-from aepsl.host import has_crf
+from aepsl.host import INSTALL_CRF, has_crf
 from aepsl.workflow.checks import problems_of, unreadable_paths
 from aepsl.workflow.content_digests import ContentDigests
 from aepsl.workflow.digest_cache import DigestCache
@@ -143,8 +143,8 @@ class Plan:
         if not has_crf() and any(crf.enabled and crf.method == "dense" for crf in settings):
             found.append(
                 "pydensecrf is not installed: predictions are not refined by the CRF.\n"
-                "Hint: set crf.method: local, which needs no compiler; or install a C++ compiler,"
-                " then requirements-crf.lock; or set crf.enabled: false."
+                f"Hint: set crf.method: local, which needs no compiler; or {INSTALL_CRF};"
+                " or set crf.enabled: false."
             )
         if self.config.mining.saliency_loss and self.config.saliency.method == "none":
             found.append(
