@@ -34,7 +34,7 @@ fuzz: ## draw new inputs for all tests that take drawn ones; keeps in tests/foun
 	AEPSL_FUZZ=2000 pytest $(PARALLEL) -m hypothesis
 
 kills: ## kill trainings 200 times and compare every result; half an hour
-	AEPSL_KILLS=200 pytest -m slow tests/test_kill.py -k trainings
+	AEPSL_KILLS=200 pytest -m long tests/test_kill.py -k "trainings and many"
 
 test-data: ## tests on real photographs: AEPSL_DATA=folder
 	pytest -m real_data

@@ -553,7 +553,7 @@ def test_without_true_masks_the_page_serves_by_disagreement(opened, hostile):
 # Many images
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_five_thousand_images(opened, tmp_path):
     path = generated_page(tmp_path / "page", images=5000)
     page = opened(path)

@@ -254,7 +254,11 @@ def put_and_get(folder, place, number, turns, results):
 
 
 @pytest.mark.parametrize(
-    ("processes", "turns"), [(2, 40), pytest.param(4, 60, marks=pytest.mark.slow)]
+    ("processes", "turns"),
+    [
+        pytest.param(2, 40, marks=pytest.mark.slow),
+        pytest.param(4, 60, marks=pytest.mark.long),
+    ],
 )
 def test_many_processes_use_one_cache(tmp_path, processes, turns):
     context = multiprocessing.get_context("spawn")
@@ -281,7 +285,11 @@ def put_for_ever(folder, place):
 
 
 @pytest.mark.parametrize(
-    "moment", [0.02, *(pytest.param(m, marks=pytest.mark.slow) for m in (0.0, 0.01, 0.03))]
+    "moment",
+    [
+        pytest.param(0.02, marks=pytest.mark.slow),
+        *(pytest.param(m, marks=pytest.mark.long) for m in (0.0, 0.01, 0.03)),
+    ],
 )
 def test_a_killed_process_leaves_no_half_entry(tmp_path, moment):
     context = multiprocessing.get_context("spawn")
@@ -679,7 +687,11 @@ def check_taken(folder, kept=frozenset(KEPT)):
 
 
 @pytest.mark.parametrize(
-    "whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["labels", "all"]
+    "whole",
+    [
+        pytest.param(False, id="labels", marks=pytest.mark.slow),
+        pytest.param(True, id="all", marks=pytest.mark.long),
+    ],
 )
 def test_a_second_checkout_reuses_the_results_of_the_first(finished_miniature, tmp_path, whole):
     new_project(tmp_path)
@@ -696,7 +708,7 @@ def test_a_second_checkout_reuses_the_results_of_the_first(finished_miniature, t
     assert not any(str(finished_miniature) in entry for entry in about)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_checkout_reuses_every_shard(tmp_path):
     alone, first, second = (tmp_path / name for name in ("alone", "first", "second"))
     text = (ROOT / "tests" / "mini.yaml").read_text().partition("variants:")[0]
@@ -746,6 +758,7 @@ def add_photographs(data):
     data.write_labels(rows)
 
 
+@pytest.mark.slow
 def test_only_added_training_photographs_are_computed(photographs):
     """Index and saliency of the old ones are not computed again."""
     folder, data = photographs
@@ -766,7 +779,7 @@ def test_only_added_training_photographs_are_computed(photographs):
     assert [cached[n] for n in same] == [fresh[n] for n in same]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_only_added_photographs_are_predicted(photographs):
     """Predictions and CRF of the old ones are not computed again."""
     folder, data = photographs

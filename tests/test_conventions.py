@@ -49,7 +49,7 @@ def test_the_workflow_is_linted_where_only_snakemake_is_installed(tmp_path):
     assert "Congratulations, your workflow is in a good condition!" in result.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_is_linted_where_the_logger_plugin_is_not_installed(tmp_path):
     packages = snakemake_alone(tmp_path / "packages")
     result = subprocess.run(

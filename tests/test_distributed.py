@@ -48,6 +48,7 @@ def agree(project, first, second):
         torch.testing.assert_close(same[name], tensor, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     project = Project(tmp_path)
     subprocess.run(project.command("of-1", config=PLAIN), check=True)
@@ -77,7 +78,7 @@ SEGMENTATION = settings_of(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_a_segmentation_network_as_one(tmp_path):
     project = Project(tmp_path)
     project.data.index_truth(project.dataset, tmp_path / "truth.jsonl")
@@ -142,9 +143,17 @@ WAYS = {
 }
 """Who gets which signal: the exit status, and the message."""
 
+IN_CI = ("torchrun, SIGTERM", "1, SIGKILL")
+"""One that is asked to stop, and one that is killed."""
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(way, marks=pytest.mark.slow if way in IN_CI else pytest.mark.long)
+        for way in WAYS
+    ],
+)
 def test_a_stopped_or_killed_distributed_training_resumes_to_the_same_bytes(
     tmp_path, undisturbed, way
 ):
@@ -170,7 +179,7 @@ def test_a_stopped_or_killed_distributed_training_resumes_to_the_same_bytes(
     assert project.result("killed") == undisturbed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_processes_that_are_stopped_go_on_to_the_same_bytes(tmp_path):
     # Three numbers are summed in an order, and that must not depend on the stop.
     project, three = Project(tmp_path), ("--training-gpus", "3")

@@ -151,6 +151,7 @@ def test_changed_code(finished, tmp_path):
     assert "assemble_labels" in follows
 
 
+@pytest.mark.slow
 def test_a_missing_output(finished, tmp_path):
     report = finished / "results/mini/report"
     shutil.move(report, tmp_path)
@@ -159,6 +160,7 @@ def test_a_missing_output(finished, tmp_path):
     assert text == "1 job would run.\n\nits results do not exist:\n  report\n"
 
 
+@pytest.mark.slow
 def test_a_changed_input(finished):
     path = finished / "results/mini/scores/main/labels.json"
     before, status = path.read_bytes(), path.stat()
@@ -169,6 +171,7 @@ def test_a_changed_input(finished):
     assert "summarise" in causes["its input has changed"]
 
 
+@pytest.mark.slow
 def test_a_forced_rule(finished):
     causes, follows = causes_of(explained(finished, "--forcerun", "refine_predictions"))
     assert causes == {"it is forced": {"refine_predictions"}}
@@ -189,6 +192,7 @@ class LogHandler(LogHandlerBase):
 """
 
 
+@pytest.mark.slow
 def test_quiet_and_another_logger_in_the_profile_change_nothing(finished, tmp_path):
     plugin = tmp_path / "snakemake_logger_plugin_loud"
     plugin.mkdir()

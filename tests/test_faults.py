@@ -179,7 +179,13 @@ def test_a_loader_out_of_memory_is_reported_and_resumed(tmp_path, little_memory)
     assert project.result("starved") == whole
 
 
-@pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "1"])
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param("0", marks=pytest.mark.long),
+        pytest.param("1", marks=pytest.mark.slow),
+    ],
+)
 @root_only
 def test_a_lost_mount_is_reported_and_resumed(tmp_path, workers):
     project = Project(tmp_path)
@@ -233,6 +239,7 @@ def data_of(folder):
     return Data(adapter="voc", root=str(folder.root), class_names=("cat", "dog"), **labels)
 
 
+@pytest.mark.slow
 @root_only
 def test_a_failing_disk_is_reported_and_resumed(failing_disk, tmp_path):
     data, fail, mend = failing_disk

@@ -128,7 +128,7 @@ def disturb(expected, tmp_path, *, arguments, files, kills, seed):
     assert set(blows.hit) == set(WAYS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_change_no_byte(finished_miniature, tmp_path):
     files = {"mini.yaml": (finished_miniature / "mini.yaml").read_text()}
     arguments = ("--configfile", "mini.yaml")
@@ -146,8 +146,14 @@ runtime: { workers: 1 }
 KILLS = int(os.environ.get("AEPSL_KILLS", "30"))
 
 
-@pytest.mark.slow
-def test_kills_in_the_middle_of_trainings_change_no_byte(finished_miniature, tmp_path):
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(len(WAYS), id="one of each way", marks=pytest.mark.slow),
+        pytest.param(KILLS, id="many", marks=pytest.mark.long),
+    ],
+)
+def test_kills_in_the_middle_of_trainings_change_no_byte(finished_miniature, tmp_path, kills):
     files = {"mini.yaml": (finished_miniature / "mini.yaml").read_text(), "longer.yaml": LONGER}
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
@@ -157,4 +163,4 @@ def test_kills_in_the_middle_of_trainings_change_no_byte(finished_miniature, tmp
     arguments = ("--configfile", "mini.yaml", "longer.yaml")
     run_snakemake(undisturbed, *arguments)
     expected = digests(undisturbed)
-    disturb(expected, tmp_path, arguments=arguments, files=files, kills=KILLS, seed=2)
+    disturb(expected, tmp_path, arguments=arguments, files=files, kills=kills, seed=2)

@@ -542,7 +542,18 @@ REAL = {
 """Rows that are compared with a dry run of the real Snakemake: each kind of change, each stage."""
 
 
-@pytest.mark.parametrize(("of", "key"), [(of, key) for of, keys in REAL.items() for key in keys])
+FAST = ("mining.delta", "data.eval_split", "networks.weights_input", "runtime.shards")
+"""Those that the fast tests compare, too."""
+
+
+@pytest.mark.parametrize(
+    ("of", "key"),
+    [
+        pytest.param(of, key, marks=() if key in FAST else pytest.mark.slow)
+        for of, keys in REAL.items()
+        for key in keys
+    ],
+)
 def test_snakemake_reruns_the_jobs_that_the_plan_predicts(finished, of, key):
     folder = finished[of]
     values = nested({"run": {"scenes": "mini"}.get(of, of)} | changes_of(key))

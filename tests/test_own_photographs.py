@@ -68,6 +68,7 @@ def test_one_class_and_photographs_that_show_nothing(tmp_path, snakemake):
     )
 
 
+@pytest.mark.slow
 def test_the_paper_s_loss_refuses_what_it_cannot_learn(tmp_path, snakemake):
     folder = new_project(tmp_path)
     photographs_of_cracks(folder / "my photographs")

@@ -119,7 +119,7 @@ def stop_after(monkeypatch, *steps):
         ([4, 6], 2),
         (range(1, 10), 0),
         *(
-            pytest.param(stops, workers, marks=pytest.mark.slow)
+            pytest.param(stops, workers, marks=pytest.mark.long)
             for stops, workers in [([3], 0), ([9], 0), ([3], 2), ([9], 2), (range(1, 10), 2)]
         ),
     ],
@@ -193,8 +193,8 @@ def test_a_broken_checkpoint_is_not_resumed(project, monkeypatch, content):
 @pytest.mark.parametrize(
     "number",
     [
-        signal.SIGTERM,
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
         pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
     ],
 )

@@ -170,7 +170,7 @@ def test_piped_a_finished_job_is_a_line(folder):
     assert status(folder)["jobs"]["done"] == 2  # of the last run that did something
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_snakemake_s_own_text_is_an_option_and_runs_are_recorded_all_the_same(folder):
     result = aepsl(folder, "run", "mini.yaml", FIRST, "--verbose")
     assert result.returncode == 0, result.stderr
@@ -215,6 +215,7 @@ def test_ctrl_c_on_a_terminal_and_the_status_meanwhile(folder):
     assert status(folder)["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_told_from_one_that_runs(folder):
     command = ["aepsl", "run", "mini.yaml", *LONG]
     quiet = {"stderr": subprocess.DEVNULL, "start_new_session": True}

@@ -132,6 +132,7 @@ def test_a_changed_setting_reruns_the_stages_that_read_it(finished, change):
     assert planned(finished, "--config", change) == RERUNS[change]
 
 
+@pytest.mark.slow
 def test_what_failed_jobs_removed_is_made_again_although_scores_exist(finished, snakemake):
     change = ("--config", 'crf={"bilateral_xy": 60}')
     results = finished / "results/mini"
@@ -160,6 +161,7 @@ def test_the_same_command_gives_the_same_bytes(finished, snakemake):
     assert digests(results) == before
 
 
+@pytest.mark.slow
 def test_results_without_snakemakes_metadata_are_reported(finished, snakemake):
     shutil.rmtree(finished / ".snakemake")
     output = dry_run.plan(finished, "--configfile", "mini.yaml").text
@@ -222,12 +224,11 @@ def test_ablations_run_each_shared_stage_once(finished):
     assert planned(finished, "ablations") == ALL_TABLES
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "note"),
     [
-        pytest.param(["0"], "Seed 0.", id="one seed"),
-        pytest.param(["0", "1"], "seeds 0, 1", id="two seeds"),
+        pytest.param(["0"], "Seed 0.", id="one seed", marks=pytest.mark.slow),
+        pytest.param(["0", "1"], "seeds 0, 1", id="two seeds", marks=pytest.mark.long),
     ],
 )
 def test_two_tables_from_a_finished_run(finished, snakemake, seeds, note):
@@ -290,7 +291,7 @@ def test_auto_stops_at_a_made_up_curve(finished, snakemake):
         assert set(planning) & {"judge_training", "train_classifier"} == reruns, more
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_resnet_and_deeplabv3_go_the_same_way(finished, snakemake, tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))

@@ -96,7 +96,7 @@ def test_gpu_jobs_run_two_at_a_time_and_none_waits(two_gpus, tmp_path):
     assert not any("waiting for" in log.read_text() for log in logs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_runs_on_one_machine_take_turns(two_gpus, tmp_path):
     folders = [project(tmp_path / name) for name in ("one", "two")]
     runs = [two_gpus(folder, *SNAKEMAKE, "--until", "extract_cams") for folder in folders]
