@@ -719,7 +719,7 @@ NO_RESULT = (
     "cli workflow __main__ host console concurrency errors signals config/ablations config/root"
 )
 NO_RESULT += " config/files config/listing data/recognise data/survey"
-NO_RESULT += " config/presets data/fetch stages/_options deployment report/card"
+NO_RESULT += " config/presets data/fetch data/published stages/_options deployment report/card"
 NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelstudio"
 NO_RESULT += " exchange/mmseg exchange/yolo"
 NO_RESULT += " stores/cache stores/weights"
