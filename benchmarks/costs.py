@@ -37,9 +37,10 @@ def config(data, images):
     small = expanded(yaml.safe_load((ROOT / "configs" / "voc-small.yaml").read_text()))
     small["run"] = f"costs-{images}"
     small["data"] |= {"root": str(data / "voc"), "limit_per_class": images // 5}
-    small["data"] |= {"labels_csv": str(data / "voc" / "image_labels.csv")}
-    weights = data / "weights" / Path(small["networks"]["weights"]).name
-    small["networks"] |= {"weights": str(weights), "frozen_blocks": 0}
+    small["data"] |= {"labels": "csv", "labels_csv": str(data / "voc" / "image_labels.csv")}
+    weights = data / "weights" / "vgg16_imagenet_conv_caffe_bgr.npz"
+    small["networks"] |= {"weights": str(weights), "weights_input": "caffe_bgr"}
+    small["networks"] |= {"frozen_blocks": 0}
     small["mining"] |= {"steps": 1, "cam_scales": [1]}
     small["mining"]["train"] |= train
     small["segmentation"]["train"] |= train

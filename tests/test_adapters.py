@@ -236,3 +236,15 @@ def test_a_path_that_is_not_there_is_a_problem_of_its_key(example):
         broken = {**data, key: f"{data[key]}-nowhere"}
         (problem,) = unreadable_paths(Plan({"data": broken}).config)
         assert problem.hint == f"set data.{key} to its path"
+
+
+def test_the_content_follows_the_list_that_is_used(tmp_path):
+    """A list of ours counts until the dataset has one of the same name."""
+    photographs = VocFolder(tmp_path / "photographs")
+    data = {"adapter": "voc", "root": str(photographs.root), "labels": "masks"}
+    data |= {"train_split": "train_five", "eval_split": "val"}
+    before = contents(data)
+    photographs.write_split("train_five", ["a", "b"])
+    after = contents(data)
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {("images", "train"), ("truth", "train")}

@@ -1,16 +1,19 @@
 import pickle
+import re
 import shutil
 import threading
 
 import numpy as np
 import pytest
-from conftest import VocFolder, settings_of
+from conftest import ROOT, VocFolder, settings_of
 from PIL import Image
 
+from aepsl.config.presets import expanded
 from aepsl.data.augment import apply_transform, random_transform
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, training_batches
 from aepsl.data.photographs import photograph
+from aepsl.data.voc import SPLITS, read_split
 from aepsl.errors import AepslError, Problem
 from aepsl.randomness import generator, shuffled_batches
 from aepsl.stages import generate_scenes
@@ -149,7 +152,7 @@ BAD_INPUT = {
     "an empty split": (lambda f: f.write_split("val", []), ["val.txt: the split is empty"]),
     "no split": (
         lambda f: (f.root / "ImageSets/Segmentation/val.txt").unlink(),
-        ["val.txt: the split does not exist"],
+        ["val.txt: the split does not exist", "there are train, and of PASCAL VOC 2012 train_790"],
     ),
     "no label file": (lambda f: f.labels.unlink(), ["labels.csv: the label file does not exist"]),
     "no header": (lambda f: f.labels.write_text("a,cat\n"), ["no columns image, labels"]),
@@ -167,6 +170,49 @@ BAD_INPUT = {
         ],
     ),
 }
+
+
+LISTS = {
+    "train_five": 112, "val_five": 54,
+    "train_small": 60, "val_small": 40,
+    "train_790": 790, "val_250": 250,
+}  # fmt: skip
+
+
+def test_the_lists_of_voc_have_as_many_images_as_the_results_say(tmp_path):
+    lists = {name: read_split(tmp_path, name) for name in LISTS}
+    assert {path.stem for path in SPLITS.iterdir()} == set(LISTS)
+    assert {name: len(ids) for name, ids in lists.items()} == LISTS
+    for name, ids in lists.items():
+        assert ids == sorted(ids)
+        assert all(re.fullmatch(r"20(07|08|09|10|11)_\d{6}", image_id) for image_id in ids)
+        assert set(ids) <= set(lists["train_790" if name.startswith("train") else "val_250"])
+    assert not set(lists["train_790"]) & set(lists["val_250"])
+
+
+def test_a_list_of_the_dataset_comes_before_ours(voc_folder):
+    assert len(read_split(voc_folder.root, "val_five")) == 54
+    voc_folder.write_split("val_five", ["c"])
+    assert read_split(voc_folder.root, "val_five") == ["c"]
+
+
+@pytest.mark.real_data
+def test_the_lists_of_voc_are_those_of_the_data(shared_data):
+    theirs = shared_data / "voc" / "ImageSets" / "Segmentation"
+    for ours in SPLITS.iterdir():
+        name = {"train_790": "train", "val_250": "val"}.get(ours.stem, ours.stem)
+        assert ours.read_bytes() == (theirs / f"{name}.txt").read_bytes(), ours.stem
+
+
+@pytest.mark.real_data
+def test_the_images_of_the_five_classes_show_no_other(shared_data):
+    settings = expanded({"base": ["voc-small"]})["data"]
+    labels = (shared_data / "voc" / "image_labels.csv").read_text().splitlines()
+    shown = {row.split(",")[0]: set(row.split(",")[1].split()) for row in labels[1:]}
+    for split in (settings["train_split"], settings["eval_split"]):
+        assert {name for i in read_split(ROOT, split) for name in shown[i]} == set(
+            settings["classes"]
+        )
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)

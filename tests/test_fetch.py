@@ -18,8 +18,10 @@ from aepsl.cli.fetch import download
 from aepsl.data import fetch
 from aepsl.data.adapters import described
 from aepsl.data.images import read_mask
+from aepsl.data.published import NETWORKS, Published
 from aepsl.errors import AepslError
 from aepsl.workflow.plan import Plan
+from aepsl.workflow.stages import saliency_source
 
 
 def packed(folder, archive):
@@ -224,14 +226,14 @@ def test_an_interrupted_download_continues(tmp_path, monkeypatch, ranges):
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{httpd.server_port}/a.tar"
         md5 = hashlib.md5(content).hexdigest()
-        fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)
-        fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)  # it is there
+        fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
+        fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")  # it is there
         assert RangeServer.starts == [1_000_000 if ranges else 0]
         assert (tmp_path / "a.tar").read_bytes() == content
         (tmp_path / "b.tar.part").write_bytes(b"of another file")
         if ranges:  # what does not become the published file is not kept
             with pytest.raises(RuntimeError, match="not the published file"):
-                fetch.fetch_archive(url, tmp_path / "b.tar", md5=md5)
+                fetch.fetch_file(url, tmp_path / "b.tar", digest=f"md5:{md5}")
             assert not (tmp_path / "b.tar.part").exists()
         httpd.shutdown()
 
@@ -265,8 +267,8 @@ def test_a_connection_that_ends_early_keeps_what_came(tmp_path, monkeypatch):
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{httpd.server_port}/a.tar"
         with pytest.raises(OSError, match="ended early"):
-            fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)
-        fetch.fetch_archive(url, tmp_path / "a.tar", md5=md5)
+            fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
+        fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
         httpd.shutdown()
     assert RangeServer.starts == [1_500_000]
     assert (tmp_path / "a.tar").read_bytes() == RangeServer.content
@@ -284,3 +286,35 @@ def test_voc_by_name_is_where_it_was_downloaded(server, tmp_path, monkeypatch):
     assert dataset.ids("train_aug") == ["a1", "a2", "c4", "c5"]
     own = Plan({"base": "voc2012", "data": {"root": str(tmp_path / "own")}})
     assert described(own.config.data).root == tmp_path / "own"
+
+
+def test_a_network_by_name_is_where_it_was_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = Plan(
+        {
+            "base": "scenes",
+            "saliency": {"method": "network", "network": {"file": "u2netp", "answer": "relative"}},
+        }
+    )
+    with pytest.raises(AepslError, match=r"u2netp\.onnx: .*\n +Hint: aepsl fetch-saliency u2netp"):
+        plan.check_files()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), RangeServer) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{httpd.server_port}/u2netp.onnx"
+        sha256 = hashlib.sha256(RangeServer.content).hexdigest()
+        for digest, works in ((f"sha256:{sha256[::-1]}", False), (f"sha256:{sha256}", True)):
+            monkeypatch.setitem(NETWORKS, "u2netp", Published(url, digest))
+            assert (in_process.aepsl(tmp_path, "fetch-saliency", "u2netp").returncode == 0) == works
+        httpd.shutdown()
+    file = tmp_path / "cache/aepsl/u2netp.onnx"
+    assert file.read_bytes() == RangeServer.content
+    plan.check_files()
+    assert saliency_source(plan.config) == str(file)
+    with pytest.raises(AepslError, match="no published network of this name"):
+        fetch.fetch_network("u2nett")
+
+
+@pytest.mark.real_data
+def test_the_published_network_is_that_of_the_data(shared_data):
+    content = (shared_data / "saliency" / "u2netp.onnx").read_bytes()
+    assert NETWORKS["u2netp"].digest == f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -22,6 +22,8 @@ from aepsl.config.root import Config
 from aepsl.config.sections import StageSettings, parse
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.adapters import ADAPTERS
+from aepsl.data.published import NETWORKS
+from aepsl.data.voc import SPLITS
 from aepsl.deployment.export import FORMATS
 from aepsl.errors import AepslError
 from aepsl.mining.erase import mined_fraction
@@ -78,6 +80,14 @@ def choices(section, name):
 )
 def test_the_choices_of_a_key_are_the_entries_of_its_registry(chosen, registry):
     assert chosen == set(registry)
+
+
+def test_the_descriptions_name_the_lists_and_networks_that_have_a_name():
+    fields = Data.model_fields
+    described = f"{fields['train_split'].description} {fields['eval_split'].description}"
+    assert all(path.stem in described for path in SPLITS.iterdir())
+    described = SaliencyNetworkConfig.model_fields["file"].description
+    assert all(f"fetch-saliency {name} " in described for name in NETWORKS)
 
 
 # Erase rules

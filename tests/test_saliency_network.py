@@ -140,30 +140,28 @@ def test_the_stage_names_the_file(tmp_path, voc_folder):
         run(file=str(tmp_path / "absent.onnx"))
 
 
+ISNET = ("isnet_small.onnx", 1024, (128.0, 128.0, 128.0), (256.0, 256.0, 256.0), "probability")
+U2NETP = ("u2netp.onnx", 320, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "relative")
+
+
 @pytest.mark.real_data
-def test_a_real_network_on_ecssd(shared_data):
-    """A hundred photographs, seconds each: some ten minutes."""
+@pytest.mark.parametrize(("name", "size", "mean", "scale", "answer"), [ISNET, U2NETP])
+def test_a_real_network_on_ecssd(shared_data, name, size, mean, scale, answer):
+    """A hundred photographs: ten minutes for IS-Net, one for U2-Netp."""
     import cv2
 
     from aepsl.data.images import read_image
     from aepsl.evaluation.saliency import max_f, saliency_counts
 
     options = DetectorOptions(
-        size=1024,
-        mean=(128.0, 128.0, 128.0),
-        scale=(256.0, 256.0, 256.0),
-        bgr=False,
-        input="input",
-        output=None,
-        answer="probability",
+        size=size, mean=mean, scale=scale, bgr=False, input=None, output=None, answer=answer
     )
-    file = shared_data / "saliency" / "isnet_small.onnx"
-    network = SaliencyNetwork(file, options, threads=2, device="cpu")
+    network = SaliencyNetwork(shared_data / "saliency" / name, options, threads=2, device="cpu")
     counts = []
     for path in sorted((shared_data / "ecssd" / "images").iterdir()):
         truth = cv2.imread(str(shared_data / "ecssd" / "masks" / f"{path.stem}.png"), 0) > 127
         counts.append(saliency_counts(network(read_image(path)), truth))
     error, precision, recall = (np.mean(part, axis=0) for part in zip(*counts, strict=True))
-    print(f"ECSSD, 100 images, ISNet: MAE {error:.3f}, max F {max_f(precision, recall):.3f}")
+    print(f"ECSSD, 100 images, {name}: MAE {error:.3f}, max F {max_f(precision, recall):.3f}")
     assert error < 0.1
     assert max_f(precision, recall) > 0.85

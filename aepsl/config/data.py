@@ -85,10 +85,18 @@ class Data(Section):
         source="VOCdevkit",
     )
     train_split: str = setting(
-        "train", "Training split.", unit="-", source="VOC; the paper: train_aug"
+        "train",
+        "Training split. For voc, it is ImageSets/Segmentation/<split>.txt in data.root, or else a"
+        " list of PASCAL VOC 2012 that comes with aepsl: train_five, train_small, train_790.",
+        unit="-",
+        source="VOC; the paper: train_aug",
     )
     eval_split: str = setting(
-        "val", "Split for prediction and scores.", unit="-", source="paper, sec. 4.1"
+        "val",
+        "Split for prediction and scores, found like the training split. Lists that come with"
+        " aepsl: val_five, val_small, val_250.",
+        unit="-",
+        source="paper, sec. 4.1",
     )
     mask_folder: str = setting(
         "SegmentationClass",

@@ -15,7 +15,10 @@ class SaliencyNetworkConfig(Section):
     """A saliency network in ONNX (``saliency.method: network``)."""
 
     file: str | None = setting(
-        None, "ONNX file of the network.", unit="path", source="the network's documentation"
+        None,
+        "ONNX file of the network; u2netp is the one that aepsl fetch-saliency u2netp downloads.",
+        unit="path",
+        source="the network's documentation",
     )
     size: int = setting(
         320,

@@ -235,7 +235,7 @@ class Voc(Dataset):
         return ("train_split",) if role == "train" else ("eval_split",)
 
     def ids(self, split: str) -> list[str]:
-        """Return the ids in ``ImageSets/Segmentation/<split>.txt``."""
+        """Return the ids in the split's file; see :func:`aepsl.data.voc.split_file`."""
         return voc.read_split(self.root, split)
 
     def photographs(self) -> Mapping[str, Path]:
@@ -266,7 +266,9 @@ class Voc(Dataset):
     def where_from(self, key: str) -> str:
         """Return a hint for a path that does not exist."""
         if key == "data.root" and self.data.root == VOC_BY_NAME:
-            return "aepsl fetch-voc --sbd downloads it (3.5 GB); or set data.root to yours"
+            augmented = "train_aug" in (self.data.train_split, self.data.eval_split)
+            how = "--sbd downloads it (3.5 GB)" if augmented else "downloads it (2 GB)"
+            return f"aepsl fetch-voc {how}; or set data.root to yours"
         return super().where_from(key)
 
     def problems(self) -> Iterator[Problem]:

@@ -1,10 +1,12 @@
-"""Download of PASCAL VOC 2012 and SBD's additional masks: addresses and layouts are torchvision's.
+"""Download of PASCAL VOC 2012, of SBD's additional masks, and of published saliency networks.
 
-Archives are kept: an interrupted download continues, and a half unpacked archive is unpacked again.
+Addresses and layouts of VOC and SBD are torchvision's. Archives are kept: an interrupted download
+continues, and a half unpacked archive is unpacked again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -16,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 from torchvision.datasets import SBDataset, VOCSegmentation
-from torchvision.datasets.utils import check_integrity
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from aepsl.console import tracked
 from aepsl.data.images import read_mask, write_mask
+from aepsl.data.published import NETWORKS, network_file
 from aepsl.errors import AepslError
 
 MASKS = "SegmentationClassAug"
@@ -48,20 +50,35 @@ TIMEOUT = 60
 """Seconds without a byte after which a connection counts as dead."""
 
 
-def fetch_archive(url: str, path: Path, *, md5: str) -> None:
+def _is_published(path: Path, digest: str) -> bool:
+    """Return whether a file exists and has this digest, for instance ``md5:`` and 32 digits."""
+    if not path.is_file():
+        return False
+    name, _, expected = digest.partition(":")
+    with path.open("rb") as file:
+        made = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
+    return made.hexdigest() == expected
+
+
+def fetch_file(url: str, path: Path, *, digest: str) -> None:
     """Download a file unless it is there; continue an interrupted download.
+
+    Args:
+        url: its address.
+        path: where to put it.
+        digest: name of a hash function, colon, hexadecimal digest of the published file.
 
     Raises:
         OSError: if the server does not answer.
         RuntimeError: if what it sent is not the published file.
     """
-    if check_integrity(str(path), md5):
+    if _is_published(path, digest):
         return
     part = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not check_integrity(str(part), md5):
+    if not _is_published(part, digest):
         _continue_download(url, part, what=f"{path.name}, MB")
-        if not check_integrity(str(part), md5):
+        if not _is_published(part, digest):
             part.unlink()
             raise RuntimeError(f"{url} is not the published file")
     part.rename(path)
@@ -89,7 +106,7 @@ def _split(voc: Path, name: str) -> Path:
 
 @contextmanager
 def _safely(folder: Path, what: str, hint: str) -> Iterator[None]:
-    """Extract archives safely inside the block; turn failures into an AepslError about ``what``.
+    """Turn failures inside the block into an AepslError about ``what``; extract archives safely.
 
     torchvision extracts with Python's default filter, which before 3.14 allows links and paths that
     lead outside the target folder. Python 3.11.0 to 3.11.3 have no filters: there only the
@@ -121,7 +138,8 @@ def fetch_voc(folder: Path) -> Path:
         return voc
     with _safely(folder, "VOC 2012", hint):
         about = DATASET_YEAR_DICT["2012"]
-        fetch_archive(about["url"], folder / about["filename"], md5=about["md5"])
+        archive = folder / about["filename"]
+        fetch_file(about["url"], archive, digest=f"md5:{about['md5']}")
         VOCSegmentation(str(folder), year="2012", image_set="train", download=True)  # unpacks
     check_splits(voc, ["train", "val"])
     return voc
@@ -160,7 +178,8 @@ def fetch_sbd(folder: Path) -> Path:
         if not there:
             for half in ("cls", "img", "inst"):  # of an interrupted unpacking
                 shutil.rmtree(sbd / half, ignore_errors=True)
-            fetch_archive(SBDataset.url, sbd / SBDataset.filename, md5=SBDataset.md5)
+            archive = sbd / SBDataset.filename
+            fetch_file(SBDataset.url, archive, digest=f"md5:{SBDataset.md5}")
         SBDataset(str(sbd), image_set="train", mode="segmentation", download=not there)
     return sbd
 
@@ -189,3 +208,18 @@ def add_masks(voc: Path, sbd: Path, image_id: str) -> None:
 def write_split(voc: Path, name: str, ids: Sequence[str]) -> None:
     """Write a split file."""
     _split(voc, name).write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
+
+
+def fetch_network(name: str) -> Path:
+    """Download a published saliency network unless it is there; return its file.
+
+    Raises:
+        AepslError: if there is no network of this name, or the download fails.
+    """
+    if name not in NETWORKS:
+        hint = f"one of {', '.join(NETWORKS)}; or set saliency.network.file to a file of yours"
+        raise AepslError.of(name, "there is no published network of this name", hint)
+    about, path = NETWORKS[name], network_file(name)
+    with _safely(path, name, f"download {about.url} elsewhere and put it there"):
+        fetch_file(about.url, path, digest=about.digest)
+    return path

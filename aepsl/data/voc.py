@@ -38,9 +38,17 @@ def _printable(image_id: str) -> str:
     return repr(image_id[:80])[1:-1]
 
 
+SPLITS = Path(__file__).with_name("splits")
+"""Lists of images of PASCAL VOC 2012 that presets use and VOC itself does not have."""
+
+
 def split_file(root: Path, split: str) -> Path:
-    """Return the path of a split's file, which lists its images."""
-    return root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    """Return the path of a split's file, which lists its images.
+
+    It is in the dataset, or else in :data:`SPLITS`.
+    """
+    own, ours = root / "ImageSets" / "Segmentation" / f"{split}.txt", SPLITS / f"{split}.txt"
+    return ours if ours.exists() and not own.exists() else own
 
 
 def read_split(root: Path, split: str) -> list[str]:
@@ -51,7 +59,7 @@ def read_split(root: Path, split: str) -> list[str]:
     """
     path = split_file(root, split)
     if not path.exists():
-        raise AepslError.of(path, "the split does not exist", "one image id per line, no suffix")
+        raise AepslError.of(path, "the split does not exist", _which_splits(path.parent))
     require_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -71,6 +79,15 @@ def read_split(root: Path, split: str) -> list[str]:
     if problems:
         raise AepslError(problems)
     return ids
+
+
+def _which_splits(folder: Path) -> str:
+    """Return a hint: how to write a split, and the names of those that exist."""
+    there, ours = (sorted(path.stem for path in place.glob("*.txt")) for place in (folder, SPLITS))
+    return (
+        f"one image id per line, no suffix; there are {', '.join(there) or 'none'},"
+        f" and of PASCAL VOC 2012 {', '.join(ours)}"
+    )
 
 
 def shared_folder() -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aepsl.config.root import Config
 from aepsl.data.adapters import Dataset, described
+from aepsl.data.published import NETWORKS
 from aepsl.errors import Problem, kind_of
 from aepsl.host import INSTALL_CRF, INSTALL_ONNX, has_crf, has_onnx_runtime
 from aepsl.mining.rules import ERASE_RULES
@@ -48,9 +49,17 @@ def unreadable_paths(config: Config) -> Iterator[Problem]:
     for key, path in paths.items():
         wanted = "a folder" if key in FOLDERS else "a file"
         if not Path(path).exists():
-            yield Problem(path, "the file or folder does not exist", dataset.where_from(key))
+            hint = _fetching(config) if key == "saliency.network.file" else None
+            hint = hint or dataset.where_from(key)
+            yield Problem(path, "the file or folder does not exist", hint)
         elif key not in EITHER and (kind := kind_of(Path(path))) != wanted:
             yield Problem(path, f"is {kind}, not {wanted}", f"set {key} to {wanted}")
+
+
+def _fetching(config: Config) -> str | None:
+    """Return the command that downloads the saliency network, if it is a published one."""
+    name = config.saliency.network.file
+    return f"aepsl fetch-saliency {name} downloads it" if name in NETWORKS else None
 
 
 def _classes(config: Config, dataset: Dataset) -> Iterator[Problem]:

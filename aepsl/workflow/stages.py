@@ -16,6 +16,7 @@ from aepsl.config.root import Config
 from aepsl.config.segmentation import Crf
 from aepsl.data.adapters import Role, described
 from aepsl.data.content import InputFiles, single_file
+from aepsl.data.published import network_file
 from aepsl.exchange.correction_files import corrections_content
 from aepsl.host import has_crf
 from aepsl.saliency.methods import METHODS
@@ -166,7 +167,8 @@ def supervising_saliency(job: JobContext) -> Dependency | None:
 def saliency_source(config: Config) -> str | None:
     """Return the path that the saliency method reads, if any."""
     key = METHODS[config.saliency.method].source_key
-    return value_of(config, f"saliency.{key}") if key else None
+    path = value_of(config, f"saliency.{key}") if key else None
+    return str(network_file(path)) if path and key == "network.file" else path
 
 
 def final_network(job: JobContext) -> Dependency:
