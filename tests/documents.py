@@ -8,6 +8,7 @@ from conftest import ROOT
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "MAINTAINING.md",
     ROOT / "config" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
