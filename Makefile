@@ -3,7 +3,7 @@ BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PARALLEL := -n 2 --dist worksteal
 
-.PHONY: check test test-slow test-long test-all test-cluster test-slurm fuzz kills test-data schema picture screenshots bad-input publish lock build
+.PHONY: check test test-slow test-long test-all test-cluster test-slurm fuzz kills test-data schema picture screenshots bad-input publish docs lock build
 
 check: ## style, types, import contracts, Snakemake's linters
 	ruff check .
@@ -49,10 +49,10 @@ schema: ## write config.schema.json and docs/config.md from aepsl/config
 	aepsl schema --output config.schema.json
 	python tools/reference.py
 
-picture: ## draw the graph of rules in README.md
+picture: ## draw the graph of rules in docs/architecture.md
 	python tools/picture.py
 
-screenshots: ## take the pictures of README.md from the page of a run: RUN=scenes
+screenshots: ## take the pictures of README.md and docs/ from the page of a run: RUN=scenes
 	python tools/screenshots.py $(RUN)
 
 bad-input: ## write docs/bad-input.md by running every case
@@ -60,6 +60,16 @@ bad-input: ## write docs/bad-input.md by running every case
 
 publish: ## write the tables of a run to docs/results.md: RUN=scenes
 	python tools/publish.py $(RUN)
+
+docs: website/scripts/iframe-worker.js ## build the website into site/, strictly; first: pip install -r requirements-docs.lock
+	mkdocs build --strict
+
+website/scripts/iframe-worker.js: # graphs, and search without a server: else each page fetches both from elsewhere
+	mkdir -p website/scripts
+	cd website/scripts && npm pack --silent mermaid@11 iframe-worker@1
+	cd website/scripts && tar -xzf mermaid-*.tgz --strip-components 2 package/dist/mermaid.min.js
+	tar -xzOf website/scripts/iframe-worker-*.tgz package/shim/index.js > $@
+	rm website/scripts/*.tgz
 
 lock: ## write the lock files from the installed packages
 	python tools/lock.py

@@ -19,7 +19,7 @@ from aepsl.stores.records import Store
 
 COMMANDS = sorted({command for document in DOCUMENTS for command in commands(document)})
 
-FOREIGN = ("git", "source", "export", "pip", "$EDITOR", "srun")
+FOREIGN = ("git", "source", "export", "pip", "pipx", "uv", "srun")
 """Programs that are not this project's."""
 
 OTHERS_FILES = ("configs/mine.yaml", "photographs.yaml", "beach.yaml")
@@ -31,6 +31,12 @@ def test_there_are_commands():
     assert {words.text.split()[0] for words in COMMANDS} <= {
         *FOREIGN, "aepsl", "snakemake", "python3", "python", "make"
     }  # fmt: skip
+
+
+def test_the_index_has_every_page():
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = [page.name for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"]
+    assert not [page for page in pages if f"({page})" not in index]
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def with_pins(environment: str, locks: list[str]) -> str:
 
 
 def main() -> None:
-    """Write requirements.lock, -crf, -slurm and -dev, and the pins of the conda environment."""
+    """Write requirements.lock, one file per extra, and the pins of the conda environment."""
     about = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, builds = about["project"], about["build-system"]["requires"]
     extras = project["optional-dependencies"]

@@ -1,4 +1,4 @@
-"""Draw which rule follows which, as a Mermaid graph in README.md, from Snakemake's own graph."""
+"""Draw which rule follows which into docs/architecture.md, from Snakemake's own graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import networkx as nx
 
-README = Path(__file__).parent.parent / "README.md"
+PROJECT = Path(__file__).parent.parent
+PAGE = PROJECT / "docs" / "architecture.md"
 COMMAND = ("--rulegraph", "mermaid-js")
 """Of Snakemake; a node is ``id3[name]``, an edge ``id3 --> id7``."""
 
@@ -16,7 +17,7 @@ BLOCK = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
 
 
 def picture(printed: str) -> str:
-    """Return the block for the README from what Snakemake printed.
+    """Return the block for the page from what Snakemake printed.
 
     An edge is left out where another way leads from its rule to the other one.
     """
@@ -36,12 +37,12 @@ def picture(printed: str) -> str:
 
 
 def main() -> None:
-    """Put the picture into the README, in the place of the one that is there."""
+    """Put the picture into the page, in the place of the one that is there."""
     command = ["snakemake", *COMMAND]
     printed = subprocess.run(
-        command, cwd=README.parent, capture_output=True, text=True, check=True
+        command, cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout
-    README.write_text(BLOCK.sub(lambda _: picture(printed), README.read_text(), count=1))
+    PAGE.write_text(BLOCK.sub(lambda _: picture(printed), PAGE.read_text(), count=1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Take the pictures of README.md from the page of a run: python tools/screenshots.py [scenes].
+"""Take the pictures of the documents from the page of a run: python tools/screenshots.py [scenes].
 
 They need Chromium. Look at them before you commit them.
 """
@@ -18,27 +18,55 @@ PICTURES = ROOT / "docs" / "pictures"
 SHOWN = "train/train_0020"
 """Split and id of the image whose stages are shown."""
 
+STRIP = (
+    "photograph",
+    "CAM, step 1: blue",
+    "photograph erased after step 1",
+    "photograph erased after step 3",
+    "label; ignored pixels are hatched",
+    "prediction",
+)
+"""Texts of the pictures of this image that the strip shows, in this order."""
+
+GAP = 12
+"""Pixels between the pictures of the strip."""
+
 
 def save(content: bytes, name: str, *, width: int) -> None:
     """Write a screenshot, scaled to ``width`` pixels."""
     with Image.open(io.BytesIO(content)) as image:
         height = round(image.height * width / image.width)
-        small = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        small = image.resize((width, height), Image.Resampling.LANCZOS)
     PICTURES.mkdir(exist_ok=True)
     small.save(PICTURES / name, quality=85)
 
 
+def side_by_side(contents: list[bytes]) -> bytes:
+    """Return a PNG of pictures of one size side by side, transparent in between."""
+    pictures = [Image.open(io.BytesIO(content)) for content in contents]
+    width, height = pictures[0].size
+    strip = Image.new("RGBA", (len(pictures) * (width + GAP) - GAP, height))
+    for k, picture in enumerate(pictures):
+        strip.paste(picture, (k * (width + GAP), 0))
+    written = io.BytesIO()
+    strip.save(written, "PNG")
+    return written.getvalue()
+
+
 def take(page: Page, address: str) -> None:
-    """Take the first screen of a page, and one opened image."""
+    """Take the first screen of a page, one opened image, and a strip of its pictures."""
     page.goto(address)
     page.wait_for_load_state("networkidle")
     save(page.screenshot(), "page.webp", width=1000)
-    page.set_viewport_size({"width": 1400, "height": 1880})  # all stages fit
+    page.set_viewport_size({"width": 1400, "height": 2100})  # all stages fit
     page.goto(f"{address}#image={SHOWN}")
     page.reload()
     page.wait_for_selector("dialog[open] img, dialog[open] canvas")
     page.wait_for_timeout(1000)  # ms, for the last picture
-    save(page.locator("dialog[open]").screenshot(), "strip.webp", width=1000)
+    opened = page.locator("dialog[open]")
+    save(opened.screenshot(), "image.webp", width=1000)
+    pictures = [opened.locator(".picture", has=page.get_by_alt_text(n, exact=True)) for n in STRIP]
+    save(side_by_side([picture.screenshot() for picture in pictures]), "strip.webp", width=1200)
 
 
 def main() -> None:

@@ -273,7 +273,7 @@ class Voc(Dataset):
 
     def problems(self) -> Iterator[Problem]:
         """Yield required paths that are not set, and unknown classes."""
-        hint = "see README, 'Your photographs'"
+        hint = "see docs/own-data.md, 'Layouts'"
         if self.data.root is None:
             yield Problem("data.root", "is not set, but data.adapter is voc", hint)
         if self.data.labels == "csv" and self.data.labels_csv is None:

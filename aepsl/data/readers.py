@@ -1,7 +1,7 @@
 """Readers of the layouts that people have: each returns a catalogue of photographs.
 
 ``folder``: one folder per class; ``csv``: a table; ``coco``: a JSON file; ``huggingface``: metadata
-files. The README shows each layout.
+files. docs/own-data.md shows each layout.
 """
 
 from __future__ import annotations

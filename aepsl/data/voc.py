@@ -28,7 +28,7 @@ def check_folder(root: Path) -> None:
         raise AepslError.of(
             root,
             what,
-            "set data.root to a folder in VOC's layout (README: 'Your photographs');"
+            "set data.root to a folder in VOC's layout (docs/own-data.md, 'Layouts');"
             " aepsl fetch-voc downloads PASCAL VOC",
         )
 
