@@ -1,22 +1,24 @@
 # Targets for developers and for CI. Set up first: python3 start.py setup
-BIN := $(if $(wildcard .venv/bin),.venv/bin/,)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PARALLEL := -n 2 --dist worksteal
 
 .PHONY: check test test-slow test-long test-all test-cluster test-slurm fuzz kills test-data schema picture screenshots bad-input publish docs lock build
 
-check: ## style, types, import contracts, Snakemake's linters
+check: ## style, types, import contracts, Snakemake's linters, GitHub's schemas
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 	snakefmt --check Snakefile rules/*.smk
 	snakemake --lint
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/data.yml
 
 test: ## the fast tests, under five minutes on two cores
 	pytest $(PARALLEL)
 
-test-slow: ## the slow tests: real runs, and more cases of the fast tests
+test-slow: ## the slow tests: real runs, each kind of stop, kill and fault once; ten minutes
 	pytest $(PARALLEL) -m "slow and not slurm and not real_data"
 
 test-long: ## more of the same kinds: kills, second checkouts, whole runs; an hour
