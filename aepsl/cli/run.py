@@ -44,8 +44,8 @@ def snakemake_command(
     named, options = words[:first], words[first:]
     _check_order(options)
     files = [word for word in named if word.endswith(CONFIGURATIONS)]
-    read_configuration([Path(file) for file in files])
     settings = [*settings, *(word for word in named if "=" in word)]
+    read_configuration([Path(file) for file in files], settings)
     command = ["snakemake", *(word for word in named if word not in (*files, *settings))]
     if (PROJECT / "Snakefile").is_file():  # else the one in the current folder
         command += ["--snakefile", str(PROJECT / "Snakefile")]

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aepsl.errors import AepslError, did_you_mean
+from aepsl.text import parse_yaml, read_text
 
 PRESETS = ("scenes", "photographs", "voc-small", "voc2012")
 """The presets of datasets, each a complete configuration."""
@@ -55,7 +54,7 @@ def _files(name: object) -> list[Path]:
         hint = did_you_mean(str(name), known) or f"one of {', '.join(known)}"
         raise AepslError.of("base", f"there is no preset {name!r}", hint)
     files = [FOLDER / f"{name}.yaml"]
-    while name := yaml.safe_load(files[0].read_text(encoding="utf-8")).get("base"):
+    while name := parse_yaml(read_text(files[0]), files[0]).get("base"):
         files.insert(0, FOLDER / f"{name}.yaml")
     return files
 
@@ -68,5 +67,5 @@ def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     whole: dict[str, Any] = {}
     for file in preset_files(config.get("base")):
-        whole = merged(whole, yaml.safe_load(file.read_text(encoding="utf-8")))
+        whole = merged(whole, parse_yaml(read_text(file), file))
     return merged(whole, config)
