@@ -17,11 +17,12 @@ import os
 import subprocess
 import sys
 import venv
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
-BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+BIN = ENVIRONMENT / "bin"
 
 
 def pip(*arguments: str, **options: bool) -> bool:
@@ -69,6 +70,8 @@ def main() -> None:
     """Run the command line."""
     if sys.version_info < (3, 11):  # noqa: UP036 - an older Python may run this file
         sys.exit(f"start: Python 3.11 or later is needed, this is {sys.version.split()[0]}.")
+    sys.path.insert(0, str(ROOT))
+    import_module("aepsl")  # on Windows, its message ends this
     task, *arguments = sys.argv[1:] or ["run"]
     if task not in ("run", "test", "setup"):
         sys.exit(__doc__)

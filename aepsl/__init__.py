@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":  # here, before any module that Windows lacks, such as fcntl
+    sys.exit(
+        "aepsl: Windows needs WSL, which is Linux: type wsl --install in PowerShell, restart, and"
+        " run the same command in the Ubuntu window that opens."
+    )
 
 if TYPE_CHECKING:
     from aepsl.deployment.predictor import Predictor, Segmentation, load

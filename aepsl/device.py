@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +34,7 @@ def pick_device(name: str) -> torch.device:
             log.warning(what, given, torch.__version__)
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise AepslError.of("runtime.device", f"{name}, but no GPU was found", "use cpu or auto")
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise AepslError.of("runtime.device", f"no device {name!r}", "cpu, cuda or auto") from None
+    with suppress(RuntimeError):
+        if (device := torch.device(name)).type in ("cpu", "cuda"):
+            return device
+    raise AepslError.of("runtime.device", f"no device {name!r}", "cpu, cuda or auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -10,21 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from errno import (
-    EACCES,
-    EDQUOT,
-    EHOSTDOWN,
-    EIO,
-    ENODEV,
-    ENOSPC,
-    ENOTCONN,
-    ENXIO,
-    EPERM,
-    EREMOTEIO,
-    EROFS,
-    ESTALE,
-    ETIMEDOUT,
-)
 from pathlib import Path
 
 
@@ -127,13 +113,18 @@ def require_file(path: Path) -> None:
 
 RERUN_HINT = "then run the same command again: finished work is kept"
 
-FULL = {ENOSPC, EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+_DEAD = ["EIO", "ESTALE", "ENOTCONN", "ENODEV", "ENXIO", "EHOSTDOWN", "ETIMEDOUT", "EREMOTEIO"]
 
 SYSTEM_ERRORS = (
     (FULL, "the disk is full", f"free disk space, {RERUN_HINT}"),
-    ({EROFS, EACCES, EPERM}, "permission denied", f"fix its permissions, {RERUN_HINT}"),
     (
-        {EIO, ESTALE, ENOTCONN, ENODEV, ENXIO, EHOSTDOWN, ETIMEDOUT, EREMOTEIO},
+        {errno.EROFS, errno.EACCES, errno.EPERM},
+        "permission denied",
+        f"fix its permissions, {RERUN_HINT}",
+    ),
+    (
+        {getattr(errno, name) for name in _DEAD if hasattr(errno, name)},  # macOS lacks the last
         "the file system does not respond",
         f"check the disk or the mount, {RERUN_HINT}",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -93,8 +94,8 @@ BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16")
 
 
 def cpu(about: Path = Path("/proc/cpuinfo")) -> tuple[str, list[str]]:
-    """Return who made the CPU, as ``AuthenticAMD``, and its units for bfloat16."""
-    maker = " ".join(_lines(about, "vendor_id")).rpartition(" ")[2]
+    """Return who made the CPU, as ``AuthenticAMD``, else its kind; and its units for bfloat16."""
+    maker = " ".join(_lines(about, "vendor_id")).rpartition(" ")[2] or platform.machine()
     flags = " ".join(_lines(about, "flags")).split()
     return maker, [unit for unit in BFLOAT16_UNITS if unit in flags]
 

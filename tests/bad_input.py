@@ -300,7 +300,7 @@ LABELS = {
     "no label file": (
         lambda p: p.data.labels.unlink(),
         index(),
-        "labels.csv: the label file does not exist",
+        "labels.csv: the file does not exist",
     ),
     "a label file without a header": (
         lambda p: p.data.labels.write_text("a,cat\n"),
@@ -315,17 +315,17 @@ LABELS = {
     "a label file in another encoding": (
         lambda p: p.data.labels.write_bytes("image,labels\na,Kätzchen\n".encode("latin-1")),
         index(),
-        "labels.csv: not a table of labels",
+        "labels.csv: not UTF-8",
     ),
     "a spreadsheet instead of a label file": (
         lambda p: p.data.labels.write_bytes(b"PK\x03\x04\x00\xff\xfe"),
         index(),
-        "labels.csv: not a table of labels",
+        "labels.csv: not UTF-8",
     ),
     "an open quotation mark": (
         lambda p: p.data.labels.write_text('image,labels\na,"cat\nb,cat\n'),
         index(),
-        "labels.csv: not a table of labels",
+        "labels.csv:2: not CSV",
     ),
     "a named pipe instead of a label file": (
         lambda p: (p.data.labels.unlink(), os.mkfifo(p.data.labels)),
@@ -392,7 +392,7 @@ SPLITS = {
     "no split": (
         lambda p: (p.data.root / "ImageSets/Segmentation/train.txt").unlink(),
         index(),
-        "train.txt: the split does not exist",
+        "train.txt: the file does not exist",
     ),
     "a named pipe instead of a split": (
         lambda p: ((f := p.data.root / "ImageSets/Segmentation/train.txt").unlink(), os.mkfifo(f)),
@@ -615,7 +615,7 @@ MODELS = {
     "a missing model": (
         lambda p: p.path("model.safetensors").unlink(),
         predict(),
-        "model.safetensors: not a model of this package",
+        "model.safetensors: the file does not exist",
     ),
     "a model of another kind": (
         lambda p: p.path("model.safetensors").write_bytes(b"PK"),
@@ -645,7 +645,7 @@ MODELS = {
     "arrays that run a command when unpickled": (
         pickled_arrays,
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
-        "w.npz: cannot be read as weights",
+        "w.npz: not weights",
     ),
     "missing weights": (
         nothing,
@@ -665,7 +665,7 @@ MODELS = {
     "weights in an unknown format": (
         lambda p: p.path("w.bin").touch(),
         train("--weights", "w.bin", networks={"weights": "x"}),
-        "w.bin: cannot be read as weights (the name does not end with",
+        "w.bin: not weights (the name does not end with",
     ),
     "an image without a saliency map": (
         lambda p: p.path("maps").mkdir(),
@@ -845,7 +845,7 @@ CONFIGS = {
     "an invalid weights file": (
         lambda p: (p.path("w.npz").write_text("x"), config("networks: { weights: w.npz }\n")(p)),
         RUN,
-        "w.npz: cannot be read as weights",
+        "w.npz: not weights",
     ),
     "weights that torchvision does not provide": (
         config("networks: { weights: IMAGENET1K_V9 }\n"),

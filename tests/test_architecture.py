@@ -60,6 +60,18 @@ def test_every_module_and_everything_public_has_a_docstring():
     ]
 
 
+def test_text_is_parsed_in_one_module():
+    parsers = re.compile(
+        r"\b(json\.loads?|yaml\.(safe_load|load|compose)|csv\.(DictReader|reader)|read_csv|"
+        r"ElementTree\.(parse|fromstring|iterparse))\("
+    )
+    models = {"aepsl/stores/models.py", "aepsl/deployment/networks.py"}  # facts, in parsing()
+    assert {name for name, text in MODULES.items() if parsers.search(text)} == {
+        "aepsl/text.py",
+        *models,
+    }
+
+
 def test_rules_have_no_bodies_and_the_snakefile_is_short():
     for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
         lines = [line.strip() for line in path.read_text().splitlines()]

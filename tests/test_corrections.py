@@ -121,13 +121,12 @@ def test_many_unknown_names_are_told_once(tmp_path):
         ("empty", None, "there is no corrected mask in it"),
         ("masks.zip", b"PK", "is an archive"),
         ("absent/masks.json", None, "the file does not exist"),
-        ("masks.json", b"{", "not JSON"),
         ("masks.json", b"{}", "not COCO's layout"),
         (
             "masks.json",
             b'{"images": [{"id": 1, "file_name": ""}], "categories": [{"id": 1, "name": "cat"}],'
             b' "annotations": [{"image_id": 1, "category_id": 1}]}',
-            "not COCO's layout (ValueError: an image without a file_name)",
+            "not COCO's layout (an image without a file_name)",
         ),
         (
             "masks.json",

@@ -152,9 +152,9 @@ BAD_INPUT = {
     "an empty split": (lambda f: f.write_split("val", []), ["val.txt: the split is empty"]),
     "no split": (
         lambda f: (f.root / "ImageSets/Segmentation/val.txt").unlink(),
-        ["val.txt: the split does not exist", "there are train, and of PASCAL VOC 2012 train_790"],
+        ["val.txt: the file does not exist", "there are train, and of PASCAL VOC 2012 train_790"],
     ),
-    "no label file": (lambda f: f.labels.unlink(), ["labels.csv: the label file does not exist"]),
+    "no label file": (lambda f: f.labels.unlink(), ["labels.csv: the file does not exist"]),
     "no header": (lambda f: f.labels.write_text("a,cat\n"), ["no columns image, labels"]),
     "everything at once": (
         lambda f: (
@@ -294,9 +294,6 @@ def test_xml_labels(voc_folder, tmp_path):
         path.write_text(f"<annotation>{boxes}</annotation>")
     manifest = voc_folder.index(tmp_path / "m.json", labels="xml")
     assert [image.labels for image in manifest.images] == [("cat", "dog"), ("cat",)]
-    (voc_folder.root / "Annotations" / "b.xml").write_text("<annotation>")
-    with pytest.raises(AepslError, match=r"b\.xml: not XML"):
-        voc_folder.index(tmp_path / "m.json", labels="xml")
 
 
 def test_a_view_of_everything_is_the_image():

@@ -16,13 +16,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import typer
 import yaml
 from conftest import ROOT, VocFolder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aepsl.config.data import Data
+from aepsl.config.files import read_configuration
 from aepsl.config.presets import expanded, merged
 from aepsl.config.root import Config
 from aepsl.config.sections import parse
@@ -210,19 +210,13 @@ def planned(path):
 
 
 def parsed(path):
-    """Parse a configuration, unless Snakemake refuses it before."""
-    try:
-        config = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return
-    if isinstance(config, dict):
-        parse(Config, merged(DEFAULT, config), where="config")
+    """Read and parse a configuration."""
+    parse(Config, merged(DEFAULT, read_configuration([path]).values), where="config")
 
 
 def stage_settings(path):
     """Read the settings that a stage is given on its command line."""
-    with contextlib.suppress(typer.BadParameter):
-        parse_stage_settings(path.read_text()).section("data", Data)
+    parse_stage_settings(path.read_text()).section("data", Data)
 
 
 def reused(path):

@@ -650,7 +650,7 @@ NETWORKS = f"extract_cams predict relabel {TRAININGS}"
 ALL = " ".join(sorted({stage.module or name for name, stage in STAGES.items()}))
 
 MODULES = {
-    "stores/atomic": ALL,
+    "stores/atomic text": ALL,
     "stores/records stores/shards": "start_mining extract_cams calibrate_delta erase_regions report"
     " detect_saliency assemble_labels copy_true_labels score pack_voc_test export_masks predict"
     f" refine_predictions relabel {TRAININGS}",
@@ -670,7 +670,7 @@ MODULES = {
     "data/adapters config/data": "generate_scenes index_images index_truth",
     "data/readers data/voc": "generate_scenes index_images index_truth",
     "data/catalogue data/content": "generate_scenes index_images index_truth assemble_labels",
-    "data/coco data/text": "generate_scenes index_images index_truth assemble_labels",
+    "data/coco": "generate_scenes index_images index_truth assemble_labels",
     "data/coco_masks": "index_images index_truth assemble_labels",
     "data/index": "index_images index_truth",
     "data/scenes data/scene_files": "generate_scenes",

@@ -210,7 +210,7 @@ def test_rows_that_name_no_photograph(tmp_path, text, message):
         ({"a.csv": "image,kind,size\na,3,4\n"}, "no column of labels among image, kind, size"),
         ({"a.csv": "image,mask\na,m/a.png\n"}, "no column of labels among image, mask"),
         ({"a.csv": "image\na\n"}, "no column of labels among image"),
-        ({"a.csv": 'image,labels\n"a"b,c\n'}, "not a table"),
+        ({"a.csv": 'image,labels\n"a"b,c\n'}, "not CSV"),
         (
             {"a.csv": "image,labels\na.png,cat,\na.png,cat,dog\n"},
             "a.csv:3: the row has more cells than the header",
@@ -243,9 +243,6 @@ def test_coco_labels_are_the_categories_of_the_annotations(tmp_path):
     (tmp_path / "instances.json").write_text(json.dumps(content))
     with pytest.raises(AepslError, match=r"not COCO's layout \(KeyError: 9\)"):
         READERS["coco"](tmp_path, Layout())
-    (tmp_path / "instances.json").write_text("{")
-    with pytest.raises(AepslError, match="not JSON"):
-        READERS["coco"](tmp_path, Layout())
 
 
 def test_hugging_face_metadata(tmp_path):
@@ -259,9 +256,6 @@ def test_hugging_face_metadata(tmp_path):
         "train__b": ("b.png", (), "train"),
         "train__x__a": ("a.png", ("cat",), "train"),
     }
-    (tmp_path / "train/metadata.jsonl").write_text("[1\n")
-    with pytest.raises(AepslError, match=r"metadata\.jsonl:1: not JSON"):
-        READERS["huggingface"](tmp_path, Layout())
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -283,7 +277,7 @@ def test_a_folder_without_a_photograph_is_refused(tmp_path, name):
     ],
 )
 def test_cells(cell, labels):
-    assert split_cell(cell) == labels
+    assert split_cell(cell, where="labels.csv:2") == labels
 
 
 def many(counts):

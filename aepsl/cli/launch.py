@@ -17,6 +17,7 @@ import inspect
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,7 +44,7 @@ def torchrun(processes: int, *, threads: int) -> None:
     logging.disable(logging.ERROR)  # the processes report errors themselves
     os.environ |= {
         "OMP_NUM_THREADS": str(threads),
-        "GLOO_SOCKET_IFNAME": "lo",
+        "GLOO_SOCKET_IFNAME": next(name for _, name in socket.if_nameindex() if name[:2] == "lo"),
         "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
     options = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes)]

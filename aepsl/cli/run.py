@@ -45,8 +45,8 @@ def snakemake_command(
     named, options = words[:first], words[first:]
     _check_order(options)
     files = [word for word in named if word.endswith(CONFIGURATIONS)]
-    read_configuration([Path(file) for file in files])
     settings = [*settings, *(word for word in named if "=" in word)]
+    read_configuration([Path(file) for file in files], settings)
     command = [*SNAKEMAKE, *(word for word in named if word not in (*files, *settings))]
     command += ["--snakefile", str(shipped("Snakefile")), "--cores", cores]
     if profile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +131,7 @@ def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
     """Explain which jobs would run, and why."""
     from aepsl.cli.run import environment, snakemake_command
     from aepsl.workflow.explain import explain as in_words
+    from aepsl.workflow.runs import events_in
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "events.jsonl"
@@ -141,7 +141,7 @@ def explain(words: SnakemakeWords = None, config: ConfigValues = None) -> None:
         result = subprocess.run(
             command, env=environment(), capture_output=True, text=True, check=False
         )
-        events = list(map(json.loads, file.open(encoding="utf-8"))) if file.exists() else []
+        events = events_in(file) if file.exists() else []
         if result.returncode:
             problems = [event["problem"] for event in events if event["event"] == "error"]
             print("\n".join(problems) or result.stdout + result.stderr, file=sys.stderr)
@@ -180,8 +180,11 @@ def segment(
     from aepsl.deployment.predictor import load
     from aepsl.deployment.segment import photographs as all_of
     from aepsl.deployment.segment import segment as write_masks
+    from aepsl.text import parsing
 
-    paths = [Path(line.rstrip("\r\n")) for line in listed or () if line.strip()]
+    with parsing("--list", "UTF-8", "save it as plain text in UTF-8"):
+        lines = listed.read().split("\n") if listed else []
+    paths = [Path(line) for line in lines if line.strip()]
     found = all_of([*(photographs or []), *paths], without=output)
     predictor = load(network, variant=variant, device=device, crf=crf)
     problems = write_masks(predictor, found, output, batch_size=batch_size)

@@ -12,6 +12,7 @@ import yaml
 from aepsl.config.presets import merged, preset_files
 from aepsl.errors import AepslError, Problem
 from aepsl.shipped import shipped
+from aepsl.text import parse_yaml, read_text, yaml_node
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,14 @@ def read_configuration(files: Sequence[Path], settings: Sequence[str] = ()) -> C
         key, is_pair, value = text.partition("=")
         if not is_pair:
             raise AepslError.of("--config", f"{text} is not key=value", "for instance seed=1")
-        arguments = merged(arguments, {key: yaml.safe_load(value)})
+        arguments = merged(arguments, {key: parse_yaml(value, f"--config {key}")})
     values = merged(values, arguments)
     presets = preset_files(values.get("base"))
     return Configuration(values, (*presets, *named), arguments)
 
 
 def _mapping_in(file: Path) -> Mapping[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        hint = "check its path"
-        raise AepslError.of(file, "the configuration file does not exist", hint) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise AepslError.of(file, f"is not a configuration: {error}", "see README") from None
+    values = parse_yaml(read_text(file), file)
     if not isinstance(values, Mapping):
         raise AepslError.of(file, "is not a configuration: it has no keys", "see README")
     return values
@@ -79,7 +74,7 @@ def refuse_duplicate_keys(files: Iterable[str | Path]) -> None:
 
 
 def _duplicate_keys(file: Path) -> Iterator[Problem]:
-    waiting = [yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
+    waiting = [yaml_node(read_text(file), file)]
     visited = set()  # a YAML alias refers to a visited node, possibly to one that contains it
     while waiting:
         node = waiting.pop()

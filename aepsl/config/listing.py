@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from aepsl.config.presets import FOLDER
 from aepsl.config.root import Config
+from aepsl.text import read_text, yaml_node
 
 COLUMN = 44
 """Column of the comments."""
@@ -35,7 +36,7 @@ def origins_in(file: Path) -> dict[Key, Origin]:
     Args:
         file: a preset or a configuration file, which must be valid YAML.
     """
-    text = file.read_text(encoding="utf-8")
+    text = read_text(file)
     lines = text.splitlines()
     place = f"preset {file.stem}" if file.parent == FOLDER else ""
 
@@ -52,7 +53,7 @@ def origins_in(file: Path) -> dict[Key, Origin]:
                 comment = lines[line][value.end_mark.column :].partition(" #")[2].strip()
             yield here, Origin(place or f"{file}:{line + 1}", comment)
 
-    return dict(walk(yaml.compose(text, Loader=yaml.SafeLoader), ()))
+    return dict(walk(yaml_node(text, file), ()))
 
 
 def listing(

@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aepsl.errors import AepslError, did_you_mean
+from aepsl.text import parse_yaml, read_text
 
 PRESETS = ("scenes", "photographs", "voc-small", "voc2012")
 """The presets of datasets, each a complete configuration."""
@@ -63,7 +62,7 @@ def _files(name: object) -> list[Path]:
 
 @cache
 def _content(file: Path) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content: Mapping[str, Any] = parse_yaml(read_text(file), file)
     return content
 
 

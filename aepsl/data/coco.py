@@ -7,8 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from aepsl.data.names import normalised
-from aepsl.data.text import read_json
-from aepsl.errors import AepslError
+from aepsl.text import parsing, read_json
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def read_annotations(file: Path) -> list[AnnotatedImage]:
         AepslError: if the file is not in COCO's layout.
     """
     content = read_json(file)
-    try:
+    with parsing(file, "COCO's layout", "images, annotations and categories, whose ids agree"):
         names = {row["id"]: normalised(str(row["name"]).strip()) for row in content["categories"]}
         found: dict[Any, list[Annotation]] = {row["id"]: [] for row in content["images"]}
         for row in content["annotations"]:
@@ -58,7 +57,3 @@ def read_annotations(file: Path) -> list[AnnotatedImage]:
             AnnotatedImage(file, str(row["file_name"]), tuple(found[row["id"]]))
             for row in content["images"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"not COCO's layout ({type(error).__name__}: {error})"
-        hint = "images, annotations and categories, whose ids agree"
-        raise AepslError.of(file, what, hint) from None

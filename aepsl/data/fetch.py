@@ -24,6 +24,7 @@ from aepsl.console import tracked
 from aepsl.data.images import read_mask, write_mask
 from aepsl.data.published import NETWORKS, network_file
 from aepsl.errors import AepslError
+from aepsl.text import read_text
 
 MASKS = "SegmentationClassAug"
 """Folder of the merged masks of VOC and SBD, with VOC's class indices and palette."""
@@ -36,11 +37,9 @@ def read_ids(path: Path) -> list[str]:
     """Return the ids in a split's file.
 
     Raises:
-        AepslError: if the file does not exist.
+        AepslError: if the file cannot be read.
     """
-    if not path.is_file():
-        raise AepslError.of(path, "the list does not exist", "download the dataset again")
-    return path.read_text(encoding="utf-8").split()
+    return read_text(path, absent="download the dataset again").split()
 
 
 BLOCK = 1 << 20

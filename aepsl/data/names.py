@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 import unicodedata
 from collections.abc import Collection
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+from aepsl.errors import AepslError
+from aepsl.text import parse_json
 
 LONGEST_ID = 240
 """Longest image id, in bytes: id and suffix must fit in a file name."""
@@ -46,20 +49,26 @@ def id_of(path: PurePath) -> str:
     return "__".join(normalised(part) for part in path.with_suffix("").parts)
 
 
-def split_cell(cell: str, *, class_names: Collection[str] = ()) -> list[str]:
+def split_cell(cell: str, *, where: str | Path, class_names: Collection[str] = ()) -> list[str]:
     """Return the labels in a cell: a JSON list, or names between ``|``, ``;``, ``,`` or spaces.
 
-    >>> split_cell("dining table; cat")
+    >>> split_cell("dining table; cat", where="labels.csv:2")
     ['dining table', 'cat']
-    >>> split_cell("dining table", class_names=["dining table"])
+    >>> split_cell("dining table", where="labels.csv:2", class_names=["dining table"])
     ['dining table']
+
+    Raises:
+        AepslError: about ``where``, if brackets are not around a list of names.
     """
     cell = normalised(cell.strip())
     if cell.startswith("["):
+        hint = 'write ["cat", "dog"], or cat; dog'
         try:
-            return [str(name) for name in json.loads(cell.replace("'", '"'))]
-        except ValueError:
-            cell = cell.strip("[]")
+            return [str(name) for name in parse_json(cell.replace("'", '"'), where, hint=hint)]
+        except AepslError:
+            if not re.fullmatch(r"\[[^][]*\]", cell):
+                raise
+            cell = cell[1:-1]
     if cell in class_names:
         return [cell]
     separator = next((s for s in "|;," if s in cell), None)

@@ -6,9 +6,7 @@ files. docs/own-data.md shows each layout.
 
 from __future__ import annotations
 
-import csv
 import filecmp
-import json
 import os
 import re
 import unicodedata
@@ -28,9 +26,9 @@ from aepsl.data.catalogue import (
 )
 from aepsl.data.coco import read_annotations
 from aepsl.data.names import IMAGE_SUFFIXES, cleaned_path, normalised, split_cell
-from aepsl.data.text import read_text
 from aepsl.errors import AepslError, Problem
 from aepsl.masks import BACKGROUND_NAME
+from aepsl.text import parse_csv, parse_json, read_foreign_text
 
 IMAGE_COLUMNS = ("file_name", "filename", "image", "image_path", "path", "file", "image_name",
                  "image_id", "photo", "id")  # fmt: skip
@@ -201,22 +199,18 @@ def _or_none(
 
 
 def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
-    text = read_text(file)
+    text = read_foreign_text(file)
     header = text.partition("\n")[0]
     separator = max(";,\t|", key=header.count)
-    try:
-        reader = csv.DictReader(
-            text.splitlines(), delimiter=separator if separator in header else " ", strict=True
-        )
-        rows: list[Mapping[str, str]] = []
-        for row in reader:
-            if any(cell.strip() for cell in row.pop(None, ())):
-                what = "the row has more cells than the header"
-                hint = 'put quotes around several labels: "cat,dog"'
-                raise AepslError.of(f"{file}:{reader.line_num}", what, hint)
-            rows.append({name.strip(): cell or "" for name, cell in row.items() if name})
-    except csv.Error as error:
-        raise AepslError.of(file, f"not a table ({error})", "save it as CSV in UTF-8") from None
+    delimiter = separator if separator in header else " "
+    rows: list[Mapping[str, str]] = []
+    _, found = parse_csv(text, file, delimiter=delimiter, hint="save it as CSV in UTF-8")
+    for line, row in found:
+        if any(cell.strip() for cell in row.pop(None, ())):
+            what = "the row has more cells than the header"
+            hint = 'put quotes around several labels: "cat,dog"'
+            raise AepslError.of(f"{file}:{line}", what, hint)
+        rows.append({name.strip(): cell or "" for name, cell in row.items() if name})
     if not rows:
         raise AepslError.of(file, "the table has no rows", "a header, then one row per photograph")
     return rows
@@ -224,15 +218,14 @@ def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
 
 def _rows_of_jsonl(file: Path) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    hint = "one object a line"
+    for number, line in enumerate(read_foreign_text(file).splitlines(), start=1):
         if not line.strip():
             continue
-        try:
-            rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise AepslError.of(
-                f"{file}:{number}", f"not JSON ({error})", "one object a line"
-            ) from None
+        row = parse_json(line, f"{file}:{number}", hint=hint)
+        if not isinstance(row, dict):
+            raise AepslError.of(f"{file}:{number}", "not an object of JSON", hint)
+        rows.append(row)
     return rows
 
 
@@ -337,9 +330,9 @@ def _items(
         normalised(str(row.get(label) or "")) for row in rows if label
     )
     for number, row in enumerate(rows, start=2):
-        path = index.find(str(row.get(image, "")), folder=file.parent)
+        path, where = index.find(str(row.get(image, "")), folder=file.parent), f"{file}:{number}"
         if isinstance(path, Problem):
-            yield replace(path, where=f"{file}:{number}: {path.where}")
+            yield replace(path, where=f"{where}: {path.where}")
             continue
         if label is None:
             labels = _labels(
@@ -350,14 +343,16 @@ def _items(
             listed = (
                 cell
                 if isinstance(cell, list)
-                else split_cell("" if cell is None else str(cell), class_names=class_names)
+                else split_cell(
+                    "" if cell is None else str(cell), where=where, class_names=class_names
+                )
             )
             labels = _labels(listed)
         mask = _mask(
             str(row.get(masks) or "") if masks else "", root=index.root, folder=file.parent
         )
         if isinstance(mask, Problem):
-            yield replace(mask, where=f"{file}:{number}: {mask.where}")
+            yield replace(mask, where=f"{where}: {mask.where}")
             continue
         own = str(row.get(splits) or "").strip() if splits else ""
         yield Item(path, labels, own or split, mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -11,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from aepsl.config.data import VOC_CLASSES
 from aepsl.data import voc
 from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, Item, image_paths
+from aepsl.data.images import mode_of
 from aepsl.data.readers import READERS, Layout
 from aepsl.errors import AepslError
+from aepsl.text import read_json
 
 MASK_FOLDERS = ("masks", "mask", "SegmentationClass", "segmentation", "ground_truth", "gt")
 """Usual names of the folder of true masks."""
@@ -115,8 +114,8 @@ def _voc(root: Path) -> Recognised:
 
 def _is_coco(file: Path) -> bool:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(file)
+    except AepslError:
         return False
     return isinstance(content, dict) and {"images", "categories"} <= content.keys()
 
@@ -141,8 +140,6 @@ def _mask_folder(root: Path) -> str | None:
     """Return the folder whose images are masks: its name is usual, its images have no colours."""
     for name in MASK_FOLDERS:
         first = next(image_paths(root / name), None) if (root / name).is_dir() else None
-        if first:
-            with Image.open(first) as image:
-                if image.mode in ("P", "L", "1"):
-                    return name
+        if first and mode_of(first) in ("P", "L", "1"):
+            return name
     return None

@@ -48,7 +48,8 @@ def prepare_folder(root: Path, *, digest: Path) -> None:
     names = {path.name.partition(".tmp.")[0] for path in root.iterdir()} if root.exists() else set()
     if names:
         mark = root / MARK
-        if names - {*FILES, digest.name} or not mark.is_file() or mark.read_text() != MARK_TEXT:
+        ours = mark.is_file() and mark.read_bytes() == MARK_TEXT.encode()
+        if names - {*FILES, digest.name} or not ours:
             hint = "give --output an empty folder: its content would be replaced"
             raise AepslError.of(root, "contains files other than generated scenes", hint)
         shutil.rmtree(root)

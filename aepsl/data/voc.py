@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
 from aepsl.config.data import VOC_BY_NAME
 from aepsl.data.names import IMAGE_SUFFIXES, is_safe_file_name, split_cell
-from aepsl.errors import AepslError, Problem, require_file
+from aepsl.errors import AepslError, Problem
+from aepsl.text import parse_csv, parse_xml, read_bytes, read_text
 
 Labels = dict[str, tuple[str, ...]]
 
@@ -58,13 +57,7 @@ def read_split(root: Path, split: str) -> list[str]:
         AepslError: if the file is missing or empty; else listing duplicate and unsafe ids.
     """
     path = split_file(root, split)
-    if not path.exists():
-        raise AepslError.of(path, "the split does not exist", _which_splits(path.parent))
-    require_file(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except ValueError as error:
-        raise AepslError.of(path, f"not UTF-8 ({error})", "save it as plain text") from None
+    lines = read_text(path, absent=_which_splits(path.parent)).splitlines()
     ids = [line.split()[0] for line in lines if line.strip()]
     problems = []
     for image_id, times in Counter(ids).items():
@@ -128,18 +121,10 @@ def labels_from_xml(root: Path) -> LabelSource:
     def read(path: Path) -> tuple[str, ...] | None:
         if not path.exists():
             return None
+        hint = "replace it with the dataset's own file"
         try:
-            require_file(path)
-            content = path.read_bytes()
-            if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-                raise ElementTree.ParseError(
-                    "it declares entities, which could expand without limit or read other files"
-                )
-            boxes = ElementTree.fromstring(content).iter("object")
+            boxes = parse_xml(read_bytes(path), path, hint=hint).iter("object")
             return _unique(box.findtext("name", "").strip() for box in boxes)
-        except (ElementTree.ParseError, ValueError) as error:
-            hint = "replace it with the dataset's own file"
-            source.problems.append(Problem(str(path), f"not XML ({error})", hint))
         except AepslError as error:
             source.problems += error.problems
         return None
@@ -158,27 +143,15 @@ def labels_from_csv(
     Raises:
         AepslError: if the file is missing, is not a valid CSV, or has no such header.
     """
-    if not path.exists():
-        raise AepslError.of(path, "the label file does not exist", "set data.labels_csv to it")
-    require_file(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, strict=True)
-            return _labels_in(rows, path, set(known_images), class_names=set(class_names))
-    except (ValueError, csv.Error) as error:
-        hint = "save it as CSV in UTF-8: image,labels"
-        raise AepslError.of(path, f"not a table of labels ({error})", hint) from None
-
-
-def _labels_in(
-    rows: csv.DictReader[str], path: Path, known: set[str], *, class_names: set[str]
-) -> LabelSource:
+    text = read_text(path, absent="set data.labels_csv to the file of labels")
+    header, rows = parse_csv(text, path, hint="save it as CSV in UTF-8: image,labels")
+    if not {"image", "labels"} <= set(header):
+        raise AepslError.of(path, "no columns image, labels", "make 'image,labels' line 1")
     labels: Labels = {}
     source = LabelSource(of=labels.get)
-    if not {"image", "labels"} <= set(rows.fieldnames or ()):
-        raise AepslError.of(path, "no columns image, labels", "make 'image,labels' line 1")
-    for row in rows:
-        where, image_id = f"{path}:{rows.line_num}", row["image"] or ""
+    known, names = set(known_images), set(class_names)
+    for line, row in rows:
+        where, image_id = f"{path}:{line}", row["image"] or ""
         name = _printable(image_id)
         if image_id in labels:
             hint = "keep one row per image, its labels separated by spaces"
@@ -186,7 +159,8 @@ def _labels_in(
         if image_id not in known:
             hint = "remove the row, or put the image into JPEGImages"
             source.problems.append(Problem(where, f"image {name} does not exist", hint))
-        labels[image_id] = _unique(split_cell(row["labels"] or "", class_names=class_names))
+        cell = row["labels"] or ""
+        labels[image_id] = _unique(split_cell(cell, where=where, class_names=names))
     return source
 
 

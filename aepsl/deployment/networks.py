@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from aepsl.deployment.sources import Source
-from aepsl.errors import AepslError, read_error, require_file
+from aepsl.errors import require_file
 from aepsl.host import require_onnx_runtime
 from aepsl.mining.loss import LABEL_LOSSES
 from aepsl.networks.layers import as_batch
 from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.inference import MaskNetwork
 from aepsl.stores.networks import load_network
+from aepsl.text import parse_json, parsing
 
 Photographs = Sequence[NDArray[np.uint8]]
 """n photographs of one size, each (height, width, 3) RGB, 0..255."""
@@ -51,7 +52,8 @@ def mask_network(source: Source, *, device: torch.device) -> tuple[MaskNetwork, 
         AepslError: if the file is not a segmentation network of this version.
     """
     network, facts = load_network(SegmentationNetwork, source.model, device=device)
-    prediction, loss = source.prediction, json.loads(facts["config"])["mining.loss"]
+    prediction = source.prediction
+    loss = parse_json(facts["config"], source.model)["mining.loss"]
     masks = MaskNetwork(
         network,
         scales=prediction.scales,
@@ -91,17 +93,12 @@ class OnnxNetwork:
         import onnxruntime
 
         hint = "give a file that aepsl export --format onnx wrote"
-        try:
+        with parsing(path, "a network of this package", hint):
             require_file(path)
             self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
             about = self._session.get_modelmeta().custom_metadata_map
             self.class_names = tuple(json.loads(about["class_names"]))
             self.threshold = float(about["threshold"])
-        except FileNotFoundError:
-            raise AepslError.of(path, "no such network", hint) from None
-        except Exception as error:  # onnxruntime raises classes of its own
-            what = f"not a network of this package ({str(error).splitlines()[0]})"
-            raise read_error(error, path, what, hint) from None
 
     def __call__(self, photographs: Photographs) -> Outputs:
         """Return masks, probabilities and image scores."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,10 +11,10 @@ from typing import Any
 from aepsl import __version__
 from aepsl.deployment.sources import Source, found_in, stored
 from aepsl.report.scores import target_title
-from aepsl.stores.atomic import read_json
 from aepsl.stores.manifests import ImageManifest, read_images
 from aepsl.stores.models import load_model
 from aepsl.targets import TARGETS
+from aepsl.text import parse_json, read_json
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def provenance(source: Source) -> Provenance:
         tuple(facts["class_names"]),
         facts["shape"],
         facts["input"],
-        json.loads(facts["config"]),
+        parse_json(facts["config"], source.model),
         run.resolve().name if run else None,
         source.variant,
         facts.get("drawn_masks"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 from aepsl.config.sections import parse
 from aepsl.config.segmentation import Crf, Prediction
 from aepsl.errors import AepslError, did_you_mean
-from aepsl.stores.atomic import digest_of, read_json
+from aepsl.stores.atomic import digest_of
 from aepsl.stores.records import Store
+from aepsl.text import parse_json, read_json
 from aepsl.workflow.inputs import MAIN
 from aepsl.workflow.stages import STAGES
 
@@ -54,13 +54,13 @@ def _given(config: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 def _of_variant(run: Path, variant: str, model: Path) -> Source:
     """Return a network with the settings that the run has predicted with."""
-    predicted = json.loads(_facts(run, "predict", variant)["config"])
+    predicted = parse_json(_facts(run, "predict", variant)["config"], run)
     refined = stored(run, "refine_predictions", "manifest", name=variant, shard=0)
     crf = _facts(run, "refine_predictions", variant)["config"] if refined.exists() else "{}"
     return Source(
         model,
         parse(Prediction, _given(predicted, "prediction"), where=str(run)),
-        parse(Crf, _given(json.loads(crf), "crf"), where=str(run)),
+        parse(Crf, _given(parse_json(crf, run), "crf"), where=str(run)),
         run,
         variant,
     )

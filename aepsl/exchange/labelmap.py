@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from aepsl.data.images import voc_palette
 from aepsl.data.names import normalised
-from aepsl.data.text import read_text
 from aepsl.errors import AepslError
 from aepsl.masks import BACKGROUND_NAME, IGNORE_INDEX, IGNORED_NAME
+from aepsl.text import read_foreign_text
 
 Colour = tuple[int, int, int]
 
@@ -44,7 +44,7 @@ def read_labelmap(file: Path) -> dict[Colour, str]:
         AepslError: if a line is not one of such a list.
     """
     found = {}
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_foreign_text(file).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         try:

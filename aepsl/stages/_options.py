@@ -7,13 +7,14 @@ mark is a setting that changes the result.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from aepsl.config.sections import StageSettings
+from aepsl.errors import AepslError
+from aepsl.text import parse_json
 
 # Marks: the role of a parameter in the cache key of the stage's result
 
@@ -68,13 +69,15 @@ def parse_optional_path(text: str) -> Path | None:
 
 
 def parse_stage_settings(text: str) -> StageSettings:
-    """Parse the settings of a stage from JSON."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"not JSON: {error}") from None
+    """Parse the settings of a stage from JSON.
+
+    Raises:
+        AepslError: if they are not a JSON object.
+    """
+    hint = 'write it as JSON, such as {"seed": 1}'
+    values = parse_json(text, "--config", hint=hint)
     if not isinstance(values, dict):
-        raise typer.BadParameter("not a JSON object")
+        raise AepslError.of("--config", "not a JSON object", hint)
     return StageSettings(values)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import typer
 
 from aepsl.report.figures import plot_losses
 from aepsl.report.tables import tables_page
 from aepsl.stages._options import Name, Output, Paths, Writes, paths_option
 from aepsl.stores.atomic import atomic_write, write_text
+from aepsl.text import read_columns, read_text
 
 
 def collect_tables(
@@ -32,8 +32,8 @@ def collect_tables(
     losses: dict[str, list[list[float]]] = {}
     for path in curves:
         step = path.parent.name.replace("step", "step ")
-        losses.setdefault(step, []).append(pd.read_csv(path)["loss"].tolist())
+        losses.setdefault(step, []).append(read_columns(path)["loss"])
     with atomic_write(plot) as temporary:
         plot_losses({step: np.array(rows) for step, rows in losses.items()}, temporary)
-    tables = [path.read_text(encoding="utf-8") for path in texts]
+    tables = [read_text(path) for path in texts]
     write_text(output, tables_page(name, command, tables, losses=plot.name if curves else None))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 from aepsl.config.mining import Success
 from aepsl.console import log
 from aepsl.errors import AepslError
@@ -11,6 +9,7 @@ from aepsl.mining.success import training_succeeds, uniform_loss
 from aepsl.stages._options import Curve, DatasetFile, Output, Settings, Step
 from aepsl.stores.atomic import write_manifest_json
 from aepsl.stores.manifests import read_images
+from aepsl.text import read_columns
 
 
 def judge_training(
@@ -30,9 +29,8 @@ def judge_training(
     limits = config.section("mining.success", Success)
     manifest = read_images(dataset)
     uniform = uniform_loss(manifest.label_matrix(manifest.images), loss=config["mining.loss"])
-    with curve.open(newline="", encoding="utf-8") as file:
-        last = list(csv.DictReader(file))[-1]
-    loss, recall = float(last.get("label_loss", last["loss"])), float(last["recall"])
+    last = {name: values[-1] for name, values in read_columns(curve).items()}
+    loss, recall = last.get("label_loss", last["loss"]), last["recall"]
     verdict = training_succeeds(
         loss=loss,
         recall=recall,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,9 +37,10 @@ from aepsl.stages._options import (
 )
 from aepsl.stages._parallel import parallel_map
 from aepsl.stages._shown import Item, Sources, items_of, read_shown
-from aepsl.stores.atomic import read_json, read_manifest_json, write_text
+from aepsl.stores.atomic import read_manifest_json, write_text
 from aepsl.stores.manifests import ImageManifest, read_images, read_truth
 from aepsl.stores.records import Store, stores_by_step
+from aepsl.text import parse_csv, read_columns, read_json, read_text
 
 Evaluated = Annotated[Path, typer.Option(help="Manifest of the evaluation photographs.")]
 EvaluatedTruth = Annotated[
@@ -79,20 +79,13 @@ def _record(
     return made.record
 
 
-def _curve(path: Path) -> dict[str, list[float]]:
-    """Return the columns of a training curve."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
-
-
 def _times(folder: Path) -> list[dict[str, Any]]:
     """Return the number of jobs and their seconds by stage, from Snakemake's benchmark files."""
     found: dict[str, list[float]] = defaultdict(list)
     for path in sorted(folder.rglob("*.tsv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            seconds = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
-        found[path.relative_to(folder).parts[0].removesuffix(".tsv")] += seconds
+        _, lines = parse_csv(read_text(path), path, delimiter="\t", hint="remove it")
+        stage = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        found[stage] += [float(row["s"]) for _, row in lines]
     found.pop("report", None)  # of an earlier page
     rows = [{"stage": s, "jobs": len(times), "seconds": sum(times)} for s, times in found.items()]
     return sorted(rows, key=lambda row: -row["seconds"])
@@ -169,7 +162,7 @@ def report(
     about = {"run": name, "variant": variant, "seed": seed}
     about |= _splits(train=manifest, eval=evaluation)
     about |= {"verdicts": [read_manifest_json(path) for path in verdicts]}
-    curves = [_curve(path) for path in (*classifier_curves, segmentation_curve)]
+    curves = [read_columns(path) for path in (*classifier_curves, segmentation_curve)]
     page = write_page(
         output,
         summary=about | summary_of(rows, records, variant=variant),

@@ -15,7 +15,8 @@ from aepsl.errors import AepslError
 from aepsl.report.escape import csv_cell
 from aepsl.report.scores import target_title
 from aepsl.stages._options import Output, Writes
-from aepsl.stores.atomic import read_json, read_manifest_json, write_json, write_text
+from aepsl.stores.atomic import read_manifest_json, write_json, write_text
+from aepsl.text import read_json
 
 FIELDS = ("target", "variant", "step", "split", "images", "seed", "miou")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from aepsl.report.scores import class_mean
 from aepsl.report.tables import column_title, in_percent, markdown
 from aepsl.stages._options import Output, Writes
 from aepsl.stores.atomic import atomic_write, read_manifest_json, write_text
+from aepsl.text import parse_json, read_columns
 
 COLUMNS = (
     "row",
@@ -35,7 +35,7 @@ COLUMNS = (
 def _measures(path: Path) -> dict[str, Any]:
     """Return the measures in a score file, or in the last epoch of a training curve."""
     if path.suffix == ".csv":
-        return dict(pd.read_csv(path).iloc[-1])
+        return {name: values[-1] for name, values in read_columns(path).items()}
     return read_manifest_json(path)
 
 
@@ -80,7 +80,7 @@ def tabulate(
     plot: Annotated[Path, typer.Option(help="Plot to write."), Writes()],
 ) -> None:
     """Write one ablation table as CSV, Markdown and plot."""
-    table = json.loads(specification)
+    table = parse_json(specification, "--specification")
     data = pd.DataFrame(list(_lines(table)), columns=COLUMNS)
     write_text(output, data.map(csv_cell).to_csv(index=False, lineterminator="\n"))
     write_text(text, markdown(table, data))

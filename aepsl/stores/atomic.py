@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from aepsl.errors import AepslError, errors_name_file, require_file
+from aepsl.text import RUN_AGAIN, read_json
 
 T = TypeVar("T")
 
@@ -102,24 +103,6 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-        AepslError: if it is missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AepslError.of(
-            path, "the file does not exist", "run the stage that writes it"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise AepslError.of(
-            path, f"not JSON ({error})", "remove it and run its stage again"
-        ) from None
-
-
 def self_digest(value: Mapping[str, Any]) -> str:
     """Return the digest of a manifest's content, which is stored in the manifest."""
     plain = {name: part for name, part in value.items() if name != "self_sha256"}
@@ -137,12 +120,11 @@ def read_manifest_json(path: Path) -> dict[str, Any]:
     Raises:
         AepslError: if it is missing, not such a file, or was modified.
     """
-    value = read_json(path)
-    hint = "remove it and run its stage again"
+    value = read_json(path, absent="run the stage that writes it", hint=RUN_AGAIN)
     if not isinstance(value, dict) or "self_sha256" not in value:
-        raise AepslError.of(path, "not a manifest of this version", hint)
+        raise AepslError.of(path, "not a manifest of this version", RUN_AGAIN)
     if value.pop("self_sha256") != self_digest(value):
-        raise AepslError.of(path, "was modified after it was written", hint)
+        raise AepslError.of(path, "was modified after it was written", RUN_AGAIN)
     return value
 
 
@@ -171,7 +153,7 @@ def _invalid(path: Path, failure: ValidationError) -> AepslError:
     first = failure.errors()[0]
     place = ".".join(map(str, first["loc"])) or "it"
     what = f"not a manifest of this version ({place}: {first['msg']})"
-    return AepslError.of(path, what, "remove it and run its stage again")
+    return AepslError.of(path, what, RUN_AGAIN)
 
 
 def digest_of(path: Path) -> str:

@@ -12,6 +12,7 @@ from aepsl.console import log
 from aepsl.errors import AepslError
 from aepsl.stores.lock import FileLock
 from aepsl.stores.models import Tensors, load_model, save_model
+from aepsl.text import parse_json
 
 
 class CheckpointFolder:
@@ -39,7 +40,7 @@ class CheckpointFolder:
         if facts.get("key") != self._key:
             log.info("%s has other settings: the training starts from scratch", self.checkpoint)
             return None
-        return tensors, json.loads(facts["progress"])
+        return tensors, parse_json(facts["progress"], self.checkpoint)
 
 
 @contextmanager

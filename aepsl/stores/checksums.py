@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from aepsl.errors import read_error
 from aepsl.stores.atomic import digest_of, write_text
+from aepsl.text import parsing, read_text
 
 
 def files_below(path: Path) -> Iterator[Path]:
@@ -40,8 +40,8 @@ def read_checksums(listing: Path) -> dict[Path, str]:
         AepslError: if the file is not a checksum list.
     """
     found = {}
-    try:
-        for line in listing.read_text(encoding="utf-8").splitlines():
+    with parsing(listing, "a list of checksums", "remove it and its job's outputs, and run again"):
+        for line in read_text(listing).splitlines():
             digest, separator, name = line.partition("  ")
             if digest.startswith("\\"):
                 plain = re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], name)
@@ -49,7 +49,4 @@ def read_checksums(listing: Path) -> dict[Path, str]:
             if not separator or len(digest) != 64:
                 raise ValueError(f"the line {line[:40]!r}")
             found[Path(name)] = digest
-    except (OSError, ValueError) as error:
-        hint = "remove the job's outputs and this file, and run again"
-        raise read_error(error, listing, f"not a list of checksums ({error})", hint) from None
     return found

@@ -10,8 +10,7 @@ from typing import Any
 
 from aepsl.errors import AepslError
 from aepsl.stores.atomic import atomic_write, self_digest
-
-HINT = "remove it and run its stage again"
+from aepsl.text import RUN_AGAIN, parse_json
 
 
 def shard_range(count: int, *, shard: int, shards: int) -> range:
@@ -33,14 +32,11 @@ def write_jsonl(path: Path, head: Mapping[str, Any], entries: Iterable[bytes]) -
 
 
 def _head(path: Path, line: bytes) -> dict[str, Any]:
-    try:
-        head = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise AepslError.of(path, f"not JSON ({error})", HINT) from None
+    head = parse_json(line, path, hint=RUN_AGAIN)
     if not isinstance(head, dict) or not isinstance(head.get("count"), int):
-        raise AepslError.of(path, "not a manifest of this version", HINT)
+        raise AepslError.of(path, "not a manifest of this version", RUN_AGAIN)
     if head.pop("self_sha256", None) != self_digest(head):
-        raise AepslError.of(path, "was modified after it was written", HINT)
+        raise AepslError.of(path, "was modified after it was written", RUN_AGAIN)
     return head
 
 
@@ -67,5 +63,5 @@ def read_jsonl(
                 entries.append(line)
             number += 1
     if (head.pop("count"), head.pop("entries_sha256", None)) != (number, digest.hexdigest()):
-        raise AepslError.of(path, "was modified after it was written", HINT)
+        raise AepslError.of(path, "was modified after it was written", RUN_AGAIN)
     return head, entries

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from aepsl.errors import AepslError, read_error, require_file
 from aepsl.stores.atomic import atomic_write
+from aepsl.text import parsing
 
 Tensors = dict[str, Tensor]
 
@@ -46,16 +47,13 @@ def load_model(path: Path) -> tuple[Tensors, dict[str, Any]]:
     Raises:
         AepslError: if the file is missing, not such a model, or modified.
     """
-    try:
+    with parsing(path, "a model of this package", "run its training stage again"):
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["aepsl"])
         tensors, facts = load_file(path), about["facts"]
         if _digest(tensors, facts) != about["sha256"]:
             raise ValueError("it was modified after it was written")
         return tensors, json.loads(facts)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        what = f"not a model of this package ({error})"
-        raise read_error(error, path, what, "run its training stage again") from None
 
 
 def _read_npz(path: Path) -> Tensors:
@@ -92,7 +90,7 @@ def read_weights_file(path: Path) -> Tensors:
             path, "the weights file does not exist", "set networks.weights to its path"
         ) from None
     except (ValueError, OSError, SafetensorError, zipfile.BadZipFile, RuntimeError) as error:
-        what = f"cannot be read as weights ({error})"
+        what = f"not weights ({error})"
         raise read_error(error, path, what, "use a file of named tensors") from None
     except Exception as error:  # torch also raises pickle's errors, of several classes
         raise AepslError.of(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from aepsl.errors import AepslError, read_error, require_file
+from aepsl.errors import require_file
+from aepsl.text import parsing
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -42,11 +43,6 @@ def shapes_in(path: Path) -> Shapes | None:
         AepslError: if the file is missing, corrupt, or contains pickled objects.
     """
     readers = {".npz": _of_npz, ".safetensors": _of_safetensors}
-    try:
+    with parsing(path, "weights", "use a file of named tensors"):
         require_file(path)
         return readers[path.suffix](path) if path.suffix in readers else None
-    except AepslError:
-        raise
-    except Exception as error:  # both libraries raise their own classes for a corrupt header
-        what = f"cannot be read as weights ({error})"
-        raise read_error(error, path, what, "use a file of named tensors") from None

@@ -13,20 +13,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aepsl.errors import AepslError
 from aepsl.stores.atomic import digest_of, write_text
+from aepsl.text import read_json
 
 MANY = 1000
 """Number of files to read from which the user is informed."""
 
 
 def _load(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}  # the values are computed again
-    return known if isinstance(known, dict) else {}
+    with suppress(AepslError):
+        if file and isinstance(known := read_json(file), dict):
+            return known
+    return {}  # the values are computed again
 
 
 def _state(found: os.stat_result) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from aepsl.text import parse_json
+
 TARGETS = ("all", "ablations")
 """Rules without a job of their own; they are not counted."""
 
@@ -76,7 +78,7 @@ def _settings(params: str) -> Iterator[tuple[str, Any]]:
         texts = ast.literal_eval(f"[{params}]")
     for text in map(str, texts):
         if text.startswith("{"):
-            yield from _dotted(json.loads(text))
+            yield from _dotted(parse_json(text, "params"))
         elif re.fullmatch(r"[0-9a-f]{16}", text):
             yield "code", text
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from aepsl.config.root import Config
 from aepsl.data.adapters import described
+from aepsl.text import read_json
 from aepsl.workflow.codedigest import code_digest
 from aepsl.workflow.content_digests import ContentDigests
 from aepsl.workflow.paths import Paths, is_sharded
@@ -171,6 +171,6 @@ class Inputs:
         for step in range(1, mining.max_steps + 1):
             owner = self._variants.owner("judge_training", variant, ResultIndex(step=step))
             judged = self._checkpoints.judge_training.get(name=owner, step=step)
-            if not json.loads(Path(judged.output[0]).read_text())["success"]:
+            if not read_json(Path(judged.output[0]))["success"]:
                 return step - 1
         return mining.max_steps

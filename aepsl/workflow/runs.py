@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from aepsl.console import Progress, messages, progress_in
+from aepsl.errors import AepslError
 from aepsl.stores.lock import FileLock
+from aepsl.text import parse_json, read_foreign_text
 from aepsl.workflow.progress import STOPPED_BY, Run, state_of
 
 EVENTS = Path("logs", "events.jsonl")
@@ -156,15 +158,17 @@ class Recorder:
 
 def recorded(folder: Path) -> Run | None:
     """Return the state of the last run in a folder; None if none is recorded."""
+    file = folder / EVENTS
+    return state_of(events_in(file)) if file.exists() else None
+
+
+def events_in(file: Path) -> list[dict[str, Any]]:
+    """Return the events in a file; not a last line that is half written."""
     events = []
-    try:
-        with (folder / EVENTS).open(encoding="utf-8") as file:
-            for line in file:
-                with suppress(ValueError):  # the last line, half written
-                    events.append(json.loads(line))
-    except FileNotFoundError:
-        return None
-    return state_of(events)
+    for line in read_foreign_text(file).splitlines():
+        with suppress(AepslError):
+            events.append(parse_json(line, file))
+    return events
 
 
 def progress_of(run: Run) -> dict[int, Progress]:
