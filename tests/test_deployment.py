@@ -205,6 +205,7 @@ def test_the_crf_gives_the_masks_of_the_run(finished_miniature):
 # Exports
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(60, 75), (97, 131), (8, 9), (1, 1)])
 def test_onnx_runtime_gives_the_same_masks(onnx_file, views_folder, size):
     ours, theirs = aepsl.load(views_folder), aepsl.load(onnx_file)
@@ -216,6 +217,7 @@ def test_onnx_runtime_gives_the_same_masks(onnx_file, views_folder, size):
         assert (a.mask != b.mask).mean() <= 0.002  # where two classes are all but equally probable
 
 
+@pytest.mark.slow
 def test_an_onnx_file_holds_no_path_and_free_sizes(onnx_file, model_file):
     import onnx
 
@@ -464,6 +466,7 @@ def test_overlay_literal():
 # The documents
 
 
+@pytest.mark.slow
 def test_the_python_in_the_documents_runs(finished_miniature, onnx_file, tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "scenes").symlink_to(finished_miniature / "results" / "mini")

@@ -95,12 +95,13 @@ def _saliency(config: Config) -> Iterator[Problem]:
 
 
 def _crf(config: Config) -> Iterator[Problem]:
-    wanted = {
+    settings = {
         "labels.crf": config.labels.crf and config.labels.source == "mined",
         "segmentation.relabel_crf": config.segmentation.relabel_crf
         and config.segmentation.relabel_rounds,
     }
-    if config.crf.method == "dense" and not has_crf():
+    wanted = [key for key, is_set in settings.items() if is_set]
+    if wanted and config.crf.method == "dense" and not has_crf():
         hint = f"{INSTALL_CRF}; or set crf.method: local"
-        for key in filter(wanted.get, wanted):
+        for key in wanted:
             yield Problem(key, "is set, but pydensecrf is not installed", hint)
