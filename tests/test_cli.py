@@ -109,3 +109,20 @@ def test_masks_are_exported_with_vocs_palette(tmp_path):
         np.testing.assert_array_equal(np.asarray(image), mask)
         colours = np.asarray(image.convert("RGB"))
     assert colours[0].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
+
+
+@pytest.mark.parametrize(
+    ("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_threads_that_wait_sleep_unless_the_user_decides(given, policy):
+    code = "import os, sys, atexit; from aepsl.cli import main; sys.argv = ['aepsl', '--version'];"
+    code += "atexit.register(lambda: print(os.environ['OMP_WAIT_POLICY'])); main()"
+    without = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        env=without | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.split()[-1] == policy

@@ -45,8 +45,12 @@ def options(
 def main() -> None:
     """Run the command line; an AepslError ends it with its message and status 1."""
     # One thread for numpy's linear algebra, before numpy is imported: the stages share their work
-    # among processes, and the number of threads changes the last bits.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # among processes, the number of threads changes the last bits, and waiting ones spin. Snakemake
+    # sets this variable to the number of threads of the job.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    # torch's threads sleep while they wait for each other. By default they spin, and take the core
+    # that the awaited one needs: up to ten times the processor time with a second job or loader.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     stop_on_signals()
     try:
         app()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-BORDER_WEIGHT = 0.3
+BORDER_WEIGHT = 0.15
 """Factor on the outer rows and columns of randomly initialised 3x3 kernels; the variance stays
 He's. With twelve unscaled kernels in sequence, each output position depends on a whole small image,
 and the network does not learn positions."""

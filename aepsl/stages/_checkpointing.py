@@ -24,7 +24,7 @@ from aepsl.stores.checkpoint import CheckpointFolder, locked
 from aepsl.training.distributed import broadcast, is_main, world_size
 from aepsl.training.engine import Progress, momentum_buffers, restore_training, training_state
 
-MAX_SAVE_FRACTION = 0.05
+MAX_SAVE_FRACTION = 0.01
 """Largest fraction of the training time that is spent on saving checkpoints."""
 
 
