@@ -152,8 +152,8 @@ def test_tables_of_photographs_inherit_no_number_from_the_scenes(name):
             assert row_settings["override"] != inherited[row]["override"], row
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.name)
-def test_configs_say_how_to_run_them(path):
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.yaml")), ids=lambda path: path.name)
+def test_examples_say_how_to_run_them(path):
     head = path.read_text().splitlines()
     comments = "\n".join(line for line in head if line.startswith("#"))
     assert "Command:" in comments
@@ -264,7 +264,7 @@ def test_keys_that_are_there_twice_are_found(tmp_path, text, found):
     assert duplicates_in(tmp_path, text) == expected
 
 
-@pytest.mark.parametrize("file", [ROOT / "config.yaml", *ROOT.glob("configs/*.yaml")])
+@pytest.mark.parametrize("file", [ROOT / "config.yaml", *ROOT.glob("examples/*.yaml")])
 def test_our_own_configurations_have_no_key_twice(file):
     refuse_duplicate_keys([file])
 
@@ -298,7 +298,7 @@ def test_each_setting_is_listed_with_its_origin(tmp_path):
 
 
 def test_the_listing_is_yaml_of_the_same_configuration():
-    read = read_configuration([ROOT / "configs/photographs.yaml"])
+    read = read_configuration([ROOT / "examples/photographs.yaml"])
     config = parse(Config, expanded(read.values), where="")
     text = as_yaml(listing(config, files=read.files, arguments={}))
     again = parse(Config, yaml.safe_load(text), where="")
