@@ -51,12 +51,18 @@ def test_the_reference_of_settings_is_in_step():
     [
         ({"mining": {"dleta": 0.5}}, "mining.dleta: unknown key", "did you mean delta?"),
         ({"minnig": {}}, "minnig: unknown key", "did you mean mining?"),
-        ({"seed": "many"}, "seed: Input should be a valid integer", "config.schema.json"),
-        ({"mining": {"delta": -1}}, "mining.delta: Input should be greater than 0", "see"),
+        ({"crf": {"x": 1}}, "crf.x: unknown key", "the keys are enabled,"),
+        ({"seed": "many"}, "valid integer", "Random seed of all trainings (at least 0)"),
+        (
+            {"ablations": {"tables": {"t": {"title": "t", "rows": {"r": {"labl": "r"}}}}}},
+            "ablations.tables.t.rows.r.labl: unknown key",
+            "did you mean label?",
+        ),
+        ({"mining": []}, "mining: Input should be a valid dictionary", "the keys are steps, "),
         (
             {"data": {"labels": "yaml"}},
             "data.labels: Input should be 'xml', 'csv' or 'masks'",
-            "see",
+            "voc: image labels from",
         ),
     ],
 )

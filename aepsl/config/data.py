@@ -36,9 +36,11 @@ class Scenes(Section):
         100, "Number of training images.", unit="images", source="4 min on 2 cores", ge=2
     )
     val_images: int = setting(
-        60, "Number of validation images.", unit="images", source="as above", ge=1
+        60, "Number of validation images.", unit="images", source="4 min on 2 cores", ge=1
     )
-    size: int = setting(193, "Image side; must be 8 k + 1.", unit="px", source="as above", ge=33)
+    size: int = setting(
+        193, "Image side; must be 8 k + 1.", unit="px", source="4 min on 2 cores", ge=33
+    )
     two_objects: float = setting(
         0.5, "Fraction of images with two objects.", unit="fraction", source="chosen", ge=0, le=1
     )
