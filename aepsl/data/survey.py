@@ -86,13 +86,13 @@ def survey(
         crop: side of the training crops, pixels of the scaled photograph.
     """
     training = [photograph for photograph in photographs if photograph.split == train]
-    found = [
+    findings = [
         *_duplicates(photographs),
         *_balance(training, classes),
         *_together(training, classes),
         *_sizes(training, crop),
     ]
-    return sorted(found, key=lambda finding: not finding.serious)
+    return sorted(findings, key=lambda finding: not finding.serious)
 
 
 def verdict(findings: Sequence[Finding], *, counts: Mapping[str, int]) -> str:

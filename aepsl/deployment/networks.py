@@ -76,8 +76,8 @@ class TorchNetwork:
     @torch.inference_mode()
     def __call__(self, photographs: Photographs) -> Outputs:
         """Return masks, probabilities and image scores."""
-        found = self._network(as_batch(photographs, self._device))
-        return Outputs(*(values.cpu().numpy() for values in found))
+        outputs = self._network(as_batch(photographs, self._device))
+        return Outputs(*(values.cpu().numpy() for values in outputs))
 
 
 class OnnxNetwork:

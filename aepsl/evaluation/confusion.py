@@ -107,8 +107,8 @@ def objects(matrix: Counts) -> tuple[int, int]:
         matrix: (classes, classes + 1), from :func:`confusion_matrix` for this image.
     """
     shown = matrix[1:].sum(axis=1) > 0
-    found = matrix[:, 1:-1].sum(axis=0) > 0
-    return int(shown.sum()), int((shown & ~found).sum())
+    predicted = matrix[:, 1:-1].sum(axis=0) > 0
+    return int(shown.sum()), int((shown & ~predicted).sum())
 
 
 def _ratio(part: Any, total: Any) -> NDArray[np.float64]:

@@ -63,14 +63,14 @@ def _checked(path: Path, dataset: Path, shard: ImageManifest) -> dict[str, Sourc
         AepslError: listing the masks that cannot be used.
     """
     sources = find_corrections(path, read_images(dataset).images)
-    found = {image.id: sources[image.id] for image in shard.images if image.id in sources}
+    corrections = {image.id: sources[image.id] for image in shard.images if image.id in sources}
     problems: list[Problem] = []
     unlabelled: list[str] = []
     for image in shard.images:
-        if image.id not in found:
+        if image.id not in corrections:
             continue
         try:
-            mask = read_correction(found[image.id], image, shard.class_names)
+            mask = read_correction(corrections[image.id], image, shard.class_names)
         except AepslError as error:
             problems += error.problems
             continue
@@ -81,7 +81,7 @@ def _checked(path: Path, dataset: Path, shard: ImageManifest) -> dict[str, Sourc
     if unlabelled:
         what = "corrected masks show a class that is no label of the photograph, %d case(s): %s"
         log.warning(what, len(unlabelled), ", ".join(unlabelled[:3]))
-    return found
+    return corrections
 
 
 def _corrected(
