@@ -105,7 +105,7 @@ def run(
 ) -> None:
     """Run a configuration, and show how far it is; the same command resumes it.
 
-    It is Snakemake, on the workflow of this project, from any folder.
+    Runs Snakemake on the workflow that comes with aepsl, from any folder.
     """
     from aepsl.cli.run import become, snakemake_command
 

@@ -88,7 +88,7 @@ class Data(Section):
     )
     train_split: str = setting(
         "train",
-        "Training split. For voc, it is ImageSets/Segmentation/<split>.txt in data.root, or else a"
+        "Training split. For voc, it is ImageSets/Segmentation/SPLIT.txt in data.root, or else a"
         " list of PASCAL VOC 2012 that comes with aepsl: train_five, train_small, train_790.",
         unit="-",
         source="VOC; the paper: train_aug",

@@ -127,7 +127,7 @@ def _duplicates(photographs: Sequence[Photograph]) -> Iterator[Finding]:
                 continue
             first, second = these[0]
             where = "in two splits" if across else "twice in one split"
-            what = f"{len(these)} times {kind} {where}, for instance {first.id} and {second.id}"
+            what = f"{kind} {where}: {len(these)} pair(s), for instance {first.id} and {second.id}"
             hint = (
                 "remove one: a score on photographs that were trained on is too high"
                 if across

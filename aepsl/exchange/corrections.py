@@ -1,6 +1,6 @@
 """Masks that a person corrected: a folder of PNGs, or a COCO file.
 
-A mask belongs to the photograph of its name: the image id, the path, or else the end of one path.
+The name of a mask tells its photograph: by the image id, the path, or the end of only one path.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Sour
     """
     named = list(_named(path))
     if not named:
-        hint = "PNG files that are named like the photographs" if path.is_dir() else "annotate some"
+        hint = "put in PNG files that are named like the photographs"
+        if path.is_file():
+            hint = "annotate at least one photograph"
         raise AepslError.of(path, "there is no corrected mask in it", hint)
     known = _ids_by_name(images)
     names = {name for level in known for name in level}

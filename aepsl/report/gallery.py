@@ -76,9 +76,9 @@ class Shown:
 
 
 def _of_judged(image: Shown, name: str, judged: Mask, classes: int) -> dict[str, Any]:
-    """Return the measures of the judged mask, by the true mask or else by the image labels.
+    """Return the measures of the judged mask, compared with the true mask or the image labels.
 
-    ``causes`` is absent where neither could be compared, and the label is not mostly ignored.
+    ``causes`` is absent if there was neither to compare with, and no mostly ignored pseudo-label.
     """
     present = np.unique(judged[(judged != 0) & (judged != IGNORE_INDEX)]).tolist()
     causes: list[Cause] | None = None

@@ -79,7 +79,7 @@ def _checked(path: Path, dataset: Path, shard: ImageManifest) -> dict[str, Sourc
     if problems:
         raise AepslError(problems, f"{path}: {len(problems)} problem(s) with corrected masks:")
     if unlabelled:
-        what = "corrected masks show a class that is no label of the photograph, %d case(s): %s"
+        what = "corrected masks show classes that the labels do not list, %d case(s): %s"
         log.warning(what, len(unlabelled), ", ".join(unlabelled[:3]))
     return corrections
 
@@ -200,7 +200,7 @@ def assemble_labels(
     from ``cams`` instead of ``regions``, the masks of class maps and saliency blended. Without
     ``saliency``, every pixel outside the regions is background. With ``labels.crf``, the CRF then
     refines the masks and ignores no pixel, whatever the rules counted. A mask in ``corrections``
-    that differs takes the place of its image's, and its record says so.
+    that differs replaces the pseudo-label and is recorded as corrected.
 
     Raises:
         AepslError: listing the corrected masks that cannot be used.
