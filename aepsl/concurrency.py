@@ -35,7 +35,7 @@ def read_ahead(
     """Give the results ``function(item)`` in order, while threads work on the next ``ahead`` items.
 
     For functions that read files or decode photographs: these let other threads compute. The
-    threads end with the context, also when an error that leaves it still refers to the results.
+    threads end when the block ends, even if an exception still refers to the results.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="read-ahead")
     try:

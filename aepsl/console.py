@@ -103,22 +103,22 @@ def messages(log_text: str) -> list[tuple[datetime, str]]:
 
 def progress_in(log_text: str) -> Progress | None:
     """Return the last progress that a log, or its end, tells; None if it tells none."""
-    found, path = Progress(), list[tuple[datetime, float]]()
+    progress, path = Progress(), list[tuple[datetime, float]]()
     for date, message in messages(log_text):
         epoch, count, loss = (regex.search(message) for regex in (_EPOCH, _COUNT, _LOSS))
         if not epoch and not count:
             continue
-        done, total = map(int, count.groups()) if count else (found.done, found.total)
+        done, total = map(int, count.groups()) if count else (progress.done, progress.total)
         at, of = map(int, epoch.groups()) if epoch else (0, 0)
-        found = Progress(done, total, at, of, loss[1] if loss else found.loss)
-        if path and found.fraction < path[-1][1]:
+        progress = Progress(done, total, at, of, loss[1] if loss else progress.loss)
+        if path and progress.fraction < path[-1][1]:
             path.clear()  # another count begins
-        path.append((date, found.fraction))
+        path.append((date, progress.fraction))
     if not path:
         return None
     (began, first), (now, last) = path[0], path[-1]
     gained = (last - first) / seconds if (seconds := (now - began).total_seconds()) else 0
-    return replace(found, left=(1 - last) / gained if gained else None)
+    return replace(progress, left=(1 - last) / gained if gained else None)
 
 
 def tracked(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:

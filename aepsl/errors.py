@@ -134,8 +134,8 @@ SYSTEM_ERRORS = (
 
 def _number(error: OSError) -> int | None:
     """Return the errno of an error; HDF5 reports it only in the message."""
-    found = re.search(r"errno = (\d+)", str(error))
-    return int(found[1]) if found else error.errno
+    match = re.search(r"errno = (\d+)", str(error))
+    return int(match[1]) if match else error.errno
 
 
 def system_error(error: BaseException, *, where: str | Path | None = None) -> AepslError | None:

@@ -34,7 +34,7 @@ STORES = ("saliency", "cams", "regions", "labels", "predictions", "crf")
 def config(data, images):
     """Return the run of so many photographs, an eighth of each of five classes."""
     train = {"epochs": 1, "batch_size": 5, "crop": 321, "scale_min": 0.7, "scale_max": 1.3}
-    small = expanded(yaml.safe_load((ROOT / "configs" / "voc-small.yaml").read_text()))
+    small = expanded(yaml.safe_load((ROOT / "examples" / "voc-small.yaml").read_text()))
     small["run"] = f"costs-{images}"
     small["data"] |= {"root": str(data / "voc"), "limit_per_class": images // 5}
     small["data"] |= {"labels": "csv", "labels_csv": str(data / "voc" / "image_labels.csv")}

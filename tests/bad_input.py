@@ -10,6 +10,7 @@ import os
 import pickle
 import shutil
 import struct
+import textwrap
 import zlib
 from functools import cache
 from pathlib import Path
@@ -973,7 +974,7 @@ def matching_line(text, expected):
 def row(name, text):
     """Return a case's line of the document, from its output."""
     problem, hint = matching_line(text, CASES[name][2])
-    cells = (name, f"`{problem[:140]}`", hint[:140])
+    cells = (name, f"`{problem[:140]}`", textwrap.shorten(hint, 140, placeholder=" ..."))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

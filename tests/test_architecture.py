@@ -97,7 +97,7 @@ def quoted(text):
 def words_of_the_code():
     """Return every word of what the project runs, and of the names of its files."""
     kinds = ("*.py", "*.smk", "*.yaml", "*.toml", "*.j2", "Snakefile", "Makefile")
-    tops = ("aepsl", "rules", "configs", "profiles", "envs", "tools", "benchmarks", "tests")
+    tops = ("aepsl", "rules", "examples", "profiles", "envs", "tools", "benchmarks", "tests")
     places = [ROOT.glob(kind) for kind in kinds]
     places += [ROOT.glob(f"{top}/**/{kind}") for top in tops for kind in kinds]
     words = set()

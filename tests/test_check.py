@@ -63,8 +63,8 @@ def test_what_is_wrong_is_told_once_and_ends_with_status_1(photographs):
     assert result.exit_code == 1
     assert "0.png and 4 more: not a readable image format" in said
     assert "unknown label 'my cta' Hint: did you mean my cat?" in said
-    assert "! 1 times the same file in two splits" in said
-    assert "- 1 times nearly the same picture in two splits" in said
+    assert "! the same file in two splits: 1 pair(s)" in said
+    assert "- nearly the same picture in two splits: 1 pair(s)" in said
     assert said.endswith("Not yet: 6 problems with the files.")
 
 

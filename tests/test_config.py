@@ -51,12 +51,18 @@ def test_the_reference_of_settings_is_in_step():
     [
         ({"mining": {"dleta": 0.5}}, "mining.dleta: unknown key", "did you mean delta?"),
         ({"minnig": {}}, "minnig: unknown key", "did you mean mining?"),
-        ({"seed": "many"}, "seed: Input should be a valid integer", "config.schema.json"),
-        ({"mining": {"delta": -1}}, "mining.delta: Input should be greater than 0", "see"),
+        ({"crf": {"x": 1}}, "crf.x: unknown key", "the keys are enabled,"),
+        ({"seed": "many"}, "valid integer", "Random seed of all trainings (at least 0)"),
+        (
+            {"ablations": {"tables": {"t": {"title": "t", "rows": {"r": {"labl": "r"}}}}}},
+            "ablations.tables.t.rows.r.labl: unknown key",
+            "did you mean label?",
+        ),
+        ({"mining": []}, "mining: Input should be a valid dictionary", "the keys are steps, "),
         (
             {"data": {"labels": "yaml"}},
             "data.labels: Input should be 'xml', 'csv' or 'masks'",
-            "see",
+            "voc: image labels from",
         ),
     ],
 )
@@ -152,8 +158,8 @@ def test_tables_of_photographs_inherit_no_number_from_the_scenes(name):
             assert row_settings["override"] != inherited[row]["override"], row
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.name)
-def test_configs_say_how_to_run_them(path):
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.yaml")), ids=lambda path: path.name)
+def test_examples_say_how_to_run_them(path):
     head = path.read_text().splitlines()
     comments = "\n".join(line for line in head if line.startswith("#"))
     assert "Command:" in comments
@@ -264,7 +270,7 @@ def test_keys_that_are_there_twice_are_found(tmp_path, text, found):
     assert duplicates_in(tmp_path, text) == expected
 
 
-@pytest.mark.parametrize("file", [ROOT / "config.yaml", *ROOT.glob("configs/*.yaml")])
+@pytest.mark.parametrize("file", [ROOT / "config.yaml", *ROOT.glob("examples/*.yaml")])
 def test_our_own_configurations_have_no_key_twice(file):
     refuse_duplicate_keys([file])
 
@@ -298,7 +304,7 @@ def test_each_setting_is_listed_with_its_origin(tmp_path):
 
 
 def test_the_listing_is_yaml_of_the_same_configuration():
-    read = read_configuration([ROOT / "configs/photographs.yaml"])
+    read = read_configuration([ROOT / "examples/photographs.yaml"])
     config = parse(Config, expanded(read.values), where="")
     text = as_yaml(listing(config, files=read.files, arguments={}))
     again = parse(Config, yaml.safe_load(text), where="")

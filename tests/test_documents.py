@@ -22,7 +22,7 @@ COMMANDS = sorted({command for document in DOCUMENTS for command in commands(doc
 FOREIGN = ("git", "source", "export", "pip", "pipx", "uv", "srun")
 """Programs that are not this project's."""
 
-OTHERS_FILES = ("configs/mine.yaml", "photographs.yaml", "beach.yaml")
+OTHERS_FILES = ("mine.yaml", "photographs.yaml", "beach.yaml")
 """Configurations that a reader writes."""
 
 
@@ -42,7 +42,7 @@ def test_the_index_has_every_page():
 @pytest.fixture
 def there(monkeypatch, tmp_path):
     """Change to a folder with the project's configurations and those that a reader writes."""
-    for name in ("configs", "profiles", "Snakefile", "config.yaml"):
+    for name in ("examples", "profiles", "Snakefile", "config.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     for name in ("photographs.yaml", "beach.yaml"):

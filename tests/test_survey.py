@@ -34,7 +34,7 @@ def test_nothing_to_say_of_a_good_dataset():
 def test_equal_files(split, serious):
     again = photograph("again", split=split, sha="cat3", bits=0b10111 << 20)
     places = {"val": "in two splits", "train": "twice in one split"}
-    what = f"1 times the same file {places[split]}, for instance cat3 and again"
+    what = f"the same file {places[split]}: 1 pair(s), for instance cat3 and again"
     assert said([*balanced(), again]) == [(what, serious)]
 
 

@@ -462,9 +462,9 @@ def test_wrong_tables_are_refused(change, message):
 def test_the_command_names_the_configurations_that_were_given():
     plan = Plan({})
     assert plan.tables.command(["/p/config.yaml"]) == "snakemake --cores N ablations"
-    given = [Path.cwd() / "configs/voc2012.yaml", "configs/voc-790.yaml", "config.yaml"]
+    given = [Path.cwd() / "examples/voc2012.yaml", "examples/voc-790.yaml", "config.yaml"]
     assert plan.tables.command(given).endswith(
-        "--configfile configs/voc2012.yaml configs/voc-790.yaml"
+        "--configfile examples/voc2012.yaml examples/voc-790.yaml"
     )
 
 

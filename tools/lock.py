@@ -22,7 +22,7 @@ BROUGHT_BY_TORCH = re.compile(r"^(nvidia|cuda|triton)")
 
 def closure(requirements: list[str]) -> dict[str, str]:
     """Return the versions of ``requirements`` and of all that they need."""
-    found: dict[str, str] = {}
+    pins: dict[str, str] = {}
     waiting = [Requirement(line) for line in requirements]
     environment = {name: str(value) for name, value in default_environment().items()}
     while waiting:
@@ -35,16 +35,16 @@ def closure(requirements: list[str]) -> dict[str, str]:
         except PackageNotFoundError:
             raise SystemExit(f"{wanted.name} is not installed: install everything first") from None
         name = re.sub(r"[-_.]+", "-", dist.metadata["Name"]).lower()
-        if name in found or BROUGHT_BY_TORCH.match(name):
+        if name in pins or BROUGHT_BY_TORCH.match(name):
             continue
-        found[name] = dist.version.split("+")[0]
+        pins[name] = dist.version.split("+")[0]
         for line in dist.requires or []:
             need = Requirement(line)
             met = (need.marker.evaluate(environment | {"extra": e}) for e in extras)
             if need.marker is None or any(met):
                 need.marker = None
                 waiting.append(need)
-    return found
+    return pins
 
 
 def with_pins(environment: str, locks: list[str]) -> str:

@@ -17,13 +17,13 @@ def publish(run: str) -> None:
     begin, end = f"<!-- tables: {run} -->", "<!-- end -->"
     tables = (made / "tables.md").read_text(encoding="utf-8")
     tables = tables.replace("](", f"](results/{run}/").replace("## ", "### ")
-    text, found = re.subn(
+    text, count = re.subn(
         f"{re.escape(begin)}.*?{re.escape(end)}",
         lambda _: f"{begin}\n{tables}{end}",
         page.read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )
-    if not found:
+    if not count:
         raise SystemExit(f"{page} has no line {begin}")
     page.write_text(text, encoding="utf-8")
     beside = page.parent / "results" / run

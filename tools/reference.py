@@ -8,6 +8,7 @@ from typing import Any
 
 from aepsl.config.listing import flow_style
 from aepsl.config.root import Config
+from aepsl.config.sections import limits
 
 TARGET = Path(__file__).parent.parent / "docs" / "config.md"
 
@@ -20,26 +21,13 @@ setting can be given on the command line: `--config mining='{"delta": 0.6}'`. Th
 al. (CVPR 2017).
 """
 
-WORDS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "above {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "below {}",
-}
 
-
-def limits(field: Mapping[str, Any]) -> str:
+def accepted(field: Mapping[str, Any]) -> str:
     """Return the values that a field accepts, in words."""
     for part in (field, *field.get("anyOf", ())):
         if "enum" in part:
             return "one of " + ", ".join(f"`{value}`" for value in part["enum"])
-    found = [
-        t.format(f"{p[k]:g}")
-        for p in (field, *field.get("anyOf", ()))
-        for k, t in WORDS.items()
-        if k in p
-    ]
-    return ", ".join(found)
+    return limits(field)
 
 
 def cell(text: object) -> str:
@@ -56,11 +44,9 @@ def rows(
         if "$ref" in field:
             yield from rows(definitions[field["$ref"].rpartition("/")[2]], dotted, definitions)
             continue
-        about = " ".join(
-            filter(
-                None, [field.get("description", ""), f"({limits(field)})" if limits(field) else ""]
-            )
-        )
+        about = field.get("description", "")
+        if values := accepted(field):
+            about += f" ({values})"
         default = flow_style(field.get("default"))
         shown = (
             f"`{dotted}`",

@@ -79,7 +79,7 @@ def _key(
         "code": code,
         "machine": numerical_environment(_device_kind(options)),
         "settings": {n: value for n, value in settings.items() if n not in selects},
-        "reads": {n: found for n, found in digests.items() if not reads[n].per_image},
+        "reads": {n: of_files for n, of_files in digests.items() if not reads[n].per_image},
     }
     names = [path.name for path in written(command, options)]
     about = of_each_record | {"settings": settings, "reads": digests, "writes": names}
@@ -103,11 +103,11 @@ def cached(command: Callable[..., None]) -> Callable[..., None]:
             options["code"] = running
         if running != (code or ""):
             log.warning("not cached: the code changed after Snakemake planned this job")
-        found = _key(command, options, running) if cache and code == running else None
-        if cache is None or found is None:
+        keyed = _key(command, options, running) if cache and code == running else None
+        if cache is None or keyed is None:
             command(**options)
             return
-        key, about = found
+        key, about = keyed
         store, paths = Cache(cache, limit=cache_gb), written(command, options)
         if entry := store.get(key, paths):
             made = (entry.on, entry.host, entry.seconds)

@@ -42,26 +42,26 @@ def initialise(folder: Path, *, output: Path | None) -> None:
         raise AepslError.of(
             output, "already exists", "remove it, or name another file with --output"
         )
-    found = recognise(folder)
+    dataset = recognise(folder)
     console = Console(highlight=False)
-    _print(found, console)
-    for problem in told_once(found.catalogue.problems):
+    _print(dataset, console)
+    for problem in told_once(dataset.catalogue.problems):
         console.print(str(problem), markup=False, soft_wrap=True)
-    write_text(output, configuration(found, folder=folder, run=name))
+    write_text(output, configuration(dataset, folder=folder, run=name))
     console.print(f"Wrote {output}.", markup=False, soft_wrap=True)
     console.print(f"Next: aepsl check {output}", markup=False, soft_wrap=True)
     console.print(f"      aepsl run {output}", markup=False, soft_wrap=True)
 
 
-def configuration(found: Recognised, *, folder: Path, run: str) -> str:
+def configuration(dataset: Recognised, *, folder: Path, run: str) -> str:
     """Return the YAML of a dataset: at most fifteen lines."""
-    data = dict(found.settings, root=str(folder), class_names=_class_names(found))
+    data = dict(dataset.settings, root=str(folder), class_names=_class_names(dataset))
     if not (folder / "masks").exists():
         data.setdefault("mask_folder", "masks")  # for those that are drawn later
     values: dict[str, Any] = {"base": ["photographs", *RECIPES], "run": run, "data": data}
     if not has_crf():
         values["crf"] = {"method": "local"}  # needs no compiler
-    lines = [f"# {_summary(found)}"]
+    lines = [f"# {_summary(dataset)}"]
     for key, value in values.items():
         if isinstance(value, dict):
             lines += [f"{key}:", *(f"  {k}: {flow_style(v)}" for k, v in value.items())]
@@ -70,44 +70,46 @@ def configuration(found: Recognised, *, folder: Path, run: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _class_names(found: Recognised) -> list[str]:
+def _class_names(dataset: Recognised) -> list[str]:
     """Return the classes in the order of the masks' values: VOC's, or sorted."""
-    names = VOC_CLASSES if set(found.counts) <= set(VOC_CLASSES) else sorted(found.counts)
-    return [name for name in names if name in found.counts or found.settings["adapter"] == "voc"]
+    names = VOC_CLASSES if set(dataset.counts) <= set(VOC_CLASSES) else sorted(dataset.counts)
+    return [
+        name for name in names if name in dataset.counts or dataset.settings["adapter"] == "voc"
+    ]
 
 
-def _summary(found: Recognised) -> str:
-    count, layout = len(found.catalogue.items), LAYOUTS[found.settings["adapter"]]
-    return f"{count} photographs in {layout}, {len(found.counts)} classes"
+def _summary(dataset: Recognised) -> str:
+    count, layout = len(dataset.catalogue.items), LAYOUTS[dataset.settings["adapter"]]
+    return f"{count} photographs in {layout}, {len(dataset.counts)} classes"
 
 
 def _photographs(number: int) -> str:
     return "1 photograph shows" if number == 1 else f"{number} photographs show"
 
 
-def _print(found: Recognised, console: Console) -> None:
-    console.print(_summary(found), markup=False)
+def _print(dataset: Recognised, console: Console) -> None:
+    console.print(_summary(dataset), markup=False)
     table = Table("class", "photographs")
-    for name, count in sorted(found.counts.items()):
+    for name, count in sorted(dataset.counts.items()):
         table.add_row(name, str(count))
-    if found.shows_nothing:
-        table.add_row("(background only)", str(found.shows_nothing))
-    if found.unlabelled:
-        table.add_row("(no label: predicted only)", str(found.unlabelled))
+    if dataset.shows_nothing:
+        table.add_row("(background only)", str(dataset.shows_nothing))
+    if dataset.unlabelled:
+        table.add_row("(no label: predicted only)", str(dataset.unlabelled))
     console.print(table, markup=False)
-    several = sum(len(item.labels or ()) > 1 for item in found.catalogue.items.values())
+    several = sum(len(item.labels or ()) > 1 for item in dataset.catalogue.items.values())
     if several:
         console.print(f"{_photographs(several)} several classes.")
-    splits = ", ".join(found.catalogue.splits())
+    splits = ", ".join(dataset.catalogue.splits())
     console.print(f"Splits: {splits or 'none; one in five is drawn for evaluation'}.", markup=False)
-    if folder := found.settings.get("mask_folder"):
-        values = ", ".join(f"{n} {name}" for n, name in enumerate(_class_names(found), start=1))
+    if folder := dataset.settings.get("mask_folder"):
+        values = ", ".join(f"{n} {name}" for n, name in enumerate(_class_names(dataset), start=1))
         console.print(
             f"True masks in {folder}, for scores only. Their values must be 0 background,"
             f" {values}; otherwise reorder class_names.",
             markup=False,
         )
-    elif any(item.mask for item in found.catalogue.items.values()):
+    elif any(item.mask for item in dataset.catalogue.items.values()):
         console.print("True masks: those that the annotations give, for scores only.")
     else:
         console.print("No true masks: the report will have no scores.")

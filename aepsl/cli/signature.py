@@ -16,10 +16,10 @@ def marked(command: Callable[..., Any], mark: type[M]) -> dict[str, M]:
     """Return the options of ``command`` that carry ``mark``."""
     parameters = inspect.signature(command, eval_str=True).parameters
     return {
-        name: found
+        name: marker
         for name, parameter in parameters.items()
-        for found in get_args(parameter.annotation)
-        if isinstance(found, mark)
+        for marker in get_args(parameter.annotation)
+        if isinstance(marker, mark)
     }
 
 

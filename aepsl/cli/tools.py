@@ -105,7 +105,7 @@ def run(
 ) -> None:
     """Run a configuration, and show how far it is; the same command resumes it.
 
-    It is Snakemake, on the workflow of this project, from any folder.
+    Runs Snakemake on the workflow that comes with aepsl, from any folder.
     """
     from aepsl.cli.run import become, snakemake_command
 
@@ -185,10 +185,10 @@ def segment(
     with parsing("--list", "UTF-8", "save it as plain text in UTF-8"):
         lines = listed.read().split("\n") if listed else []
     paths = [Path(line) for line in lines if line.strip()]
-    found = all_of([*(photographs or []), *paths], without=output)
+    images = all_of([*(photographs or []), *paths], without=output)
     predictor = load(network, variant=variant, device=device, crf=crf)
-    problems = write_masks(predictor, found, output, batch_size=batch_size)
-    typer.echo(f"{output}: masks, overlays and areas of {len(found) - len(problems)} photographs")
+    problems = write_masks(predictor, images, output, batch_size=batch_size)
+    typer.echo(f"{output}: masks, overlays and areas of {len(images) - len(problems)} photographs")
     if problems:
         raise AepslError(problems)
 

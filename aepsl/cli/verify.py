@@ -25,8 +25,8 @@ def _read_lists(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
     problems: list[Problem] = []
     for path in sorted((folder / CHECKSUMS).rglob("*.sha256")):
         try:
-            found = read_checksums(path)
-            listed |= {_relocated(folder, name): digest for name, digest in found.items()}
+            digests = read_checksums(path)
+            listed |= {_relocated(folder, name): digest for name, digest in digests.items()}
         except AepslError as error:
             problems += error.problems
     return listed, problems

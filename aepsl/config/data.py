@@ -36,9 +36,11 @@ class Scenes(Section):
         100, "Number of training images.", unit="images", source="2 min on 2 cores", ge=2
     )
     val_images: int = setting(
-        60, "Number of validation images.", unit="images", source="as above", ge=1
+        60, "Number of validation images.", unit="images", source="2 min on 2 cores", ge=1
     )
-    size: int = setting(161, "Image side; must be 8 k + 1.", unit="px", source="as above", ge=33)
+    size: int = setting(
+        161, "Image side; must be 8 k + 1.", unit="px", source="2 min on 2 cores", ge=33
+    )
     two_objects: float = setting(
         0.5, "Fraction of images with two objects.", unit="fraction", source="chosen", ge=0, le=1
     )
@@ -86,7 +88,7 @@ class Data(Section):
     )
     train_split: str = setting(
         "train",
-        "Training split. For voc, it is ImageSets/Segmentation/<split>.txt in data.root, or else a"
+        "Training split. For voc, it is ImageSets/Segmentation/SPLIT.txt in data.root, or else a"
         " list of PASCAL VOC 2012 that comes with aepsl: train_five, train_small, train_790.",
         unit="-",
         source="VOC; the paper: train_aug",

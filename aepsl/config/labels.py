@@ -163,8 +163,8 @@ class Labels(Section):
     )
     corrections: str | None = setting(
         None,
-        "With source mined: masks corrected by hand, which take the place of their images'"
-        " pseudo-labels: a folder of PNGs, such as CVAT exports, or a COCO file.",
+        "With source mined: masks corrected by hand, which replace the pseudo-labels of their"
+        " images: a folder of PNGs, such as CVAT exports, or a COCO file.",
         unit="path",
         source="-",
     )

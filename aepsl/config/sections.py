@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import (
@@ -58,22 +58,55 @@ WORD_NULL = BeforeValidator(lambda value: None if value == "null" else value)
 S = TypeVar("S", bound=Section)
 
 
-def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> Iterator[str]:
-    for part in path:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return
-        model = annotation
-    yield from model.model_fields
+LIMITS = {
+    "minimum": "at least {:g}",
+    "exclusiveMinimum": "above {:g}",
+    "maximum": "at most {:g}",
+    "exclusiveMaximum": "below {:g}",
+}
+"""Words for the limits of a number in a JSON schema."""
+
+
+def limits(schema: Mapping[str, Any]) -> str:
+    """Return the limits of a setting in words, from its JSON schema; no text without any."""
+    parts = (schema, *schema.get("anyOf", ()))
+    return ", ".join(
+        t.format(part[key]) for part in parts for key, t in LIMITS.items() if key in part
+    )
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a type is, or holds: as one of several, or in a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)
+
+
+def _place(model: type[BaseModel], path: Iterable[Any]) -> tuple[type[BaseModel], str]:
+    """Return the section to which a path leads, and its setting; no text for the section itself."""
+    name = ""
+    for part in map(str, path):
+        if part in model.model_fields:  # else the key of a mapping, or a number in a list
+            section = _section_in(model.model_fields[part].annotation)
+            model, name = (section, "") if section else (model, part)
+    return model, name
+
+
+def _described(section: type[BaseModel], name: str) -> str:
+    """Return what a setting is, with its limits and its unit."""
+    schema = section.model_json_schema()["properties"][name]
+    about = [text for text in (limits(schema), schema["unit"]) if text not in ("", "-")]
+    return schema["description"].rstrip(".") + (f" ({'; '.join(about)})" if about else "")
 
 
 def _hint(model: type[BaseModel], error: Mapping[str, Any]) -> str:
-    if error["type"] != "extra_forbidden":
-        return "see config.schema.json for every key, its unit and its limits"
-    *path, name = error["loc"]
-    similar = did_you_mean(str(name), _known_keys(model, tuple(path)))
-    return similar or "see config.schema.json for the known keys"
+    """Return the most similar key for an unknown one, or the known keys; else what a value is."""
+    path, unknown = error["loc"], error["type"] == "extra_forbidden"
+    section, name = _place(model, path[:-1] if unknown else path)
+    if name and not unknown:
+        return _described(section, name)
+    similar = did_you_mean(str(path[-1]), section.model_fields) if unknown else ""
+    return similar or f"the keys are {', '.join(section.model_fields)}"
 
 
 def parse(model: type[S], values: Mapping[str, Any], *, where: str) -> S:

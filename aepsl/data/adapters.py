@@ -120,7 +120,10 @@ class Dataset(ABC):
 
     @abstractmethod
     def truth_content(self, role: Role) -> InputFiles | None:
-        """Describe the true masks of a split, for their digest; otherwise as above."""
+        """Describe the true masks of a split, for their digest.
+
+        None and unreadable datasets: as in :meth:`images_content`.
+        """
 
     def ids_or_none(self, split: str) -> list[str]:
         """Return the ids of a split, empty if they are unreadable; the index reports the error."""
@@ -373,7 +376,7 @@ class Listed(Dataset):
         return ()
 
     def ids(self, split: str) -> list[str]:
-        """Return the ids of a split, under its own or another usual name: valid for val.
+        """Return the ids of a split, which may have another usual name: val is also valid or test.
 
         Raises:
             AepslError: if the dataset has no such split.

@@ -96,15 +96,15 @@ class FileIndex:
         inside = folder.relative_to(self.root).as_posix() if folder else "."
         tries = [name] if inside == "." else [f"{inside}/{name}", name]
         for text in (*tries, Path(name).name):
-            found = self._named.get(text, [])
-            if len(found) == 1:
-                return found[0]
+            files = self._named.get(text, [])
+            if len(files) == 1:
+                return files[0]
             if exact := [
-                p for p in found if normalised(p.relative_to(self.root).as_posix()) == text
+                p for p in files if normalised(p.relative_to(self.root).as_posix()) == text
             ]:
                 return exact[0]
-            if found:
-                what = f"may mean {len(found)} files, for instance {found[0]} and {found[1]}"
+            if files:
+                what = f"may mean {len(files)} files, for instance {files[0]} and {files[1]}"
                 return Problem(name, what, "write the path from the dataset's folder")
         return Problem(name, f"no such photograph in {self.root}", "add it, or remove its row")
 

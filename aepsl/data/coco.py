@@ -44,9 +44,9 @@ def read_annotations(file: Path) -> list[AnnotatedImage]:
     content = read_json(file)
     with parsing(file, "COCO's layout", "images, annotations and categories, whose ids agree"):
         names = {row["id"]: normalised(str(row["name"]).strip()) for row in content["categories"]}
-        found: dict[Any, list[Annotation]] = {row["id"]: [] for row in content["images"]}
+        annotations: dict[Any, list[Annotation]] = {row["id"]: [] for row in content["images"]}
         for row in content["annotations"]:
-            found[row["image_id"]].append(
+            annotations[row["image_id"]].append(
                 Annotation(
                     names[row["category_id"]], row.get("segmentation"), bool(row.get("iscrowd"))
                 )
@@ -54,6 +54,6 @@ def read_annotations(file: Path) -> list[AnnotatedImage]:
         if any(not PurePath(str(row["file_name"])).name for row in content["images"]):
             raise ValueError("an image without a file_name")
         return [
-            AnnotatedImage(file, str(row["file_name"]), tuple(found[row["id"]]))
+            AnnotatedImage(file, str(row["file_name"]), tuple(annotations[row["id"]]))
             for row in content["images"]
         ]

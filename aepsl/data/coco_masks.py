@@ -106,5 +106,5 @@ def _run_lengths(text: str) -> list[int]:
 
 def run_lengths(region: NDArray[np.bool_]) -> dict[str, Any]:
     """Return a (height, width) region as COCO's compressed run lengths."""
-    found = coco_masks.encode(np.asfortranarray(region, np.uint8))
-    return {"size": list(region.shape), "counts": found["counts"].decode("ascii")}
+    encoded = coco_masks.encode(np.asfortranarray(region, np.uint8))
+    return {"size": list(region.shape), "counts": encoded["counts"].decode("ascii")}

@@ -39,9 +39,9 @@ def check_labels(
 ) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
     """Return the labels of each image, restricted to the classes in use, and the problems found.
 
-    Skips images that show none of the classes in use. An image without labels is a problem only if
-    ``labels_required``, that is for training; one that is said to show no class, only unless
-    ``background_allowed``.
+    Skips images that show none of the classes in use. An image without labels is a problem if
+    ``labels_required``, that is for training. An image that is labelled as background only is a
+    problem unless ``background_allowed``.
     """
     kept: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []

@@ -60,13 +60,13 @@ def read_folders(root: Path, layout: Layout) -> Catalogue:
         layout: its mask folder is left out.
     """
     splits = {name for names in SPLIT_NAMES.values() for name in names}
-    found: dict[tuple[str | None, str], list[Item]] = {}
+    items_by_place: dict[tuple[str | None, str], list[Item]] = {}
     for path in image_paths(root, without=_mask_folders(root, layout)):
         *folders, _ = path.relative_to(root).parts
         split = folders.pop(0) if folders and folders[0].lower() in splits else None
         labels = _labels([folders[0]]) if folders else None
         rest = "/".join([*folders[1:], path.name])
-        same = found.setdefault((split, rest), [])
+        same = items_by_place.setdefault((split, rest), [])
         for number, other in enumerate(same):
             if other.labels and labels and filecmp.cmp(other.path, path, shallow=False):
                 same[number] = replace(other, labels=(*other.labels, *labels))
@@ -74,7 +74,7 @@ def read_folders(root: Path, layout: Layout) -> Catalogue:
         else:
             same.append(Item(path, labels, split))
     collected = Collected(root)
-    for items in found.values():
+    for items in items_by_place.values():
         for item in items:
             collected.add(item)
     return collected.catalogue()
@@ -178,8 +178,8 @@ def _annotation_files(
         pattern = layout.annotations.replace("{split}", "*")
         before, _, after = layout.annotations.partition("{split}")
         shape = re.compile(re.escape(before) + "([^/]+)" + re.escape(after))
-        found = sorted(root.glob(pattern))
-        matches = [(file, shape.fullmatch(file.relative_to(root).as_posix())) for file in found]
+        files = sorted(root.glob(pattern))
+        matches = [(file, shape.fullmatch(file.relative_to(root).as_posix())) for file in files]
         return _or_none([(file, m[1]) for file, m in matches if m], root, layout.annotations)
     files = sorted(file for pattern in patterns for file in root.glob(pattern))
     if len(files) > 1:
@@ -204,8 +204,8 @@ def _rows_of_csv(file: Path) -> list[Mapping[str, str]]:
     separator = max(";,\t|", key=header.count)
     delimiter = separator if separator in header else " "
     rows: list[Mapping[str, str]] = []
-    _, found = parse_csv(text, file, delimiter=delimiter, hint="save it as CSV in UTF-8")
-    for line, row in found:
+    _, lines = parse_csv(text, file, delimiter=delimiter, hint="save it as CSV in UTF-8")
+    for line, row in lines:
         if any(cell.strip() for cell in row.pop(None, ())):
             what = "the row has more cells than the header"
             hint = 'put quotes around several labels: "cat,dog"'
@@ -272,8 +272,8 @@ def _columns(
 
     def holds_photographs(name: str) -> bool:
         cells = [str(row.get(name, "")) for row in rows[:10]]
-        found = [index.find(cell, folder=file.parent) for cell in cells]
-        return not any(isinstance(path, Problem) for path in found)
+        paths = [index.find(cell, folder=file.parent) for cell in cells]
+        return not any(isinstance(path, Problem) for path in paths)
 
     image = _column(names, layout.image_column, IMAGE_COLUMNS)
     if image is None and layout.image_column is None:

@@ -74,16 +74,16 @@ def recognise(root: Path) -> Recognised:
     if masks:
         settings["mask_folder"] = masks
     layout = Layout(annotations=settings.get("annotations"), mask_folder=masks)
-    found = Recognised(settings, READERS[settings["adapter"]](root, layout))
-    if not found.counts:
+    dataset = Recognised(settings, READERS[settings["adapter"]](root, layout))
+    if not dataset.counts:
         hint = "put the photographs of each class into a folder of its name, or add a labels.csv"
         raise AepslError.of(root, "no photograph in it has a label", hint)
-    given = found.catalogue.splits()
+    given = dataset.catalogue.splits()
     for key, names in (("train_split", SPLIT_NAMES["train"]), ("eval_split", SPLIT_NAMES["val"])):
         name = next((name for name in names if name in given), None)
         if name and name != names[0]:
             settings[key] = name
-    return found
+    return dataset
 
 
 def _voc(root: Path) -> Recognised:

@@ -86,13 +86,13 @@ def survey(
         crop: side of the training crops, pixels of the scaled photograph.
     """
     training = [photograph for photograph in photographs if photograph.split == train]
-    found = [
+    findings = [
         *_duplicates(photographs),
         *_balance(training, classes),
         *_together(training, classes),
         *_sizes(training, crop),
     ]
-    return sorted(found, key=lambda finding: not finding.serious)
+    return sorted(findings, key=lambda finding: not finding.serious)
 
 
 def verdict(findings: Sequence[Finding], *, counts: Mapping[str, int]) -> str:
@@ -127,7 +127,7 @@ def _duplicates(photographs: Sequence[Photograph]) -> Iterator[Finding]:
                 continue
             first, second = these[0]
             where = "in two splits" if across else "twice in one split"
-            what = f"{len(these)} times {kind} {where}, for instance {first.id} and {second.id}"
+            what = f"{kind} {where}: {len(these)} pair(s), for instance {first.id} and {second.id}"
             hint = (
                 "remove one: a score on photographs that were trained on is too high"
                 if across

@@ -1,4 +1,4 @@
-"""A trained network that computes, in torch or in ONNX Runtime: equal inputs and outputs."""
+"""A trained network in torch or in ONNX Runtime; both have the same inputs and outputs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Network(Protocol):
 
 
 def mask_network(source: Source, *, device: torch.device) -> tuple[MaskNetwork, tuple[str, ...]]:
-    """Return a stored network with all that prediction does around it, and its classes.
+    """Return a stored network with views, upsampling and threshold, and the names of its classes.
 
     Raises:
         AepslError: if the file is not a segmentation network of this version.
@@ -76,8 +76,8 @@ class TorchNetwork:
     @torch.inference_mode()
     def __call__(self, photographs: Photographs) -> Outputs:
         """Return masks, probabilities and image scores."""
-        found = self._network(as_batch(photographs, self._device))
-        return Outputs(*(values.cpu().numpy() for values in found))
+        outputs = self._network(as_batch(photographs, self._device))
+        return Outputs(*(values.cpu().numpy() for values in outputs))
 
 
 class OnnxNetwork:

@@ -114,9 +114,9 @@ class Predictor:
         if len(sizes := {image.shape[:2] for image in pixels}) > 1:
             what = f"{len(sizes)} sizes, for instance {sorted(sizes)[:2]}"
             raise AepslError.of("photographs", what, "give photographs of one size, or one by one")
-        return list(map(self._found, pixels, *self._network(pixels))) if pixels else []
+        return list(map(self._segmentation, pixels, *self._network(pixels))) if pixels else []
 
-    def _found(
+    def _segmentation(
         self,
         pixels: NDArray[np.uint8],
         mask: NDArray[np.uint8],

@@ -38,7 +38,7 @@ def photographs(paths: Iterable[Path], *, without: Path) -> list[Path]:
     Raises:
         AepslError: if a path does not exist, or there is no photograph.
     """
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
             raise AepslError.of(path, "no such photograph or folder", "check the path")
@@ -46,10 +46,10 @@ def photographs(paths: Iterable[Path], *, without: Path) -> list[Path]:
         if not inside:
             raise AepslError.of(path, "there is no photograph in this folder", "check the path")
         for file in inside:
-            found.setdefault(file.resolve(), file)
-    if not found:
+            files.setdefault(file.resolve(), file)
+    if not files:
         raise AepslError.of("photographs", "none is given", "name files or folders, or use --list")
-    return list(found.values())
+    return list(files.values())
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
@@ -102,11 +102,11 @@ def _readable(
 ) -> Iterator[Read]:
     """Yield the photographs in order, but for those that are added to ``problems``."""
     with read_ahead(_read, items, ahead=ahead) as read:
-        for found in read:
-            if isinstance(found, AepslError):
-                problems += found.problems
+        for result in read:
+            if isinstance(result, AepslError):
+                problems += result.problems
             else:
-                yield found
+                yield result
 
 
 def _batches(photographs: Iterable[Read], *, size: int) -> Iterator[list[Read]]:
@@ -116,18 +116,18 @@ def _batches(photographs: Iterable[Read], *, size: int) -> Iterator[list[Read]]:
             yield batch
 
 
-def _rows(read: Read, found: Segmentation) -> Iterator[tuple[object, ...]]:
-    for name, pixels, area, confidence in found.areas():
-        score = found.scores.get(name)
+def _rows(read: Read, segmentation: Segmentation) -> Iterator[tuple[object, ...]]:
+    for name, pixels, area, confidence in segmentation.areas():
+        score = segmentation.scores.get(name)
         shown = "" if score is None else f"{score:.4f}"
         place = csv_cell(str(read.path))
         yield place, csv_cell(name), pixels, f"{area:.4f}", f"{confidence:.4f}", shown
 
 
-def _write(read: Read, found: Segmentation, folder: Path) -> None:
-    shown = overlay_mask(read.pixels, found.mask, voc_palette())
+def _write(read: Read, segmentation: Segmentation, folder: Path) -> None:
+    shown = overlay_mask(read.pixels, segmentation.mask, voc_palette())
     for path, content in (
-        (folder / "masks" / f"{read.name}.png", encode_mask(found.mask)),
+        (folder / "masks" / f"{read.name}.png", encode_mask(segmentation.mask)),
         (folder / "overlays" / f"{read.name}.jpg", encode_jpeg(shown)),
     ):
         with atomic_write(path) as temporary:
@@ -158,9 +158,11 @@ def segment(
     readable = _readable(read, problems, ahead=2 * batch_size)
     try:
         for batch in _batches(readable, size=batch_size):
-            for one, found in zip(batch, predictor.batch([b.pixels for b in batch]), strict=True):
-                _write(one, found, output)
-                table.writerows(_rows(one, found))
+            for one, segmentation in zip(
+                batch, predictor.batch([b.pixels for b in batch]), strict=True
+            ):
+                _write(one, segmentation, output)
+                table.writerows(_rows(one, segmentation))
     finally:  # whoever stops it has the areas of the masks that are there
         write_text(output / "areas.csv", text.getvalue())
     return problems

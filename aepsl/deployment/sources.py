@@ -94,7 +94,7 @@ def _in_run(run: Path, variant: str | None) -> Source:
 def _model_file(path: Path) -> Source:
     """Return the network of a model file, with its run's settings if it lies in a run.
 
-    The network of an earlier round, which predicts no variant, has those of its folder's variant.
+    A network of an earlier round predicted nothing: it gets the settings of its folder's variant.
     """
     run = path.resolve().parents[3] if len(path.resolve().parents) > 3 else path.parent
     digest, variants = digest_of(path), _variants(run)

@@ -50,12 +50,12 @@ def boundary_pixels(mask: NDArray[np.uint8], *, unknown: NDArray[np.bool_]) -> N
         mask: (height, width).
         unknown: (height, width), pixels whose class is unknown.
     """
-    found = np.zeros(mask.shape, bool)
+    boundary = np.zeros(mask.shape, bool)
     for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = (mask[here] != mask[there]) & ~(unknown[here] | unknown[there])
-        found[here] |= differ
-        found[there] |= differ
-    return found
+        boundary[here] |= differ
+        boundary[there] |= differ
+    return boundary
 
 
 def _boundaries(

@@ -55,14 +55,17 @@ def intersection_over_union(matrix: Counts) -> NDArray[np.float64]:
 
 
 def mean_iou(matrix: Counts) -> NDArray[np.float64]:
-    """Return the mean IoU over the classes that occur; NaN if none does. Shapes as above."""
+    """Return the mean IoU over the classes that occur; NaN if none does.
+
+    Shapes as in :func:`intersection_over_union`.
+    """
     return _mean(intersection_over_union(matrix))
 
 
 def overlap(matrix: Counts) -> NDArray[np.float64]:
     """Return the pixels of intersection and union of each class, (2, ..., classes).
 
-    Both can be added over images. Shape of ``matrix`` as above.
+    Both can be added over images. Shape of ``matrix``: see :func:`intersection_over_union`.
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
     return np.stack([hits, matrix.sum(axis=-1) + matrix[..., :-1].sum(axis=-2) - hits])
@@ -76,7 +79,8 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def precision_and_recall(matrix: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the precision and the recall of each class.
 
-    Precision is NaN without predictions, recall NaN without true pixels. Shapes as above.
+    Precision is NaN without predictions, recall NaN without true pixels. Shapes as in
+    :func:`intersection_over_union`.
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
     return _ratio(hits, matrix[..., :-1].sum(axis=-2)), _ratio(hits, matrix.sum(axis=-1))
@@ -107,8 +111,8 @@ def objects(matrix: Counts) -> tuple[int, int]:
         matrix: (classes, classes + 1), from :func:`confusion_matrix` for this image.
     """
     shown = matrix[1:].sum(axis=1) > 0
-    found = matrix[:, 1:-1].sum(axis=0) > 0
-    return int(shown.sum()), int((shown & ~found).sum())
+    predicted = matrix[:, 1:-1].sum(axis=0) > 0
+    return int(shown.sum()), int((shown & ~predicted).sum())
 
 
 def _ratio(part: Any, total: Any) -> NDArray[np.float64]:

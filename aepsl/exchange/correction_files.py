@@ -39,7 +39,7 @@ def corrections_content(path: Path) -> InputFiles:
     """Return the content of a folder of corrected masks, or of a COCO file, for its digest."""
 
     def watch() -> list[Path]:
-        folders = sorted(found for found in path.rglob("*") if found.is_dir())
+        folders = sorted(folder for folder in path.rglob("*") if folder.is_dir())
         return [path, *folders, *labelmaps_above(masks_folder(path))]
 
     def rows(digest: Digest) -> Iterable[Any]:

@@ -1,6 +1,6 @@
 """Masks that a person corrected: a folder of PNGs, or a COCO file.
 
-A mask belongs to the photograph of its name: the image id, the path, or else the end of one path.
+The name of a mask tells its photograph: by the image id, the path, or the end of only one path.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Sour
     """
     named = list(_named(path))
     if not named:
-        hint = "PNG files that are named like the photographs" if path.is_dir() else "annotate some"
+        hint = "put in PNG files that are named like the photographs"
+        if path.is_file():
+            hint = "annotate at least one photograph"
         raise AepslError.of(path, "there is no corrected mask in it", hint)
     known = _ids_by_name(images)
     names = {name for level in known for name in level}
-    found: dict[str, Source] = {}
+    corrections: dict[str, Source] = {}
     problems, unknown = [], []
     for name, where, source in named:
         wanted = id_of(PurePath(name)), _name(name)
@@ -53,11 +55,11 @@ def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Sour
         elif len(matches) > 1:
             what = f"may be the mask of {len(matches)} photographs, for instance {matches[0]}"
             problems.append(Problem(where, what, f"name it by the image id: {matches[0]}.png"))
-        elif matches[0] in found:
+        elif matches[0] in corrections:
             what = f"is another mask of image {matches[0]}"
             problems.append(Problem(where, what, "keep one"))
         else:
-            found[matches[0]] = source
+            corrections[matches[0]] = source
     for name, where in unknown:
         near = did_you_mean(_name(name), names) if len(unknown) <= MOST_EQUAL else ""
         hint = f"{near} " if near else ""
@@ -65,7 +67,7 @@ def find_corrections(path: Path, images: Sequence[ImageEntry]) -> dict[str, Sour
         problems.append(Problem(where, "no training photograph has this name", hint))
     if problems:
         raise AepslError(problems, f"{path}: {len(problems)} problem(s) with corrected masks:")
-    return found
+    return corrections
 
 
 def read_correction(

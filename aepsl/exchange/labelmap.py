@@ -43,7 +43,7 @@ def read_labelmap(file: Path) -> dict[Colour, str]:
     Raises:
         AepslError: if a line is not one of such a list.
     """
-    found = {}
+    labels = {}
     for number, line in enumerate(read_foreign_text(file).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -53,8 +53,8 @@ def read_labelmap(file: Path) -> dict[Colour, str]:
         except ValueError:
             what = "not a label and its colour"
             raise AepslError.of(f"{file}:{number}", what, "name:red,green,blue::") from None
-        found[red, green, blue] = normalised(name.strip())
-    return found
+        labels[red, green, blue] = normalised(name.strip())
+    return labels
 
 
 def colours_in(image: NDArray[np.uint8]) -> tuple[list[Colour], NDArray[np.intp]]:

@@ -115,9 +115,9 @@ def label_probabilities(
     shown = mask_values(classes)
     labelled = mask == shown[:, None, None]
     rest = (1 - certainty) / max(1, len(classes))
-    found = np.where(labelled, certainty, rest)
-    found[:, mask == IGNORE_INDEX] = 1 / len(shown)
-    return (found / found.sum(axis=0)).astype(np.float32)
+    probabilities = np.where(labelled, certainty, rest)
+    probabilities[:, mask == IGNORE_INDEX] = 1 / len(shown)
+    return (probabilities / probabilities.sum(axis=0)).astype(np.float32)
 
 
 def assemble_label(

@@ -74,6 +74,6 @@ def label_recall(logits: Tensor, labels: Tensor) -> Tensor:
     """
     ranks = logits.argsort(dim=1, descending=True).argsort(dim=1)
     shown = labels.sum(dim=1, keepdim=True)
-    found = ((ranks < shown) * labels).sum(dim=1) / shown[:, 0].clamp(min=1)
-    nothing = (logits < 0).all(dim=1).to(found.dtype)
-    return torch.where(shown[:, 0] > 0, found, nothing).mean()
+    recall = ((ranks < shown) * labels).sum(dim=1) / shown[:, 0].clamp(min=1)
+    nothing = (logits < 0).all(dim=1).to(recall.dtype)
+    return torch.where(shown[:, 0] > 0, recall, nothing).mean()

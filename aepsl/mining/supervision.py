@@ -71,9 +71,9 @@ def estimated_saliency(
     salient = (saliency > DECIDED).float()[:, None]
     inside = (region * salient).sum(dim=(2, 3)) / region.sum(dim=(2, 3)).clamp(min=1)
     foreground = labels * (inside > overlap)
-    found = torch.einsum("nchw,nc->nhw", probabilities[:, 1:], foreground)
+    objects = torch.einsum("nchw,nc->nhw", probabilities[:, 1:], foreground)
     rest = torch.einsum("nchw,nc->nhw", probabilities[:, 1:], labels - foreground)
-    return (found + 1 - probabilities[:, 0] - rest) / 2
+    return (objects + 1 - probabilities[:, 0] - rest) / 2
 
 
 def saliency_loss(

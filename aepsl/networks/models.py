@@ -131,7 +131,7 @@ class Classifier(_Network):
 
 
 class DenseOutput(NamedTuple):
-    """Output of a network with a background, for a batch."""
+    """Scores of a batch, from a network that scores the background, too."""
 
     pixels: Tensor
     """(n, 1 + classes, h, w) scores at the network's stride, background first."""
@@ -140,9 +140,10 @@ class DenseOutput(NamedTuple):
 
 
 class SalientClassifier(Classifier):
-    """A classifier with scores at each cell, and a background's (Lee et al., CVPR 2021).
+    """A classifier that also scores the background, and returns every cell's scores.
 
-    The scores of a class in an image are the mean of those at its cells, as before.
+    For Lee et al. (CVPR 2021). An image's score of a class is the mean over its cells, as in
+    :class:`Classifier`; the background has no score of the image.
     """
 
     def __init__(

@@ -70,10 +70,10 @@ def caffe_named(tensors: Mapping[str, Tensor], *, bgr: bool) -> dict[str, Tensor
         ValueError: if a convolution is missing.
     """
     names = caffe_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    found = {ours: tensors[name] for ours, name in names.items()}
-    missing = [name for name in CONVOLUTIONS if f"{name}.weight" not in found]
+    renamed = {ours: tensors[name] for ours, name in names.items()}
+    missing = [name for name in CONVOLUTIONS if f"{name}.weight" not in renamed]
     if missing:
         raise ValueError(f"no weights for {', '.join(missing)}")
     if bgr:
-        found["conv1_1.weight"] = found["conv1_1.weight"].flip(1)
-    return found
+        renamed["conv1_1.weight"] = renamed["conv1_1.weight"].flip(1)
+    return renamed

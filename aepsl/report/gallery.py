@@ -76,9 +76,9 @@ class Shown:
 
 
 def _of_judged(image: Shown, name: str, judged: Mask, classes: int) -> dict[str, Any]:
-    """Return the measures of the judged mask, by the true mask or else by the image labels.
+    """Return the measures of the judged mask, compared with the true mask or the image labels.
 
-    ``causes`` is absent where neither could be compared, and the label is not mostly ignored.
+    ``causes`` is absent if there was neither to compare with, and no mostly ignored pseudo-label.
     """
     present = np.unique(judged[(judged != 0) & (judged != IGNORE_INDEX)]).tolist()
     causes: list[Cause] | None = None
@@ -95,18 +95,18 @@ def _of_judged(image: Shown, name: str, judged: Mask, classes: int) -> dict[str,
 
 
 def _measures(image: Shown, classes: int) -> dict[str, Any]:
-    found = _of_judged(image, *image.judged, classes) if image.judged else {}
+    measures = _of_judged(image, *image.judged, classes) if image.judged else {}
     if image.label is not None:
-        found["ignored"] = rounded(ignored_fraction(image.label))
+        measures["ignored"] = rounded(ignored_fraction(image.label))
     if image.reasons is not None:
         counts = np.bincount(image.reasons.ravel(), minlength=4)[1:4]
-        found["reasons"] = [rounded(float(count) / image.reasons.size) for count in counts]
+        measures["reasons"] = [rounded(float(count) / image.reasons.size) for count in counts]
     stages = [mask for mask in (image.label, image.prediction, image.refined) if mask is not None]
     if len(stages) > 1:
-        found["disagreement"] = rounded(disagreement(*stages[-2:]))
+        measures["disagreement"] = rounded(disagreement(*stages[-2:]))
     if image.log_scores is not None:
-        found["confidence"] = rounded(confidence(image.log_scores))
-    return found
+        measures["confidence"] = rounded(confidence(image.log_scores))
+    return measures
 
 
 def _layers(image: Shown, classes: int) -> Iterator[tuple[tuple[Any, ...], pictures.Grey]]:

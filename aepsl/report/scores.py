@@ -11,8 +11,8 @@ from aepsl.targets import TARGETS
 
 def class_mean(by_class: Mapping[str, float | None]) -> float | None:
     """Return the mean over the object classes that have a value; None without any."""
-    found = [v for name, v in by_class.items() if name != BACKGROUND_NAME and v is not None]
-    return sum(found) / len(found) if found else None
+    values = [v for name, v in by_class.items() if name != BACKGROUND_NAME and v is not None]
+    return sum(values) / len(values) if values else None
 
 
 def target_title(row: Mapping[str, Any]) -> str:

@@ -44,8 +44,8 @@ def final_scores(rows: Sequence[Row]) -> list[Row]:
 
 def score_of(rows: Sequence[Row], target: str, variant: str) -> Row | None:
     """Return the last score of a variant's target that has a value."""
-    found = [row for row in rows if (row["target"], row["variant"]) == (target, variant)]
-    return next((row for row in reversed(found) if row["miou"] is not None), None)
+    scores = [row for row in rows if (row["target"], row["variant"]) == (target, variant)]
+    return next((row for row in reversed(scores) if row["miou"] is not None), None)
 
 
 def _added(before: float, after: float) -> str:
@@ -54,12 +54,12 @@ def _added(before: float, after: float) -> str:
 
 
 def _classes(row: Row) -> Iterator[str]:
-    found = {n: v for n, v in row["iou"].items() if n != BACKGROUND_NAME and v is not None}
-    if len(found) > 1:
-        weakest, strongest = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+    ious = {n: v for n, v in row["iou"].items() if n != BACKGROUND_NAME and v is not None}
+    if len(ious) > 1:
+        weakest, strongest = min(ious, key=ious.__getitem__), max(ious, key=ious.__getitem__)
         yield (
-            f"The weakest class is {weakest} ({percent(found[weakest])} %), the strongest"
-            f" {strongest} ({percent(found[strongest])} %)."
+            f"The weakest class is {weakest} ({percent(ious[weakest])} %), the strongest"
+            f" {strongest} ({percent(ious[strongest])} %)."
         )
 
 

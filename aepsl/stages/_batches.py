@@ -79,8 +79,8 @@ def in_batches(
             collect()
         return done.pop(image.id)
 
-    with reading as found:
-        unread = zip(batches, found, strict=True)
+    with reading as pixels_of_batches:
+        unread = zip(batches, pixels_of_batches, strict=True)
         for image in tracked(images, total=len(images), what=what):
             yield next_result(image, unread)
 

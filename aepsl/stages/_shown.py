@@ -78,13 +78,13 @@ def _steps(image: ImageEntry, sources: Sources) -> Iterator[Step]:
 def _of_training(image: ImageEntry, sources: Sources) -> dict[str, Any]:
     """Return what only training images have."""
     label = sources.labels[image.id]
-    found = {"label": label.arrays["mask"], "steps": list(_steps(image, sources))}
+    parts = {"label": label.arrays["mask"], "steps": list(_steps(image, sources))}
     if "ignored_conflict" in label.facts:  # not a copy of a true mask
         union = sources.regions[-1][image.id].arrays["union"].astype(bool)
-        found["reasons"] = ignore_reasons(label.arrays["mask"], union)
+        parts["reasons"] = ignore_reasons(label.arrays["mask"], union)
     if sources.saliency:
-        found["saliency"] = sources.saliency[image.id].arrays["saliency"]
-    return found
+        parts["saliency"] = sources.saliency[image.id].arrays["saliency"]
+    return parts
 
 
 def _prediction(record: Record) -> dict[str, Any]:
@@ -97,16 +97,16 @@ def read_shown(item: Item, sources: Sources) -> Shown:
     Raises:
         AepslError: if a store lacks the image, or its photograph or true mask is unreadable.
     """
-    image, found = item.image, {}
+    image, parts = item.image, {}
     if item.split == "train":
-        found = _of_training(image, sources)
+        parts = _of_training(image, sources)
         if image.id in sources.shown:
-            found |= _prediction(sources.shown[image.id])
+            parts |= _prediction(sources.shown[image.id])
     else:
-        found = _prediction(sources.predictions[image.id])
+        parts = _prediction(sources.predictions[image.id])
         if sources.refined:
-            found["refined"] = sources.refined[image.id].arrays["mask"]
+            parts["refined"] = sources.refined[image.id].arrays["mask"]
     if item.truth:
-        found["truth"] = true_mask(item.truth, sources.truth, root=sources.root)
+        parts["truth"] = true_mask(item.truth, sources.truth, root=sources.root)
     pixels = photograph(image, root=sources.root)
-    return Shown(image.id, item.split, item.labels, photograph=pixels, **found)
+    return Shown(image.id, item.split, item.labels, photograph=pixels, **parts)

@@ -63,14 +63,14 @@ def _checked(path: Path, dataset: Path, shard: ImageManifest) -> dict[str, Sourc
         AepslError: listing the masks that cannot be used.
     """
     sources = find_corrections(path, read_images(dataset).images)
-    found = {image.id: sources[image.id] for image in shard.images if image.id in sources}
+    corrections = {image.id: sources[image.id] for image in shard.images if image.id in sources}
     problems: list[Problem] = []
     unlabelled: list[str] = []
     for image in shard.images:
-        if image.id not in found:
+        if image.id not in corrections:
             continue
         try:
-            mask = read_correction(found[image.id], image, shard.class_names)
+            mask = read_correction(corrections[image.id], image, shard.class_names)
         except AepslError as error:
             problems += error.problems
             continue
@@ -79,9 +79,9 @@ def _checked(path: Path, dataset: Path, shard: ImageManifest) -> dict[str, Sourc
     if problems:
         raise AepslError(problems, f"{path}: {len(problems)} problem(s) with corrected masks:")
     if unlabelled:
-        what = "corrected masks show a class that is no label of the photograph, %d case(s): %s"
+        what = "corrected masks show classes that the labels do not list, %d case(s): %s"
         log.warning(what, len(unlabelled), ", ".join(unlabelled[:3]))
-    return found
+    return corrections
 
 
 def _corrected(
@@ -200,7 +200,7 @@ def assemble_labels(
     from ``cams`` instead of ``regions``, the masks of class maps and saliency blended. Without
     ``saliency``, every pixel outside the regions is background. With ``labels.crf``, the CRF then
     refines the masks and ignores no pixel, whatever the rules counted. A mask in ``corrections``
-    that differs takes the place of its image's, and its record says so.
+    that differs replaces the pseudo-label and is recorded as corrected.
 
     Raises:
         AepslError: listing the corrected masks that cannot be used.

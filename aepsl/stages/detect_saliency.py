@@ -36,12 +36,12 @@ from aepsl.stores.reuse import write_records
 
 
 def _from_folder(image: ImageEntry, folder: Path) -> NDArray[np.float32]:
-    found = [path for s in (".png", ".jpg") if (path := folder / f"{image.id}{s}").exists()]
-    if not found:
+    paths = [path for s in (".png", ".jpg") if (path := folder / f"{image.id}{s}").exists()]
+    if not paths:
         raise AepslError.of(
             folder / f"{image.id}.png", "no saliency map", "one 8-bit map for each training image"
         )
-    saliency = read_grey(found[0])
+    saliency = read_grey(paths[0])
     if saliency.shape != (image.height, image.width):
         saliency = cv2.resize(saliency, (image.width, image.height), interpolation=cv2.INTER_LINEAR)
     return saliency.clip(0, 1)

@@ -95,7 +95,7 @@ class _Relabelling:
 
 
 def _source(learnt: Mapping[str, Any]) -> dict[str, str]:
-    """Return that the masks follow from true ones, if those of the earlier round did."""
+    """Return the fact ``source: truth`` if all masks that the network learnt from are true ones."""
     return {"source": "truth"} if learnt.get("drawn_masks") == "all" else {}
 
 

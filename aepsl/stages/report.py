@@ -66,7 +66,7 @@ Benchmarks = Annotated[
 def _splits(**manifests: ImageManifest) -> dict[str, Any]:
     """Return the name and the number of images of each split."""
     names = {f"{role}_split": manifest.split for role, manifest in manifests.items()}
-    return names | {f"{role}_images": len(found.images) for role, found in manifests.items()}
+    return names | {f"{role}_images": len(manifest.images) for role, manifest in manifests.items()}
 
 
 def _record(
@@ -81,13 +81,13 @@ def _record(
 
 def _times(folder: Path) -> list[dict[str, Any]]:
     """Return the number of jobs and their seconds by stage, from Snakemake's benchmark files."""
-    found: dict[str, list[float]] = defaultdict(list)
+    seconds: dict[str, list[float]] = defaultdict(list)
     for path in sorted(folder.rglob("*.tsv")):
         _, lines = parse_csv(read_text(path), path, delimiter="\t", hint="remove it")
         stage = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        found[stage] += [float(row["s"]) for _, row in lines]
-    found.pop("report", None)  # of an earlier page
-    rows = [{"stage": s, "jobs": len(times), "seconds": sum(times)} for s, times in found.items()]
+        seconds[stage] += [float(row["s"]) for _, row in lines]
+    seconds.pop("report", None)  # of an earlier page
+    rows = [{"stage": s, "jobs": len(times), "seconds": sum(times)} for s, times in seconds.items()]
     return sorted(rows, key=lambda row: -row["seconds"])
 
 

@@ -83,10 +83,10 @@ def _mask_measures(
     progress = tracked(truth.masks, total=len(truth.masks), what=f"score {target}")
     for number, entry in enumerate(progress):
         true, prediction = true_mask(entry, truth, root=root), _mask(records, entry.id, target)
-        found = confusion_matrix(true, prediction, classes=len(names))
-        matrix += found
-        overlaps[:, number] = overlap(found)
-        shown, missed = np.add((shown, missed), objects(found))
+        counts = confusion_matrix(true, prediction, classes=len(names))
+        matrix += counts
+        overlaps[:, number] = overlap(counts)
+        shown, missed = np.add((shown, missed), objects(counts))
         outlines[number] = boundary_f(
             true, prediction, classes=len(names), tolerance=settings.boundary_tolerance
         )

@@ -77,8 +77,8 @@ class SalientLoss:
         maps = saliency_loss(
             cells, labels, batch["saliency"], stride=self.stride, overlap=self.overlap
         )
-        found = {"loss": label + self.weight * maps, "recall": label_recall(logits, labels)}
-        return found | {"label_loss": label, "saliency_loss": maps}
+        losses = {"loss": label + self.weight * maps, "recall": label_recall(logits, labels)}
+        return losses | {"label_loss": label, "saliency_loss": maps}
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class SaliencyLeft:
 
     def __call__(self, image_id: str) -> NDArray[np.uint8]:
         """Return the (height, width) saliency, 0..254; 255 is unknown."""
-        found = np.rint(
+        saliency = np.rint(
             self.saliency.array(image_id, "saliency").astype(np.float32) * FULL_SALIENCY
         )
-        found = found.astype(np.uint8)
+        saliency = saliency.astype(np.uint8)
         if len(self.regions):
-            found[np.any(self.regions.array(image_id, "union"), axis=0)] = IGNORE_INDEX
-        return found
+            saliency[np.any(self.regions.array(image_id, "union"), axis=0)] = IGNORE_INDEX
+        return saliency
 
 
 def _photographs(

@@ -30,11 +30,11 @@ def temporary_name(path: Path) -> Path:
 
 def stale_temporary_files(path: Path) -> Iterator[Path]:
     """Yield temporary files of ``path`` left by dead processes of this machine."""
-    for found in path.parent.glob(f"{escape(path.name)}.tmp.{escape(HOST)}.*"):
+    for file in path.parent.glob(f"{escape(path.name)}.tmp.{escape(HOST)}.*"):
         try:
-            os.kill(int(found.suffix[1:]), 0)
+            os.kill(int(file.suffix[1:]), 0)
         except (ProcessLookupError, ValueError):
-            yield found
+            yield file
         except PermissionError:
             pass  # the process exists and belongs to another user
 

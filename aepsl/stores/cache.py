@@ -141,8 +141,8 @@ class Cache:
         """Return the files in a group's entries that match ``pattern``, newest entry first."""
         try:
             entries = reversed(self._entries(group))
-            found = [file for entry in entries for file in sorted(entry.glob(pattern))]
-            return [file for file in found if file.name != PROVENANCE_FILE]
+            files = [file for entry in entries for file in sorted(entry.glob(pattern))]
+            return [file for file in files if file.name != PROVENANCE_FILE]
         except OSError as error:
             log.warning("Not reused from the cache: %s", error)
             return []

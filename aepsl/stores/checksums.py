@@ -39,7 +39,7 @@ def read_checksums(listing: Path) -> dict[Path, str]:
     Raises:
         AepslError: if the file is not a checksum list.
     """
-    found = {}
+    digests = {}
     with parsing(listing, "a list of checksums", "remove it and its job's outputs, and run again"):
         for line in read_text(listing).splitlines():
             digest, separator, name = line.partition("  ")
@@ -48,5 +48,5 @@ def read_checksums(listing: Path) -> dict[Path, str]:
                 digest, name = digest[1:], plain
             if not separator or len(digest) != 64:
                 raise ValueError(f"the line {line[:40]!r}")
-            found[Path(name)] = digest
-    return found
+            digests[Path(name)] = digest
+    return digests

@@ -213,13 +213,13 @@ class Store:
     def digest(self, image_id: str) -> str:
         """Return the content digest of an image's record."""
         record = self.read_raw(image_id)
-        found = hashlib.sha256()
+        sha256 = hashlib.sha256()
         for name, array in sorted(record.arrays.items()):
             content = array.chunk if isinstance(array, RawArray) else array.tobytes()
-            found.update(f"{name} {array.dtype} {array.shape} {len(content)}".encode() + content)
+            sha256.update(f"{name} {array.dtype} {array.shape} {len(content)}".encode() + content)
         for name, value in sorted(record.facts.items()):
-            found.update(f"{name} {np.asarray(value).tolist()!r}".encode())
-        return found.hexdigest()
+            sha256.update(f"{name} {np.asarray(value).tolist()!r}".encode())
+        return sha256.hexdigest()
 
     def open_all(self) -> None:
         """Open all shards now, so that they stay readable even if they are deleted."""

@@ -56,9 +56,9 @@ def write_records(
         shard: number of this shard, from 0.
         shards: number of shards.
     """
-    found = _find(sources)
-    missing = [i for i, source in zip(images, sources, strict=True) if source not in found]
-    if found:
+    copies = _find(sources)
+    missing = [i for i, source in zip(images, sources, strict=True) if source not in copies]
+    if copies:
         log.info(
             "%d of %d records are copied from the cache", len(images) - len(missing), len(images)
         )
@@ -66,8 +66,8 @@ def write_records(
     with writing_shard(path, kind=kind, facts=facts, shard=shard, shards=shards) as writer:
         for image, source in zip(images, sources, strict=True):
             record: Record | RawRecord | None
-            if source in found:
-                record = _copied(*found[source]) or next(make([image]))
+            if source in copies:
+                record = _copied(*copies[source]) or next(make([image]))
             else:
                 record = next(made)
             writer.add(image.id, record, source=source)
@@ -78,7 +78,7 @@ def _find(sources: Collection[str]) -> dict[str, tuple[Store, str]]:
 
     The shards are opened now, so that they stay readable if the cache removes them.
     """
-    found: dict[str, tuple[Store, str]] = {}
+    records: dict[str, tuple[Store, str]] = {}
     missing = set(sources)
     for manifest in reusable():
         if not missing:
@@ -90,11 +90,11 @@ def _find(sources: Collection[str]) -> dict[str, tuple[Store, str]]:
             if useful:
                 store = Store([manifest], kind=None, all_shards=False)
                 store.open_all()
-                found |= {source: (store, image_id) for source, image_id in useful.items()}
+                records |= {source: (store, image_id) for source, image_id in useful.items()}
                 missing -= useful.keys()
         except (AepslError, OSError) as error:
             log.warning("Not reused from the cache: %s", error)
-    return found
+    return records
 
 
 def _copied(store: Store, image_id: str) -> RawRecord | None:

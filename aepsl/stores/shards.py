@@ -51,10 +51,10 @@ def read_shard_manifest(manifest: Path, *, kind: str | None = None) -> ShardMani
     if schema != SCHEMA:
         what = f"the store has layout {schema}, but this version reads {SCHEMA}"
         raise AepslError.of(manifest, what, "remove the store's folder and run its stage again")
-    found = validated(manifest, ShardManifest, content)
-    if kind is not None and found.kind != kind:
+    shard = validated(manifest, ShardManifest, content)
+    if kind is not None and shard.kind != kind:
         raise AepslError.of(manifest, f"not a store of {kind}", "run its stage again")
-    return found
+    return shard
 
 
 def check_shard(manifest: Path, content: ShardManifest) -> None:

@@ -85,15 +85,15 @@ def _module_facts(path: Path) -> tuple[str, tuple[str, ...]]:
 
 def import_closure(module: str) -> dict[str, Path]:
     """Return all modules of this package that ``module`` imports, directly or not, and itself."""
-    found: dict[str, Path] = {}
+    modules: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         path = _module_path(name)
-        if path and name not in IGNORED_MODULES and path not in found.values():
-            found[name] = path
+        if path and name not in IGNORED_MODULES and path not in modules.values():
+            modules[name] = path
             waiting += _module_facts(path)[1]
-    return found
+    return modules
 
 
 def _templates(module: Path) -> Iterator[Path]:

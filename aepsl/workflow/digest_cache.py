@@ -28,13 +28,13 @@ def _load(file: Path | None) -> dict[str, Any]:
     return {}  # the values are computed again
 
 
-def _state(found: os.stat_result) -> str:
+def _state(status: os.stat_result) -> str:
     """Return the state of a file as text, which changes with its content.
 
     A replaced file can keep size and modification time (rsync, cp -p, touch -r), but not the change
     time, which only the system sets.
     """
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _state_of_entry(entry: os.DirEntry[str]) -> str:
@@ -54,11 +54,11 @@ def fingerprint(path: Path) -> str:
         OSError: for a system error other than a missing path.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return "absent"
-    if not stat.S_ISDIR(found.st_mode):
-        return _state(found)
+    if not stat.S_ISDIR(status.st_mode):
+        return _state(status)
     total = 0
     with os.scandir(path) as entries:
         for entry in entries:

@@ -42,7 +42,7 @@ def explain(events: Iterable[Mapping[str, Any]]) -> str:
     after: dict[str, list[str]] = {}
     for job in jobs:
         reason = job["reason"]
-        changes = _changes(*found.groups()) if (found := PARAMS.search(reason)) else []
+        changes = _changes(*match.groups()) if (match := PARAMS.search(reason)) else []
         causes = [text for phrase, text in CAUSES.items() if phrase in reason]
         follows = FOLLOWS in reason and not changes
         rules = after if follows else first.setdefault("; ".join(changes + causes) or reason, {})

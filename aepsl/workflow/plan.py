@@ -139,47 +139,47 @@ class Plan:
     @property
     def warnings(self) -> list[str]:
         """Warnings to show before the run starts."""
-        found = []
+        warnings = []
         settings = [self.variants[name].crf for name in self.names]
         if not has_crf() and any(crf.enabled and crf.method == "dense" for crf in settings):
-            found.append(
+            warnings.append(
                 "pydensecrf is not installed: predictions are not refined by the CRF.\n"
                 f"Hint: set crf.method: local, which needs no compiler; or {INSTALL_CRF};"
                 " or set crf.enabled: false."
             )
         if self.config.mining.saliency_loss and self.config.saliency.method == "none":
-            found.append(
+            warnings.append(
                 "mining.saliency_loss is not used: saliency.method is none.\n"
                 "Hint: set saliency.method: robust_background; or mining.saliency_loss: 0 and,"
                 " because maps are then no probabilities, mining.erase_rule: fraction_of_max."
             )
         if self._rows_left_out:
-            found.append(
+            warnings.append(
                 "pydensecrf is not installed: the tables of ablations have no rows"
                 f" {', '.join(self._rows_left_out)}."
             )
         if self.config.labels.source == "truth" and self.config.labels.corrections:
-            found.append(
+            warnings.append(
                 "labels.corrections is not used: labels.source is truth.\n"
                 "Hint: set labels.source: mined, or remove labels.corrections."
             )
         if Path(self.paths.folder, "checksums").is_dir() and not any(SNAKEMAKE_METADATA.glob("*")):
-            found.append(
+            warnings.append(
                 f"{self.paths.folder} exists, but .snakemake/ does not: Snakemake no longer knows"
                 " with what settings the results were made, so it notices no changed setting.\n"
                 "Hint: put .snakemake/ back; or, if nothing was changed, snakemake --touch"
                 " --forceall; else snakemake --forceall."
             )
         if removed := self._removed():
-            found.append(
+            warnings.append(
                 f"{removed[0]} is missing, although results were made from it: a job failed, or it"
                 " was deleted.\n"
                 "Hint: the targets all and ablations make it again; a single file as the target"
                 " does not."
             )
         if self._where == "here" and (blocked := unwritable(self.paths.folder)):
-            found.append(f"{blocked} cannot be written: nothing new can be made there.")
-        return found
+            warnings.append(f"{blocked} cannot be written: nothing new can be made there.")
+        return warnings
 
 
 def planned(workflow: Any, config: Mapping[str, Any], checkpoints: Any) -> Plan:

@@ -13,11 +13,11 @@ from aepsl.networks.layouts import LAYOUTS, Shapes
 from aepsl.stores.weights import shapes_in
 
 
-def _misfits(found: Mapping[str, tuple[int, ...]], networks: Networks) -> Iterator[str]:
+def _misfits(shapes: Mapping[str, tuple[int, ...]], networks: Networks) -> Iterator[str]:
     """Yield the differences between these shapes of tensors and those that a network needs."""
     layout = LAYOUTS[networks.backbone]
     try:
-        ours = {name: found[theirs] for name, theirs in layout.names(found).items()}
+        ours = {name: shapes[theirs] for name, theirs in layout.names(shapes).items()}
     except ValueError as error:
         yield str(error)
         return
@@ -33,11 +33,11 @@ def _misfits(found: Mapping[str, tuple[int, ...]], networks: Networks) -> Iterat
     )
 
 
-def _hint(found: Mapping[str, tuple[int, ...]], networks: Networks) -> str:
+def _hint(shapes: Mapping[str, tuple[int, ...]], networks: Networks) -> str:
     """Return a hint: settings that fit the weights, if any do."""
     for backbone, batch_norm in product(LAYOUTS, (False, True)):
         wanted: dict[str, Any] = {"backbone": backbone, "width": 1.0, "batch_norm": batch_norm}
-        if not any(_misfits(found, networks.model_copy(update=wanted))):
+        if not any(_misfits(shapes, networks.model_copy(update=wanted))):
             parts = [
                 f"networks.{key}: {str(value).lower().removesuffix('.0')}"
                 for key, value in wanted.items()
@@ -47,7 +47,7 @@ def _hint(found: Mapping[str, tuple[int, ...]], networks: Networks) -> str:
     return f"give weights of {' or '.join(LAYOUTS)}"
 
 
-def _found(networks: Networks) -> Shapes | None:
+def _shapes(networks: Networks) -> Shapes | None:
     """Return the shapes of a network's pretrained tensors; None if they are unknown.
 
     Raises:
@@ -71,13 +71,13 @@ def weights_problem(networks: Networks) -> Problem | None:
     if networks.weights == "random" or networks.backbone not in LAYOUTS:
         return None
     try:
-        found = _found(networks)
+        shapes = _shapes(networks)
     except AepslError as error:
         return error.problems[0]
-    if found is None:
+    if shapes is None:
         return None
-    misfit = next(_misfits(found, networks), None)
+    misfit = next(_misfits(shapes, networks), None)
     if misfit is None:
         return None
     what = f"the weights do not fit: {misfit}"
-    return Problem(networks.weights, what, _hint(found, networks))
+    return Problem(networks.weights, what, _hint(shapes, networks))

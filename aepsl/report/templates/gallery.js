@@ -68,12 +68,12 @@
   /** Return the numbers of the images that the filters let through, sorted; no value comes last. */
   const selection = () => {
     const { of, sign } = SORTS[state.sort];
-    const found = [];
+    const kept = [];
     images.forEach((image, number) => {
-      if (matches(image)) found.push([of(image, number), number]);
+      if (matches(image)) kept.push([of(image, number), number]);
     });
-    found.sort(([a, m], [b, n]) => (a == null) - (b == null) || sign * (a - b) || m - n);
-    return found.map(([, number]) => number);
+    kept.sort(([a, m], [b, n]) => (a == null) - (b == null) || sign * (a - b) || m - n);
+    return kept.map(([, number]) => number);
   };
   let selected = [];
 

@@ -138,9 +138,9 @@
   /** Return the pictures of an image in rows: the result first, then what it was made from. */
   const rows = (number) => {
     const steps = images[number].layers.filter(([kind]) => kind === "mined").map(([, t]) => t);
-    const found = { Result: result(number), Label: label(number) };
-    for (const t of steps) found[`Step ${t}`] = step(number, t);
-    return Object.entries(found)
+    const byTitle = { Result: result(number), Label: label(number) };
+    for (const t of steps) byTitle[`Step ${t}`] = step(number, t);
+    return Object.entries(byTitle)
       .map(([title, tiles]) => [title, tiles.filter(Boolean)])
       .filter(([, tiles]) => tiles.length)
       .map(([title, tiles]) =>
