@@ -199,9 +199,11 @@ def test_a_broken_checkpoint_is_not_resumed(project, monkeypatch, content):
     ],
 )
 def test_a_killed_training_resumes_from_its_checkpoint(project, number):
-    whole = project.train("whole")
+    # Long enough that the signal comes before its end.
+    config = CONFIG | {"mining.train": CONFIG["mining.train"] | {"epochs": 60}}
+    whole = project.train("whole", config=config)
     slow = subprocess.Popen(
-        project.command("killed", "--workers", "1"),
+        project.command("killed", "--workers", "1", config=config),
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
@@ -217,7 +219,7 @@ def test_a_killed_training_resumes_from_its_checkpoint(project, number):
         assert f"by {signal.Signals(number).name}; run the same command to resume" in message
         assert "Traceback" not in message
     assert not (project.folder / "killed" / "model.safetensors").exists()
-    subprocess.run(project.command("killed"), check=True)
+    subprocess.run(project.command("killed", config=config), check=True)
     assert "resumes in epoch" in Path(project.folder / "killed.log").read_text()
     assert project.result("killed") == whole
 
