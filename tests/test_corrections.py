@@ -323,7 +323,7 @@ def test_a_class_that_is_no_label_is_told(tmp_path, run, caplog):
     with caplog.at_level("WARNING", logger="aepsl"):
         run(tmp_path / "fixed")
     (message,) = caplog.messages
-    assert message.endswith("no label of the photograph, 1 case(s): train__cat__1 my dog")
+    assert message.endswith("that the labels do not list, 1 case(s): train__cat__1 my dog")
 
 
 def test_without_corrections_nothing_is_said_of_them(run):
