@@ -58,6 +58,6 @@ def test_segmentation_models_pytorch_learns_from_the_exported_labels(finished_mi
             value = loss(network(pixels), masks)
             value.backward()
             optimizer.step()
-            losses.append(float(value))
+            losses.append(float(value.detach()))
     assert np.isfinite(losses).all()
     assert np.mean(losses[-2:]) < 0.6 * np.mean(losses[:2])
