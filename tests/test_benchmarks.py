@@ -41,6 +41,7 @@ def speed(monkeypatch):
     return speed, speed_tools
 
 
+@pytest.mark.slow
 def test_ways_alternate_and_ratios_are_those_of_a_round(speed, tmp_path):
     _, tools = speed
     called = []

@@ -506,6 +506,7 @@ def test_a_script_would_be_noticed(browser, tmp_path):
     assert seen == ["1", "go is not defined"]
 
 
+@pytest.mark.slow
 def test_no_name_runs_a_script_in_the_report(opened, hostile):
     with_truth, path = hostile
     page = opened(path)
@@ -531,6 +532,7 @@ def test_no_name_runs_a_script_in_the_report(opened, hostile):
         assert page.locator(".score-row tbody th").all_inner_texts() == ["background", *HOSTILE]
 
 
+@pytest.mark.slow
 def test_without_true_masks_the_page_serves_by_disagreement(opened, hostile):
     with_truth, path = hostile
     page = opened(path)

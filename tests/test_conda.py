@@ -59,6 +59,7 @@ def conda(tmp_path, monkeypatch):
     return base
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not find_spec("pydensecrf"), reason="pydensecrf is not installed")
 def test_snakemake_makes_the_environment_and_installs_the_package(conda, tmp_path):
     (tmp_path / "project").mkdir()

@@ -128,6 +128,7 @@ def causes_of(text):
     return blocks, blocks.pop("and what follows from these", set())
 
 
+@pytest.mark.slow
 def test_nothing_to_do(finished):
     assert explained(finished) == UP_TO_DATE
 
@@ -141,6 +142,7 @@ def test_a_changed_key(finished):
     assert "\n  train_classifier (main, step 2)\n" in text  # step 1's stays
 
 
+@pytest.mark.slow
 def test_changed_code(finished, tmp_path):
     shutil.copytree(ROOT / "aepsl", tmp_path / "aepsl")
     new_project(tmp_path)

@@ -91,6 +91,7 @@ def count_alone(path, folder, turns, queue):
     queue.put(os.getpid())
 
 
+@pytest.mark.slow
 def test_waiting_processes_enter_one_at_a_time(tmp_path):
     queue = SPAWN.Queue()
     arguments = (tmp_path / "x.lock", tmp_path, 200, queue)
@@ -259,6 +260,7 @@ def test_two_jobs_get_one_gpu_each_without_waiting(tmp_path):
     assert {taken for _, _, taken, _ in events} == {("0",), ("1",)}
 
 
+@pytest.mark.slow
 def test_more_jobs_than_gpus_never_share_one(tmp_path):
     events = played(tmp_path, [1, 2, 1, 2, 1])
     assert max(in_use(events)) == 2

@@ -119,6 +119,7 @@ def test_the_shared_weights_give_the_activations_of_a_bgr_forward(shared_data):
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_torchvisions_names_are_understood(batch_norm):
     from torchvision.models import vgg16, vgg16_bn
@@ -239,6 +240,7 @@ def test_deeplabv3_is_torchvisions():
         torch.testing.assert_close(ours.segment(ours.head(features)), theirs(features))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("classifier.0", "classifier.3"), ("fc6", "fc7")])
 def test_imagenets_fc6_and_fc7_are_subsampled(names):
     model = SegmentationNetwork(classes=2, shape=NetworkShape())
@@ -266,6 +268,7 @@ def test_without_fc6_the_head_is_new():
     assert model.new_layers() == [model.head, model.segment, model.classify]
 
 
+@pytest.mark.slow
 def test_fully_connected_layers_without_numbers_are_not_loaded():
     model = Classifier(classes=1, shape=NetworkShape())
     before = model.head.fc6.weight.detach().clone()

@@ -77,6 +77,7 @@ def test_the_report_opens_from_disk(finished):
     assert '"stage":"train_classifier","jobs":2' in (report / "data/times.js").read_text()
 
 
+@pytest.mark.slow
 def test_the_archive_for_vocs_server_is_a_target(finished, snakemake):
     snakemake(finished, "results/mini/voc_test/main.tar.gz", "--configfile", "mini.yaml")
     with tarfile.open(finished / "results/mini/voc_test/main.tar.gz") as archive:
