@@ -57,7 +57,8 @@ def read_split(root: Path, split: str) -> list[str]:
         AepslError: if the file is missing or empty; else listing duplicate and unsafe ids.
     """
     path = split_file(root, split)
-    lines = read_text(path, absent=_which_splits(path.parent)).splitlines()
+    hint = "" if path.exists() else _which_splits(path.parent)
+    lines = read_text(path, absent=hint).splitlines()
     ids = [line.split()[0] for line in lines if line.strip()]
     problems = []
     for image_id, times in Counter(ids).items():
