@@ -15,7 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from speed_inputs import cam_store, cell_maps, dataset, saliency_store, settings
 from speed_tools import Bench, Row, Table, Way, compare
 
-from aepsl.grid import upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.stages.assemble_labels import assemble_labels
 from aepsl.stages.erase_regions import erase_regions
 from aepsl.stages.score import score
@@ -46,8 +46,7 @@ def _prepare(bench) -> _Files:
     saliency = saliency_store(bench.folder / "saliency.h5", images)
     store = Store([saliency], kind="saliency")
     for image in images.images:
-        size = {"height": image.height, "width": image.width}
-        full = upsample_to_image(maps[image.id], **size, stride=8)
+        full = resample(maps[image.id], (image.height, image.width), source=Grid(8))
         np.save(plain / f"{image.id}-cam.npy", full)
         found = store.array(image.id, "saliency").astype(np.float32)
         np.save(plain / f"{image.id}-saliency.npy", found)

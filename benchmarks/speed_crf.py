@@ -18,7 +18,7 @@ from speed_tools import Bench, Row, Table, Way, compare
 
 from aepsl.config.segmentation import Crf
 from aepsl.data.photographs import photograph
-from aepsl.grid import upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.host import has_crf
 from aepsl.masks import IGNORE_INDEX
 from aepsl.segmentation.crf import LocalOptions, RefineOptions, refine, refine_options
@@ -40,7 +40,7 @@ def _probabilities(mask, rng):
     scores = np.stack([cv2.GaussianBlur(score, (0, 0), 1.5) for score in scores])
     scores = 9 * scores + rng.normal(0, 0.3, scores.shape).astype(np.float32)
     height, width = mask.shape
-    return softmax(upsample_to_image(scores, height=height, width=width, stride=STRIDE), axis=0)
+    return softmax(resample(scores, (height, width), source=Grid(STRIDE)), axis=0)
 
 
 def _cases(made):

@@ -192,7 +192,7 @@ def cell_maps(images: ImageManifest, *, stride: int = 8) -> dict[str, np.ndarray
 
 def cam_store(path: Path, images: ImageManifest, maps: dict[str, np.ndarray]) -> Path:
     """Write the store of the maps; return its manifest."""
-    facts = {"stride": 8.0, "class_names": list(images.class_names)}
+    facts = {"grid": [8, 0], "class_names": list(images.class_names)}
     with writing_shard(path, kind="cams", facts=facts) as writer:
         for image in images.images:
             peaks = maps[image.id].max(axis=(1, 2)).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from speed_inputs import cam_store, cell_maps, dataset
 from speed_tools import Bench, Row, Table, Way, compare, installed
 
-from aepsl.grid import upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.stores.records import Store
 
 IMAGES = 64
@@ -63,7 +63,7 @@ def measure(bench: Bench):
     images = dataset(bench, bench.count(IMAGES)).images()
     cells = cell_maps(images)
     full = {
-        one.id: upsample_to_image(cells[one.id], height=one.height, width=one.width, stride=8)
+        one.id: resample(cells[one.id], (one.height, one.width), source=Grid(8))
         for one in images.images
     }
     order = np.random.default_rng(0).permutation(list(cells)).tolist()

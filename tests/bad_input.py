@@ -68,7 +68,7 @@ class Sample:
         data.index(folder / "train.json")
         data.index_truth(folder / "train.json", folder / "truth.json")
         for kind in ("labels", "predictions"):
-            with writing_shard(folder / kind / "0.h5", kind=kind, facts={"stride": 8}) as writer:
+            with writing_shard(folder / kind / "0.h5", kind=kind, facts={"grid": [8, 0]}) as writer:
                 for image_id in "ab":
                     writer.add(image_id, Record({"mask": np.zeros((40, 48), np.uint8)}))
         write_empty(folder / "regions" / "0.json", kind="regions")

@@ -422,7 +422,7 @@ def aepsl(folder, *arguments):
 
 def store(path, kind, arrays, **more):
     """Write a store with a record for each photograph, whose classes are all there."""
-    facts = {"stride": 8, "class_names": HOSTILE}
+    facts = {"grid": [8, 0], "class_names": HOSTILE}
     with writing_shard(path, kind=kind, facts=facts) as writer:
         for image_id in IDS:
             record = Record(arrays, {"classes": list(range(len(HOSTILE)))} | more)

@@ -143,7 +143,7 @@ def assembled(tmp_path):
     write_manifest(tmp_path / "i.jsonl", manifest)
     for step, maps in ((1, [[4, 2, 0, 0], [4, 0, 0, 0]]), (2, [[0, 0, 0, 0], [0, 0, 0, 0.5]])):
         where = tmp_path / f"step{step}" / "0.h5"
-        with writing_shard(where, kind="cams", facts={"stride": 1.0}, shard=0, shards=1) as writer:
+        with writing_shard(where, kind="cams", facts={"grid": [1, 0]}, shard=0, shards=1) as writer:
             writer.add("a", Record({"cam": np.array([maps], np.float32)}, {"classes": [0]}))
     with writing_shard(tmp_path / "s.h5", kind="saliency", facts={}, shard=0, shards=1) as writer:
         writer.add("a", Record({"saliency": np.array([[1, 1, 1, 0], [0, 0, 0, 0]], np.float32)}))

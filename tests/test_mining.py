@@ -1,5 +1,6 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from aepsl.grid import interpolation_matrix, upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.mining.cam import class_activation_maps
 from aepsl.mining.erase import (
     delta_for_area,
@@ -79,15 +80,39 @@ def test_cam_pools_to_the_classifiers_score():
 
 
 def test_interpolation_literal():
+    pixels, cells = np.arange(6.0), np.arange(2.0)
     expected = [[1, 0], [0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [0, 1], [0, 1]]
-    assert interpolation_matrix(6, 2, 4).tolist() == expected
+    assert Grid(4).interpolation(pixels, cells).tolist() == expected
+    patches = [[1, 0], [1, 0], [0.875, 0.125], [0.625, 0.375], [0.375, 0.625], [0.125, 0.875]]
+    assert Grid(4, 1.5).interpolation(pixels, cells).tolist() == patches
+
+
+@pytest.mark.parametrize(("stride", "cells"), [(4, 5), (8, 3), (14, 2), (16, 1)])
+def test_upsampling_patches_is_torchs_unaligned_bilinear(stride, cells):
+    maps = np.random.default_rng(0).random((2, cells, cells)).astype(np.float32)
+    size = (cells * stride, cells * stride)
+    ours = resample(maps, size, source=Grid(stride, (stride - 1) / 2))
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(maps)[None], size, mode="bilinear", align_corners=False
+    )[0].numpy()
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.25, 2])
+def test_a_scaled_grid_is_that_of_the_resized_image(factor):
+    """A ramp, resized as an image, has its values where the scaled grid says."""
+    ramp = np.arange(40, dtype=np.float32)
+    resized = cv2.resize(ramp[None], None, fx=factor, fy=1, interpolation=cv2.INTER_LINEAR)[0]
+    positions = Grid(1).scaled(1 / factor).positions(np.arange(len(resized)))
+    inner = slice(2, -2)
+    np.testing.assert_allclose(resized[inner], positions[inner], atol=1e-4)
 
 
 @given(st.integers(1, 70), st.integers(1, 70))
 def test_upsampling_is_torchs_aligned_bilinear_on_the_grid(height, width):
     cells = (-(-height // 8), -(-width // 8))
     maps = np.random.default_rng(height * 71 + width).random((2, *cells)).astype(np.float32)
-    ours = upsample_to_image(maps, height=height, width=width, stride=8)
+    ours = resample(maps, (height, width), source=Grid(8))
     size = [(n - 1) * 8 + 1 for n in cells]
     theirs = torch.nn.functional.interpolate(
         torch.from_numpy(maps)[None], size, mode="bilinear", align_corners=True
@@ -229,27 +254,27 @@ def test_the_mirrored_view_lies_on_the_same_cells(width):
     torch.testing.assert_close(mirrored.maps / scale, plain / scale, atol=1e-3, rtol=0)
 
 
-def test_views_of_scales_know_their_stride():
+def test_views_of_scales_know_their_grid():
     image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     views = views_of(image, cam_scales=(1, 2), cam_flip=True)
-    assert [view.stride for view in views] == [8, 8, 4, 4]
+    assert [view.grid for view in views] == [Grid(8)] * 2 + [Grid(4, -0.25)] * 2
     assert [view.maps.shape for view in views] == [(1, 3, 5, 8)] * 2 + [(1, 3, 10, 15)] * 2
 
 
 def test_one_view_is_left_as_it_is():
     maps = np.random.default_rng(0).random((2, 3, 4)).astype(np.float16)
-    merged = merge_cams([ScaledCam(maps, 16.0)], normalise_first=False)
+    merged = merge_cams([ScaledCam(maps, Grid(16))], normalise_first=False)
     assert merged.maps is maps
-    assert merged.stride == 16.0
+    assert merged.grid == Grid(16)
 
 
 def test_views_are_merged_on_the_finest_grid():
-    coarse = ScaledCam(np.array([[[0.0, 4.0]]]), 16.0)
-    fine = ScaledCam(np.array([[[2.0, 2.0, 0.0]]]), 8.0)
+    coarse = ScaledCam(np.array([[[0.0, 4.0]]]), Grid(16))
+    fine = ScaledCam(np.array([[[2.0, 2.0, 0.0]]]), Grid(8))
     # the coarse one, between its cells: 0, 2, 4
     assert merge_cams([coarse, fine], normalise_first=False).maps.tolist() == [[[1, 2, 2]]]
     assert merge_cams([coarse, fine], normalise_first=True).maps.tolist() == [[[0.5, 0.75, 0.5]]]
-    assert merge_cams([coarse, fine], normalise_first=True).stride == 8.0
+    assert merge_cams([coarse, fine], normalise_first=True).grid == Grid(8)
 
 
 @pytest.mark.parametrize("rule", sorted(ERASE_RULES))

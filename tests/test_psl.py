@@ -4,6 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aepsl.grid import Grid
+from aepsl.networks.grids import resample
 from aepsl.networks.models import NetworkShape, SegmentationNetwork
 from aepsl.segmentation.inference import (
     grid_scores,
@@ -14,7 +16,6 @@ from aepsl.segmentation.inference import (
 from aepsl.segmentation.psl import (
     auxiliary_masks,
     prohibitive_loss,
-    resize_scores,
     segmentation_loss,
 )
 
@@ -104,8 +105,8 @@ def test_kept_scores_give_the_mask_of_the_full_scores(network, size):
     kept = grid_scores(network, image, scales=[1.0], flip=False).log_pixels
     with torch.inference_mode():
         scores = network(image).pixels
-    full = resize_scores(scores, height=size[0], width=size[1], stride=8).softmax(dim=1)
-    ours = upsample_probabilities(kept, height=size[0], width=size[1], stride=8)
+    full = resample(scores, size, source=Grid(8)).softmax(dim=1)
+    ours = upsample_probabilities(kept, size, grid=Grid(8))
     torch.testing.assert_close(ours, full, atol=1e-5, rtol=0)
 
 
@@ -131,7 +132,7 @@ def test_scales_keep_the_cells(network, flip):
 class Identity(torch.nn.Module):
     """A network of stride 1 that says of each pixel what the pixel says."""
 
-    stride = 1
+    grid = Grid(1)
 
     def forward(self, images):
         class Scores:
@@ -188,7 +189,7 @@ def test_true_labels_never_mark_an_absent_class(seed):
 
 def test_weighted_probabilities_literal():
     probabilities = torch.tensor([[[[0.3, 0.2]], [[0.4, 0.1]], [[0.3, 0.7]]]])
-    same = {"height": 1, "width": 2, "stride": 1}
+    same = {"size": (1, 2), "grid": Grid(1)}
     unweighted = weighted_probabilities(probabilities.log(), torch.ones(1, 2), **same)
     torch.testing.assert_close(unweighted, probabilities)
     # v halves class 1 and prohibits class 2: 0.3 to 0.2, and 0.2 to 0.05

@@ -6,6 +6,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from aepsl.grid import Grid
 from aepsl.mining.cam import class_probability_maps
 from aepsl.mining.supervision import (
     DECIDED,
@@ -28,7 +29,7 @@ def scores_of(probabilities):
 def test_saliency_on_cells_literal():
     # Stride 2: cells are aligned with pixels 0 and 2, and average up to 3 x 3 pixels.
     pixels = torch.tensor([[[0, 254, 254], [127, 255, 255], [0, 0, 255]]], dtype=torch.uint8)
-    saliency, known = on_cells(pixels, stride=2)
+    saliency, known = on_cells(pixels, grid=Grid(2))
     top = [(0 + 1 + 0.5) / 3, (1 + 1) / 2]
     bottom = [(0.5 + 0 + 0) / 3, 0]
     assert saliency[0].numpy() == pytest.approx(np.array([top, bottom]))
@@ -39,7 +40,7 @@ def test_every_cell_of_a_network_has_a_saliency():
     for side in (1, 8, 9, 161, 321):
         cells = Classifier(classes=1, shape=THIN).eval().features(torch.zeros(1, 3, side, side))
         pixels = torch.zeros(1, side, side, dtype=torch.uint8)
-        assert on_cells(pixels, stride=8).saliency.shape[1:] == cells.shape[2:]
+        assert on_cells(pixels, grid=Grid(8)).saliency.shape[1:] == cells.shape[2:]
 
 
 def test_composed_saliency_literal():
@@ -98,13 +99,13 @@ def test_loss_against_a_plain_loop(seed, images, classes, stride):
     pixels = rng.integers(0, 256, (images, side, side)).astype(np.uint8)
     pixels[:, : int(rng.integers(0, side))] = 255
     overlap = float(rng.random())
-    averages = on_cells(torch.tensor(pixels), stride=stride).saliency
+    averages = on_cells(torch.tensor(pixels), grid=Grid(stride)).saliency
     assume(((averages - DECIDED).abs() > 1e-5).all())  # in another order, sums round to either side
     ours = saliency_loss(
         torch.tensor(cells),
         torch.tensor(labels),
         torch.tensor(pixels),
-        stride=stride,
+        grid=Grid(stride),
         overlap=overlap,
     )
     expected = plain_loss(cells, labels, pixels, stride, overlap)
@@ -117,7 +118,7 @@ def test_unknown_saliency_teaches_nothing():
         cells,
         torch.ones(1, 2),
         torch.full((1, 32, 32), 255, dtype=torch.uint8),
-        stride=8,
+        grid=Grid(8),
         overlap=0.4,
     )
     loss.backward()
@@ -135,7 +136,7 @@ def test_training_by_saliency_finds_the_region():
     optimizer = torch.optim.SGD([cells], lr=20)
     for _ in range(200):
         optimizer.zero_grad()
-        saliency_loss(cells, torch.ones(1, 1), saliency, stride=8, overlap=0.4).backward()
+        saliency_loss(cells, torch.ones(1, 1), saliency, grid=Grid(8), overlap=0.4).backward()
         optimizer.step()
     found = (cells.softmax(dim=1)[0, 1] > 0.5).numpy()
     assert found.astype(int).tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.grid import interpolation_matrix
+from aepsl.grid import Grid, resample
 
 
 def scaled_to_max(maps: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -22,8 +22,8 @@ class ScaledCam(NamedTuple):
 
     maps: NDArray[np.floating]
     """(classes, h, w)."""
-    stride: float
-    """Pixels of the unscaled image from one cell to the next."""
+    grid: Grid
+    """Of the cells in the unscaled image."""
 
 
 def merge_cams(views: Sequence[ScaledCam], *, normalise_first: bool) -> ScaledCam:
@@ -36,14 +36,12 @@ def merge_cams(views: Sequence[ScaledCam], *, normalise_first: bool) -> ScaledCa
         views: CAMs of the same classes.
         normalise_first: scale each map to a maximum of 1 before averaging.
     """
-    finest = min(views, key=lambda view: view.stride)
+    finest = min(views, key=lambda view: view.grid.stride)
     if len(views) == 1:
         return finest
     height, width = finest.maps.shape[1:]
     total = np.zeros(finest.maps.shape, np.float32)
-    for maps, stride in views:
-        rows = interpolation_matrix(height, maps.shape[1], stride / finest.stride)
-        columns = interpolation_matrix(width, maps.shape[2], stride / finest.stride)
-        seen = rows @ maps.astype(np.float32) @ columns.T
+    for maps, grid in views:
+        seen = resample(maps, (height, width), source=grid, target=finest.grid)
         total += scaled_to_max(seen) if normalise_first else seen
-    return ScaledCam(total / np.float32(len(views)), finest.stride)
+    return ScaledCam(total / np.float32(len(views)), finest.grid)

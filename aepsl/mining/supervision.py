@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from aepsl.grid import Grid
 from aepsl.masks import IGNORE_INDEX
+from aepsl.networks.grids import means
 
 FULL_SALIENCY = 254
 """Saliency 1 as an integer; 255 is unknown."""
@@ -32,18 +33,16 @@ class CellSaliency(NamedTuple):
     """(n, h, w), 0..1; the fraction of these pixels that is known."""
 
 
-def on_cells(saliency: Tensor, *, stride: int) -> CellSaliency:
+def on_cells(saliency: Tensor, *, grid: Grid) -> CellSaliency:
     """Average saliency over the pixels around each cell.
 
     Args:
         saliency: (n, height, width), 0..254; 255 is unknown.
-        stride: pixels from one cell to the next; cell k is aligned with pixel ``k * stride``.
+        grid: of the network.
     """
     known = (saliency != IGNORE_INDEX).float()[:, None]
     pixels = torch.cat([saliency[:, None] / FULL_SALIENCY * known, known], dim=1)
-    reach = stride // 2
-    means = functional.avg_pool2d(pixels, 2 * reach + 1, stride, reach, count_include_pad=False)
-    summed, share = means.unbind(dim=1)
+    summed, share = means(pixels, grid=grid).unbind(dim=1)
     return CellSaliency(summed / share.clamp(min=1e-6), share)
 
 
@@ -77,7 +76,7 @@ def estimated_saliency(
 
 
 def saliency_loss(
-    cells: Tensor, labels: Tensor, saliency: Tensor, *, stride: int, overlap: float
+    cells: Tensor, labels: Tensor, saliency: Tensor, *, grid: Grid, overlap: float
 ) -> Tensor:
     """Return the mean squared difference between the composed and the given saliency.
 
@@ -85,13 +84,13 @@ def saliency_loss(
         cells: (n, 1 + classes, h, w) scores, background first.
         labels: (n, classes), 1 where the class is present, else 0.
         saliency: (n, height, width), 0..254; 255 is unknown, and not compared.
-        stride: see :func:`on_cells`.
+        grid: of the network.
         overlap: see :func:`estimated_saliency`.
 
     Returns:
         A scalar, 0..1, the mean over the cells of the batch, each weighted by its fraction of known
         pixels.
     """
-    given, known = on_cells(saliency, stride=stride)
+    given, known = on_cells(saliency, grid=grid)
     composed = estimated_saliency(cells, labels, given, overlap=overlap)
     return (known * (composed - given).square()).sum() / known.sum().clamp(min=1)

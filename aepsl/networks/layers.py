@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 BORDER_WEIGHT = 0.15
 """Factor on the outer rows and columns of randomly initialised 3x3 kernels; the variance stays
@@ -68,16 +67,6 @@ def suppress(features: Tensor, *, fraction: float) -> Tensor:
         fraction: 0..1.
     """
     return torch.minimum(features, fraction * features.amax(dim=(2, 3), keepdim=True))
-
-
-def mirror(images: Tensor, *, stride: int) -> Tensor:
-    """Return (n, 3, h, w) images mirrored, and padded so that cells stay aligned.
-
-    Cells are aligned with pixels 0, stride, 2 stride, ...: the image is padded until its last pixel
-    is aligned with a cell, so that mirrored cells coincide with unmirrored ones.
-    """
-    padding = (1 - images.shape[3]) % stride
-    return functional.pad(images, (0, padding, 0, 0), mode="replicate").flip(3)
 
 
 def freeze(layers: Iterable[nn.Module]) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aepsl.grid import Grid
 from aepsl.networks.backbones import Backbone, BackboneShape
 from aepsl.networks.heads import FC_CHANNELS, Aspp, LargeFov, NoHead
 from aepsl.networks.layers import Normalise, suppress
@@ -74,7 +75,7 @@ class _Network(nn.Module):
 
     def __init__(self, shape: NetworkShape, convention: InputConvention) -> None:
         super().__init__()
-        self.stride = shape.stride
+        self.grid = Grid(shape.stride)
         self.normalise = Normalise(convention.mean, convention.scale)
         self.backbone = shape.make_backbone()
         self.head = shape.make_head(self.backbone.channels)

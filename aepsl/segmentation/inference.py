@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aepsl.networks.layers import mirror
+from aepsl.grid import Grid
+from aepsl.networks.grids import mirror, resample, unmirror
 from aepsl.networks.models import SegmentationNetwork
-from aepsl.segmentation.psl import resize_scores, weighted_scores
+from aepsl.segmentation.psl import weighted_scores
 
 ImageScores = Callable[[Tensor], Tensor]
 """Function from the (n, classes) scores of the classification branch to v, 0..1."""
@@ -32,11 +32,6 @@ def softmax(scores: Tensor) -> Tensor:
     return scores.softmax(dim=1)
 
 
-def grid_size(height: int, width: int, *, stride: int) -> tuple[int, int]:
-    """Return the number of rows and columns of the network's output for an image."""
-    return math.ceil(height / stride), math.ceil(width / stride)
-
-
 def _probabilities(
     network: SegmentationNetwork, images: Tensor, *, scale: float, image_scores: ImageScores
 ) -> tuple[Tensor, Tensor]:
@@ -47,14 +42,9 @@ def _probabilities(
         return out.pixels.softmax(dim=1), image_scores(out.image)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     out = network(functional.interpolate(images, size, mode="bilinear", align_corners=False))
-    full = functional.interpolate(
-        resize_scores(out.pixels, height=size[0], width=size[1], stride=network.stride),
-        (height, width),
-        mode="bilinear",
-        align_corners=False,
-    )
-    step = network.stride
-    return full.softmax(dim=1)[:, :, ::step, ::step], image_scores(out.image)
+    cells = (network.grid.cells(height), network.grid.cells(width))
+    scores = resample(out.pixels, cells, source=network.grid.scaled(1 / scale), target=network.grid)
+    return scores.softmax(dim=1), image_scores(out.image)
 
 
 @torch.inference_mode()
@@ -82,39 +72,38 @@ def grid_scores(
         _probabilities(network, images, scale=scale, image_scores=image_scores) for scale in scales
     ]
     if flip:
-        mirrored = mirror(images, stride=network.stride)
-        columns = grid_size(*images.shape[2:], stride=network.stride)[1]
+        mirrored = mirror(images, grid=network.grid)
+        columns = network.grid.cells(images.shape[3])
         for scale in scales:
             pixels, v = _probabilities(network, mirrored, scale=scale, image_scores=image_scores)
-            views.append((pixels.flip(3)[..., :columns], v))
+            views.append((unmirror(pixels, grid=network.grid, columns=columns), v))
     pixels = torch.stack([pixels for pixels, _ in views]).mean(dim=0)
     return GridScores(pixels.clamp(min=1e-8).log(), torch.stack([v for _, v in views]).mean(dim=0))
 
 
 def weighted_probabilities(
-    log_pixels: Tensor, weights: Tensor, *, height: int, width: int, stride: int
+    log_pixels: Tensor, weights: Tensor, *, size: tuple[int, int], grid: Grid
 ) -> Tensor:
     """Return ``[1, v] (x) f``, normalised to sum to 1.
 
     Its argmax is ``S_hat``, the mask that PSL++ trains on.
 
     Args:
-        log_pixels: (n, 1 + classes, cells, cells), log-probabilities at ``stride``.
+        log_pixels: (n, 1 + classes, cells, cells), log-probabilities on the cells of ``grid``.
         weights: (n, classes), v in 0..1; 0 prohibits the class.
-        height: image height, pixels.
-        width: image width, pixels.
-        stride: pixels from one cell to the next.
+        size: height and width of the images, pixels.
+        grid: of the network.
 
     Returns:
         (n, 1 + classes, height, width), background first.
     """
-    full = resize_scores(log_pixels, height=height, width=width, stride=stride).log_softmax(dim=1)
+    full = resample(log_pixels, size, source=grid).log_softmax(dim=1)
     return weighted_scores(full, weights).softmax(dim=1)
 
 
-def upsample_probabilities(log_pixels: Tensor, *, height: int, width: int, stride: int) -> Tensor:
-    """Return (n, 1 + classes, height, width) probabilities from log-probabilities on the cells."""
-    return resize_scores(log_pixels, height=height, width=width, stride=stride).softmax(dim=1)
+def upsample_probabilities(log_pixels: Tensor, size: tuple[int, int], *, grid: Grid) -> Tensor:
+    """Return (n, 1 + classes, *size) probabilities from log-probabilities on the cells."""
+    return resample(log_pixels, size, source=grid).softmax(dim=1)
 
 
 def predict_masks(probabilities: Tensor, *, threshold: float) -> Tensor:
@@ -170,7 +159,7 @@ class MaskNetwork(nn.Module):
         )
         # Rounded to float16, as the stage predict stores them: both predict the same mask.
         probabilities = upsample_probabilities(
-            cells.half().float(), height=height, width=width, stride=self.network.stride
+            cells.half().float(), (height, width), grid=self.network.grid
         )
         masks = predict_masks(probabilities, threshold=self.threshold)
         return MaskOutput(masks, probabilities, scores)

@@ -14,23 +14,6 @@ from torch.nn import functional
 from aepsl.masks import IGNORE_INDEX
 
 
-def resize_scores(scores: Tensor, *, height: int, width: int, stride: int) -> Tensor:
-    """Interpolate (n, 1 + classes, h, w) scores at ``stride`` to (n, 1 + classes, height, width).
-
-    Cell k, a position of the scores, is aligned with pixel ``k * stride``; pixels beyond the last
-    cell get its value.
-    """
-    grid_height = (scores.shape[2] - 1) * stride + 1
-    grid_width = (scores.shape[3] - 1) * stride + 1
-    full = functional.interpolate(
-        scores, (grid_height, grid_width), mode="bilinear", align_corners=True
-    )
-    missing = (0, max(0, width - grid_width), 0, max(0, height - grid_height))
-    if any(missing):
-        full = functional.pad(full, missing, mode="replicate")
-    return full[:, :, :height, :width]
-
-
 def segmentation_loss(log_probabilities: Tensor, masks: Tensor) -> Tensor:
     """Return ``J(f, S) = -1 / (sum_c |S_c|) sum_c sum_{u in S_c} log f_{u,c}``, mean over images.
 

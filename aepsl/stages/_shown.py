@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aepsl.data.photographs import photograph
-from aepsl.grid import upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.labels.assemble import BACKGROUND, ignore_reasons, region_mask
 from aepsl.mining.merge import scaled_to_max
 from aepsl.report.gallery import Shown, Step
@@ -68,8 +68,8 @@ def items_of(
 def _steps(image: ImageEntry, sources: Sources) -> Iterator[Step]:
     height, width = thumbnail_size(image.height, image.width)
     for cams, regions in zip(sources.cams, sources.regions, strict=True):
-        record, stride = cams[image.id], float(cams.facts()["stride"]) * height / image.height
-        cam = upsample_to_image(record.arrays["cam"], height=height, width=width, stride=stride)
+        record, grid = cams[image.id], Grid(*cams.facts()["grid"]).scaled(height / image.height)
+        cam = resample(record.arrays["cam"], (height, width), source=grid)
         classes, union = record.facts["classes"], regions[image.id].arrays["union"].astype(bool)
         mined = region_mask(union, classes=classes, unclaimed_value=BACKGROUND)
         yield Step([1 + int(k) for k in classes], scaled_to_max(cam), mined)

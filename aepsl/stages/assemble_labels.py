@@ -16,7 +16,7 @@ from aepsl.console import log
 from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError, Problem
 from aepsl.exchange.corrections import Source, find_corrections, read_correction
-from aepsl.grid import upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.labels.assemble import (
     PseudoLabel,
     assemble_label,
@@ -160,11 +160,10 @@ class _Assembly:
 
     def _blended(self, image: ImageEntry) -> NDArray[np.float32]:
         maps = [
-            upsample_to_image(
+            resample(
                 scaled_to_max(store.array(image.id, "cam")),
-                height=image.height,
-                width=image.width,
-                stride=float(store.facts()["stride"]),
+                (image.height, image.width),
+                source=Grid(*store.facts()["grid"]),
             )
             for store in self.cams
         ]

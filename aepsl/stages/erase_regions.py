@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aepsl.console import tracked
-from aepsl.grid import upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.mining.erase import mine_region, union_of_regions
 from aepsl.stages._options import (
     Calibrated,
@@ -46,14 +46,12 @@ def erase_regions(
         Store(cams, kind="cams", all_shards=False),
         Store(regions, kind="regions", all_shards=False),
     )
-    stride = float(cam_store.facts()["stride"])
+    grid = Grid(*cam_store.facts()["grid"])
     facts = {"class_names": list(manifest.class_names), "step": step, "config": config.canonical()}
     with writing_shard(output, kind="regions", facts=facts, shard=shard, shards=shards) as writer:
         for image in tracked(images, total=len(images), what=f"regions, step {step}"):
             cam = cam_store[image.id]
-            maps = upsample_to_image(
-                cam.arrays["cam"], height=image.height, width=image.width, stride=stride
-            )
+            maps = resample(cam.arrays["cam"], (image.height, image.width), source=grid)
             mined = [
                 mine_region(heatmap, rule=config["mining.erase_rule"], delta=delta)
                 for heatmap in maps

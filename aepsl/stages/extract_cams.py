@@ -16,9 +16,11 @@ from torch import Tensor
 from aepsl.config.mining import Mining
 from aepsl.data.photographs import photograph
 from aepsl.device import Compute, pick_device
+from aepsl.grid import Grid
 from aepsl.mining.cam import class_activation_maps, class_probability_maps
 from aepsl.mining.merge import ScaledCam, merge_cams
-from aepsl.networks.layers import as_batch, mirror
+from aepsl.networks.grids import mirror, unmirror
+from aepsl.networks.layers import as_batch
 from aepsl.networks.models import Classifier, SalientClassifier
 from aepsl.stages._batches import in_batches
 from aepsl.stages._erasing import EraseMined
@@ -53,8 +55,8 @@ class _View(NamedTuple):
 
     maps: Tensor
     """(n, classes, h, w)."""
-    stride: float
-    """Pixels of the unscaled images from one cell to the next."""
+    grid: Grid
+    """Of the cells in the unscaled images."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,12 @@ class _Extraction:
         """Yield the maps of each scale, each followed by the maps of the mirrored images."""
         for scale in self.mining.cam_scales:
             batch = as_batch([_scaled(image, scale) for image in pixels], self.device)
-            maps, stride = self._maps(batch, labels), self.network.stride / scale
-            yield _View(maps, stride)
+            maps, grid = self._maps(batch, labels), self.network.grid
+            yield _View(maps, grid.scaled(1 / scale))
             if self.mining.cam_flip:
-                mirrored = self._maps(mirror(batch, stride=self.network.stride), labels)
-                yield _View(mirrored.flip(3)[..., : maps.shape[3]], stride)
+                mirrored = self._maps(mirror(batch, grid=grid), labels)
+                mirrored = unmirror(mirrored, grid=grid, columns=maps.shape[3])
+                yield _View(mirrored, grid.scaled(1 / scale))
 
     def _maps(self, batch: Tensor, labels: Tensor) -> Tensor:
         network, features = self.network, self.network.features(batch)
@@ -91,11 +94,11 @@ class _Extraction:
         return class_activation_maps(features, network.classify.weight)
 
     def _records(self, images: list[ImageEntry], views: list[_View]) -> Iterator[Record]:
-        there = [(view.maps.cpu().numpy(), view.stride) for view in views]
+        there = [(view.maps.cpu().numpy(), view.grid) for view in views]
         normalise = len(views) > 1 and self.mining.cam_merge == "normalised_mean"
         for number, image in enumerate(images):
             classes = self.manifest.label_numbers(image)
-            seen = [ScaledCam(maps[number, list(classes)], stride) for maps, stride in there]
+            seen = [ScaledCam(maps[number, list(classes)], grid) for maps, grid in there]
             merged = merge_cams(seen, normalise_first=normalise)
             present = merged.maps.astype(np.float16)
             peaks = present.max(axis=(1, 2)).astype(np.float32)
@@ -118,7 +121,7 @@ def extract_cams(
     """Compute a class activation map of each present class with the classifier of one step.
 
     Writes CAM(I_{i,t}, M_t, c) of one shard of the training images as float16 on cells. The stored
-    stride is in pixels of the photograph: the network's stride divided by the largest scale.
+    grid is that of the largest scale, in pixels of the photograph.
     """
     mining = config.section("mining", Mining)
     compute = Compute(pick_device(device), threads)
@@ -130,7 +133,7 @@ def extract_cams(
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
         "step": step,
-        "stride": network.stride / max(mining.cam_scales),
+        "grid": network.grid.scaled(1 / max(mining.cam_scales)),
         "config": config.canonical(),
     }
     with writing_shard(

@@ -53,11 +53,10 @@ class _Prediction:
         self, images: list[ImageEntry], pixels: list[NDArray[np.uint8]]
     ) -> Callable[[], Iterator[Record]]:
         """Start the computation of a batch; return the function that returns its records."""
-        config, stride = self.config, self.network.stride
+        config, grid = self.config, self.network.grid
         views = {"scales": config["prediction.scales"], "flip": bool(config["prediction.flip"])}
         cells = grid_scores(self.network, as_batch(pixels, self.device), **views).log_pixels.half()
-        height, width = pixels[0].shape[:2]
-        full = upsample_probabilities(cells.float(), height=height, width=width, stride=stride)
+        full = upsample_probabilities(cells.float(), pixels[0].shape[:2], grid=grid)
         masks = predict_masks(full, threshold=float(config["prediction.threshold"]))
         return partial(self._records, masks, cells)
 
@@ -108,7 +107,7 @@ def predict(
     facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
-        "stride": network.stride,
+        "grid": network.grid,
         "config": config.canonical(),
     }
     write_records(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from aepsl.data.photographs import photograph
-from aepsl.grid import upsample_to_image
+from aepsl.grid import Grid, resample
 from aepsl.segmentation.crf import RefineOptions, refine
 from aepsl.stages._crf import crf_options
 from aepsl.stages._options import (
@@ -34,12 +34,8 @@ def _refined(
     image: ImageEntry, *, root: Path, scores: Store, options: RefineOptions
 ) -> NDArray[np.uint8]:
     record = scores[image.id]
-    full = upsample_to_image(
-        record.arrays["scores"],
-        height=image.height,
-        width=image.width,
-        stride=int(scores.facts()["stride"]),
-    )
+    grid = Grid(*scores.facts()["grid"])
+    full = resample(record.arrays["scores"], (image.height, image.width), source=grid)
     threshold = float(record.facts["threshold"])
     pixels = photograph(image, root=root)
     probabilities = softmax(full, axis=0)
@@ -75,11 +71,11 @@ def refine_predictions(
     manifest = read_images(dataset, shard=shard, shards=shards)
     scores = Store(predictions, kind="predictions", all_shards=False)
     images = manifest.images
-    stride = str(scores.facts().get("stride"))
+    grid = str(scores.facts().get("grid"))
     write_records(
         output,
         images,
-        sources=[source_of(image.sha256, scores.digest(image.id), stride) for image in images],
+        sources=[source_of(image.sha256, scores.digest(image.id), grid) for image in images],
         make=partial(_records, root=root, scores=scores, options=options, threads=threads),
         kind="predictions",
         facts={"class_names": list(manifest.class_names), "config": config.canonical()},

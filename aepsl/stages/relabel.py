@@ -78,9 +78,8 @@ class _Relabelling:
         probabilities = weighted_probabilities(
             scores.log_pixels,
             _weights(config["segmentation.relabel_by"], scores.image, labels),
-            height=images[0].height,
-            width=images[0].width,
-            stride=self.network.stride,
+            size=(images[0].height, images[0].width),
+            grid=self.network.grid,
         )
         return partial(self._records, pixels, probabilities)
 

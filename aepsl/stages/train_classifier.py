@@ -12,6 +12,7 @@ from aepsl.config.mining import ClassifierTraining, Mining
 from aepsl.config.networks import Networks
 from aepsl.data.loading import TrainingImages
 from aepsl.device import Compute, pick_device
+from aepsl.grid import Grid
 from aepsl.masks import IGNORE_INDEX
 from aepsl.mining.loss import LABEL_LOSSES, label_recall
 from aepsl.mining.supervision import FULL_SALIENCY, saliency_loss
@@ -67,16 +68,14 @@ class SalientLoss:
     name: str
     weight: float
     overlap: float
-    stride: int
+    grid: Grid
 
     def __call__(self, model: SalientClassifier, batch: Batch) -> Losses:
         """Return ``loss``, its parts ``label_loss`` and ``saliency_loss``, and ``recall``."""
         cells, logits = model(batch["image"].float())
         labels = batch["labels"]
         label = LABEL_LOSSES[self.name].loss(logits, labels)
-        maps = saliency_loss(
-            cells, labels, batch["saliency"], stride=self.stride, overlap=self.overlap
-        )
+        maps = saliency_loss(cells, labels, batch["saliency"], grid=self.grid, overlap=self.overlap)
         losses = {"loss": label + self.weight * maps, "recall": label_recall(logits, labels)}
         return losses | {"label_loss": label, "saliency_loss": maps}
 
@@ -120,10 +119,10 @@ def _photographs(
     )
 
 
-def _loss(mining: Mining, stride: int, *, salient: bool) -> ClassifierLoss | SalientLoss:
+def _loss(mining: Mining, grid: Grid, *, salient: bool) -> ClassifierLoss | SalientLoss:
     if not salient:
         return ClassifierLoss(mining.loss)
-    return SalientLoss(mining.loss, mining.saliency_loss, mining.saliency_overlap, stride)
+    return SalientLoss(mining.loss, mining.saliency_loss, mining.saliency_overlap, grid)
 
 
 def train_classifier(
@@ -169,7 +168,7 @@ def train_classifier(
             model,
             model.new_layers(),
             photographs,
-            lambda epoch: _loss(mining, networks.stride, salient=bool(saliency)),
+            lambda epoch: _loss(mining, model.grid, salient=bool(saliency)),
             train=train,
             schedule=step_decay(
                 steps_per_epoch=steps_per_epoch(manifest.images, train),

@@ -12,13 +12,11 @@ from aepsl.config.networks import Networks
 from aepsl.config.segmentation import Segmentation
 from aepsl.data.loading import TrainingImages
 from aepsl.device import Compute, pick_device
+from aepsl.grid import Grid
 from aepsl.mining.loss import LABEL_LOSSES, LabelLoss
+from aepsl.networks.grids import resample
 from aepsl.networks.models import SegmentationNetwork
-from aepsl.segmentation.psl import (
-    prohibitive_loss,
-    resize_scores,
-    segmentation_loss,
-)
+from aepsl.segmentation.psl import prohibitive_loss, segmentation_loss
 from aepsl.stages._checkpointing import checkpoint_folder
 from aepsl.stages._networks import build_network
 from aepsl.stages._options import (
@@ -63,16 +61,14 @@ class SegmentationLosses:
     """Sum of the losses of both branches; the segmentation branch with or without PSL."""
 
     psl: str
-    stride: int
+    grid: Grid
     label_loss: LabelLoss
 
     def __call__(self, model: SegmentationNetwork, batch: Batch) -> Losses:
         """Return ``loss``, and its parts ``pixels`` and ``image``."""
         out = model(batch["image"].float())
         masks, labels = batch["mask"].long(), batch["labels"]
-        full = resize_scores(
-            out.pixels, height=masks.shape[1], width=masks.shape[2], stride=self.stride
-        )
+        full = resample(out.pixels, (masks.shape[1], masks.shape[2]), source=self.grid)
         log_probabilities = full.log_softmax(dim=1)
         match self.psl:
             case "scores":
@@ -147,7 +143,7 @@ def train_segmentation(
             ),
             lambda epoch: SegmentationLosses(
                 psl=_psl(settings, epoch),
-                stride=networks.stride,
+                grid=model.grid,
                 label_loss=LABEL_LOSSES[config["mining.loss"]],
             ),
             train=train,
