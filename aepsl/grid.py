@@ -6,7 +6,6 @@ into cells, asks :class:`Grid`.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +25,9 @@ class Grid(NamedTuple):
     """Pixel on which cell 0 lies."""
 
     def cells(self, length: int) -> int:
-        """Return the number of cells of an image side of ``length`` pixels."""
-        return math.ceil(length / self.stride)
+        """Return the number of cells of an image side of ``length`` pixels; the stride is whole."""
+        stride = int(self.stride)
+        return (length + stride - 1) // stride
 
     def scaled(self, factor: float) -> Grid:
         """Return the grid of the same cells in the image resized by ``factor``."""

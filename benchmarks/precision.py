@@ -20,7 +20,7 @@ ROUNDS = 7
 NETWORKS = {
     "VGG-16": NetworkShape(head="none"),
     "VGG-16, LargeFOV": NetworkShape(),
-    "ResNet-50": NetworkShape(backbone="resnet50", head="none"),
+    "ResNet-50": NetworkShape(backbone="timm/resnet50", head="none"),
     "scenes": NetworkShape(width=0.125, fc6_dilation=1, batch_norm=True),
 }
 """The last one is that of the preset scenes."""

@@ -20,7 +20,7 @@ from aepsl.networks.models import Classifier
 from aepsl.stages import train_classifier as stage
 from aepsl.stages._networks import build_network
 from aepsl.stores.records import Record, writing_shard
-from aepsl.training.engine import SgdOptions, make_sgd
+from aepsl.training.optimizers import OptimizerOptions, make_optimizer
 
 VOC_SMALL = {"width": 1, "batch_norm": False, "dropout": 0.5, "frozen_blocks": 3}
 VOC_SMALL |= {"fc6_dilation": 2}
@@ -60,7 +60,9 @@ def bare_step(model, *, batch: int, crop: int, classes: int, device=None):
     model.to(device, memory_format=torch.channels_last).train()
     pixels = (torch.rand(batch, 3, crop, crop) * 255).to(device)
     labels = torch.eye(classes, device=device)[torch.arange(batch) % classes]
-    optimizer = make_sgd(model, model.new_layers(), SgdOptions(1e-5, 10, 0.9, 5e-4))
+    optimizer = make_optimizer(
+        model, model.new_layers(), OptimizerOptions("sgd", 1e-5, 10, 0.9, 5e-4)
+    )
 
     def step(forward=model):
         loss = LABEL_LOSSES["squared"].loss(forward(pixels), labels)

@@ -663,6 +663,26 @@ MODELS = {
         train("--weights", "w.npz", networks={"weights": "x.npz"}),
         "w.npz: the weights do not fit",
     ),
+    "weights of another width": (
+        lambda p: weights(p, **{"conv1_1.weight": np.zeros((64, 3, 3, 3))}),
+        train("--weights", "w.npz", networks={"weights": "x.npz"}),
+        "w.npz: the weights do not fit",
+    ),
+    "weights that torchvision does not provide": (
+        nothing,
+        train(networks={"weights": "IMAGENET1K_V9"}),
+        "IMAGENET1K_V9: unknown weights of vgg16",
+    ),
+    "a network that timm does not have": (
+        nothing,
+        train(networks={"backbone": "timm/resnet19", "width": 1}),
+        "timm/resnet19: timm has no network resnet19",
+    ),
+    "a stride that a network cannot have": (
+        nothing,
+        train(networks={"backbone": "timm/vit_tiny_patch16_224", "width": 1, "stride": 8}),
+        "timm/vit_tiny_patch16_224: its largest stride is 16",
+    ),
     "weights in an unknown format": (
         lambda p: p.path("w.bin").touch(),
         train("--weights", "w.bin", networks={"weights": "x"}),
@@ -838,20 +858,15 @@ CONFIGS = {
         RUN,
         "elsewhere.npz: the file or folder does not exist",
     ),
-    "weights for another width": (
-        config("networks: { weights: IMAGENET1K_FEATURES }\n"),
+    "torchvision's weights for a network of timm": (
+        config("networks: { backbone: timm/resnet18, weights: IMAGENET1K_V1, width: 1 }\n"),
         RUN,
-        "IMAGENET1K_FEATURES: the weights do not fit: conv1_1.weight has shape (64, 3, 3, 3)",
+        "weights of timm/resnet18 are random, pretrained, or a file",
     ),
-    "an invalid weights file": (
-        lambda p: (p.path("w.npz").write_text("x"), config("networks: { weights: w.npz }\n")(p)),
+    "a backbone without its library": (
+        config("networks: { backbone: resnet50, width: 1 }\n"),
         RUN,
-        "w.npz: not weights",
-    ),
-    "weights that torchvision does not provide": (
-        config("networks: { weights: IMAGENET1K_V9 }\n"),
-        RUN,
-        "IMAGENET1K_V9: torchvision has no such weights for vgg16",
+        "networks.backbone",
     ),
     "a named pipe instead of the labels": (
         lambda p: (p.data.labels.unlink(), os.mkfifo(p.data.labels), voc("train_split: train")(p)),

@@ -65,7 +65,7 @@ def test_what_is_wrong_is_told_once_and_ends_with_status_1(photographs):
     assert "unknown label 'my cta' Hint: did you mean my cat?" in said
     assert "! the same file in two splits: 1 pair(s)" in said
     assert "- nearly the same picture in two splits: 1 pair(s)" in said
-    assert said.endswith("Not yet: 6 problems with the files.")
+    assert said.endswith("Not yet: 6 problems.")
 
 
 def test_for_programs(photographs):

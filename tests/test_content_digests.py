@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from aepsl.errors import AepslError
-from aepsl.networks.layouts import LAYOUTS
 from aepsl.workflow import digest_cache, plan
 from aepsl.workflow.plan import Plan
 from aepsl.workflow.stages import STAGES, ResultIndex
@@ -31,8 +30,7 @@ def project(tmp_path, monkeypatch, voc_folder):
     (tmp_path / "maps").mkdir()
     for name in "abc":
         (tmp_path / "maps" / f"{name}.png").write_text(name)
-    shapes = LAYOUTS["vgg16"].shapes(1 / 16, False)
-    np.savez(tmp_path / "weights.npz", **{name: np.zeros(shape) for name, shape in shapes.items()})
+    np.savez(tmp_path / "weights.npz", weights=np.zeros(3))
     (tmp_path / "net.onnx").write_text("network")
 
     def config(**data):

@@ -262,7 +262,7 @@ KEYS = {
     "data.scenes.distractors": (1, SCENES),
     "data.scenes.clutter": (5, SCENES),
     "data.scenes.seed": (2, SCENES),
-    "networks.backbone": ({"backbone": "resnet50", "width": 1}, TRAINED),
+    "networks.backbone": ({"backbone": "timm/resnet18", "width": 1}, TRAINED),
     "networks.stride": (16, TRAINED),
     "networks.weights": ("IMAGENET1K_V1", TRAINED),
     "networks.weights_input": ("caffe_bgr", TRAINED),
@@ -309,6 +309,7 @@ KEYS = {
     "mining.train.learning_rate": (0.003, CLASSIFIER),
     "mining.train.new_layers_factor": (5, CLASSIFIER),
     "mining.train.momentum": (0.8, CLASSIFIER),
+    "mining.train.optimizer": ("adamw", CLASSIFIER),
     "mining.train.weight_decay": (0.001, CLASSIFIER),
     "mining.train.decay_every": (3, CLASSIFIER),
     "mining.train.decay_factor": (0.5, CLASSIFIER),
@@ -348,7 +349,7 @@ KEYS = {
         {"scenes": and_after("assemble_labels", of="scenes"), "photographs": REFUSED},
     ),
     "labels.corrections": ("SameMasks", both("assemble_labels", "relabel")),
-    "segmentation.head": ("aspp", SEGMENTATION),
+    "segmentation.head": ("deeplabv3", SEGMENTATION),
     "segmentation.psl": ("labels", SEGMENTATION),
     "segmentation.psl_after": (1, SEGMENTATION),
     "segmentation.relabel_rounds": (
@@ -366,6 +367,7 @@ KEYS = {
     "segmentation.train.learning_rate": (0.003, SEGMENTATION),
     "segmentation.train.new_layers_factor": (5, SEGMENTATION),
     "segmentation.train.momentum": (0.8, SEGMENTATION),
+    "segmentation.train.optimizer": ("adamw", SEGMENTATION),
     "segmentation.train.weight_decay": (0.001, SEGMENTATION),
     "segmentation.train.poly_power": (0.8, SEGMENTATION),
     "prediction.scales": ([1, 2], PREDICTED),
@@ -688,12 +690,13 @@ MODULES = {
     "config/labels": "detect_saliency assemble_labels",
     "config/segmentation": "train_segmentation",
     "config/evaluation": "score pack_voc_test",
-    "networks/backbones networks/heads networks/models networks/layers networks/layouts"
-    " networks/pretrained networks/resnet networks/vgg": NETWORKS,
+    "networks/backbones networks/decoders networks/heads networks/models networks/layers"
+    " networks/grids networks/pretrained networks/pyramid networks/timm_networks"
+    " networks/vgg": NETWORKS,
+    "grid": f"erase_regions assemble_labels refine_predictions report {NETWORKS}",
     "mining/cam": "extract_cams",
     "mining/supervision": "train_classifier",
     "mining/erase mining/rules": "train_classifier extract_cams calibrate_delta erase_regions",
-    "grid": "extract_cams erase_regions assemble_labels refine_predictions report",
     "mining/merge": "extract_cams assemble_labels report",
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
@@ -720,7 +723,7 @@ MODULES = {
     "stages/_erasing": "train_classifier extract_cams",
     "stages/_parallel": "generate_scenes detect_saliency assemble_labels refine_predictions report",
     "stages/_checkpointing stages/_training training/distributed training/engine"
-    " training/schedules": TRAININGS,
+    " training/optimizers training/schedules": TRAININGS,
     "stages/_shown": "report",
     "stages/_truth": "copy_true_labels score report",
 }

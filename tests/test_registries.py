@@ -17,7 +17,7 @@ from aepsl.config.ablations import Table
 from aepsl.config.data import Data
 from aepsl.config.labels import Saliency, SaliencyNetworkConfig
 from aepsl.config.mining import Mining
-from aepsl.config.networks import Networks
+from aepsl.config.networks import Networks, Training
 from aepsl.config.root import Config
 from aepsl.config.sections import StageSettings, parse
 from aepsl.config.segmentation import Segmentation
@@ -29,8 +29,8 @@ from aepsl.errors import AepslError
 from aepsl.mining.erase import mined_fraction
 from aepsl.mining.loss import LABEL_LOSSES
 from aepsl.mining.rules import ERASE_RULES
-from aepsl.networks.heads import ASPP_RATES
-from aepsl.networks.models import BACKBONES, HEADS
+from aepsl.networks.decoders import DECODERS
+from aepsl.networks.models import HEADS
 from aepsl.networks.pretrained import CONVENTIONS
 from aepsl.report.scores import target_title
 from aepsl.report.tables import column_title
@@ -41,6 +41,7 @@ from aepsl.stages.train_classifier import ClassifierLoss
 from aepsl.stores.atomic import read_manifest_json
 from aepsl.stores.records import Record, Store, writing_shard
 from aepsl.targets import MEASURES, TARGETS
+from aepsl.training.optimizers import OPTIMIZERS
 from aepsl.workflow.checks import problems_of
 from aepsl.workflow.codedigest import import_closure
 from aepsl.workflow.plan import Plan
@@ -60,10 +61,10 @@ def choices(section, name):
         (choices(Mining, "erase_rule"), ERASE_RULES),
         (choices(Saliency, "method"), METHODS),
         (choices(SaliencyNetworkConfig, "answer"), ANSWERS),
-        (choices(Networks, "backbone"), BACKBONES),
         (choices(Networks, "weights_input"), CONVENTIONS),
-        (choices(Networks, "stride"), ASPP_RATES),
-        (choices(Mining, "head") | choices(Segmentation, "head"), HEADS),
+        (choices(Training, "optimizer"), OPTIMIZERS),
+        (choices(Mining, "head"), HEADS),
+        (choices(Segmentation, "head"), HEADS | DECODERS),
     ],
     ids=[
         "adapter",
@@ -72,10 +73,10 @@ def choices(section, name):
         "erase rule",
         "saliency",
         "answer",
-        "backbone",
         "weights input",
-        "stride",
-        "heads",
+        "optimizer",
+        "head of the classifier",
+        "head of the segmentation network",
     ],
 )
 def test_the_choices_of_a_key_are_the_entries_of_its_registry(chosen, registry):

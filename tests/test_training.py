@@ -6,17 +6,21 @@ from aepsl import host, precision
 from aepsl.host import cpu
 from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.stages import _training
-from aepsl.training.engine import (
-    Progress,
-    SgdOptions,
-    make_sgd,
-    train_one_epoch,
+from aepsl.training.engine import Progress, train_one_epoch
+from aepsl.training.optimizers import (
+    OPTIMIZERS,
+    OptimizerOptions,
+    make_optimizer,
+    restore_training,
+    training_state,
 )
 from aepsl.training.schedules import poly_decay, step_decay
 
 CPU = torch.device("cpu")
 THIN = NetworkShape(width=1 / 16, fc6_dilation=1)
-OPTIONS = SgdOptions(learning_rate=0.1, new_layers_factor=10, momentum=0.9, weight_decay=0)
+OPTIONS = OptimizerOptions(
+    "sgd", learning_rate=0.1, new_layers_factor=10, momentum=0.9, weight_decay=0
+)
 
 
 @pytest.mark.parametrize(
@@ -26,10 +30,46 @@ OPTIONS = SgdOptions(learning_rate=0.1, new_layers_factor=10, momentum=0.9, weig
 def test_new_layers_learn_faster(network, heads):
     model = network(classes=2, shape=THIN)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    slow, fast = make_sgd(model, model.new_layers(), OPTIONS).param_groups
+    slow, fast = make_optimizer(model, model.new_layers(), OPTIONS).param_groups
     assert (slow["lr"], fast["lr"]) == (0.1, 1.0)
     assert all(names[id(p)].startswith("backbone.layers.conv") for p in slow["params"])
     assert {names[id(p)].split(".")[-2] for p in fast["params"]} == {"fc6", "fc7"} | heads
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_goes_on_from_its_state_to_the_same_bits(name):
+    options = OptimizerOptions(name, 0.01, 10, momentum=0.9, weight_decay=0.1)
+
+    def fresh():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        return model, make_optimizer(model, [model[2]], options)
+
+    def step(model, optimizer, number):
+        optimizer.zero_grad()
+        model(torch.full((5, 4), float(number))).square().sum().backward()
+        optimizer.step()
+
+    whole, optimizer = fresh()
+    for number in range(3):
+        step(whole, optimizer, number)
+        if number == 1:
+            kept = {key: value.clone() for key, value in training_state(whole, optimizer).items()}
+    resumed, optimizer = fresh()
+    restore_training(resumed, optimizer, kept)
+    step(resumed, optimizer, 2)
+    for ours, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        assert ours.equal(theirs)
+
+
+def test_adamw_is_torchs_with_two_rates():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    options = OptimizerOptions("adamw", 1e-4, 10, momentum=0.5, weight_decay=0.2)
+    optimizer = make_optimizer(model, [model[1]], options)
+    assert type(optimizer) is torch.optim.AdamW
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1e-4, 1e-3])
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.2}
 
 
 def test_step_decay():
@@ -46,7 +86,7 @@ def test_poly_decay():
 
 def plain_sgd(model):
     """Return gradient descent at rate 1."""
-    return make_sgd(model, [], SgdOptions(1.0, 1.0, momentum=0, weight_decay=0))
+    return make_optimizer(model, [], OptimizerOptions("sgd", 1.0, 1.0, momentum=0, weight_decay=0))
 
 
 @pytest.mark.parametrize(
@@ -55,14 +95,15 @@ def plain_sgd(model):
 )
 def test_precision_rounds_the_features_and_not_the_weights(chosen, feature):
     network = Classifier(classes=1, shape=NetworkShape(width=1 / 64, head="none"))
-    network.normalise, network.backbone = nn.Identity(), nn.Conv2d(2, 1, 1, bias=False)
-    nn.init.constant_(network.backbone.weight, 1.0)
-    network.precision = chosen
+    convolution = nn.Conv2d(2, 1, 1, bias=False)
+    nn.init.constant_(convolution.weight, 1.0)
+    network.normalise, network.precision = nn.Identity(), chosen
+    network.backbone.layers = convolution
     features = network.features(torch.tensor([1.0, 1 / 1024]).view(1, 2, 1, 1))
     assert features.dtype == torch.float32
     assert features.item() == feature
     features.sum().backward()
-    assert network.backbone.weight.grad.ravel().tolist() == [1.0, 1 / 1024]
+    assert convolution.weight.grad.ravel().tolist() == [1.0, 1 / 1024]
 
 
 @pytest.mark.parametrize(

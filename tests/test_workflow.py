@@ -288,7 +288,7 @@ def test_settings_without_effect_do_not_split_variants(stage, overrides):
         ),
         ("assemble_labels", [{"mining": {"steps": n}} for n in ("auto", 3)]),
         ("train_segmentation", [{"segmentation": {"psl": n}} for n in ("scores", "labels")]),
-        ("train_segmentation", [{"segmentation": {"head": n}} for n in ("largefov", "aspp")]),
+        ("train_segmentation", [{"segmentation": {"head": n}} for n in ("largefov", "deeplabv3")]),
     ],
 )
 def test_a_knob_that_matters_splits_its_stage(stage, overrides):

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aepsl.config.files import read_configuration
+from aepsl.config.root import Config
 from aepsl.console import tracked
 from aepsl.data.adapters import Dataset, Role, described
 from aepsl.data.images import read_image
@@ -49,7 +50,7 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
         read, wrong = _photographs(dataset, role, background=config.mining.loss == "sigmoid")
         photographs += read
         problems += wrong
-    problems = list(dict.fromkeys(problems))
+    problems = [*dict.fromkeys(problems), *_network_problems(config)]
     train, crop = dataset.split("train"), config.mining.train
     findings = survey(
         photographs, classes=dataset.classes, train=train, crop=round(crop.crop / crop.scale_max)
@@ -60,9 +61,7 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
     }
     in_training = {name: counts[train][name] for name in dataset.classes}
     words = (
-        f"Not yet: {len(problems)} problems with the files."
-        if problems
-        else verdict(findings, counts=in_training)
+        f"Not yet: {len(problems)} problems." if problems else verdict(findings, counts=in_training)
     )
     if as_json:
         print(
@@ -81,6 +80,20 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
     else:
         _print(dataset, photographs, counts, problems=problems, findings=findings, words=words)
     return not problems and not any(finding.serious for finding in findings)
+
+
+def _network_problems(config: Config) -> list[Problem]:
+    """Return why the networks cannot be made, or do not fit their pretrained weights."""
+    from aepsl.networks.models import Classifier, SegmentationNetwork
+    from aepsl.stages._networks import build_network
+
+    networks, head = config.networks, config.segmentation.head
+    try:
+        build_network(Classifier, classes=1, networks=networks, head=config.mining.head)
+        build_network(SegmentationNetwork, classes=1, networks=networks, head=head)
+    except AepslError as error:
+        return list(error.problems)
+    return []
 
 
 def _photographs(

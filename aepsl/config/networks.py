@@ -12,21 +12,31 @@ from aepsl.config.sections import Section, setting
 class Networks(Section):
     """Backbone and pretrained weights of the classifier and the segmentation network."""
 
-    backbone: Literal["vgg16", "resnet50"] = setting(
-        "vgg16", "Backbone.", unit="-", source="paper: VGG-16"
+    backbone: str = setting(
+        "vgg16",
+        "Backbone: vgg16, the paper's, or timm/ and the name of a network of timm.",
+        unit="-",
+        source="paper: VGG-16",
+        pattern=r"^(vgg16|timm/\S+)$",
     )
-    stride: Literal[8, 16] = setting(
-        8, "Output stride of the backbone.", unit="px", source="paper: 8"
+    stride: int = setting(
+        8,
+        "Largest stride of the backbone, by dilation where it can; decoders that take features of"
+        " all strides (fpn, unet) leave them as they are.",
+        unit="px",
+        source="paper: 8",
+        ge=1,
     )
     weights: str = setting(
         "random",
-        "Initial weights: random, a torchvision weights name, or a .npz/.pth/.safetensors file.",
+        "Initial weights: random; pretrained, which are timm's; a torchvision weights name (vgg16);"
+        " or a .npz/.pth/.safetensors file.",
         unit="-",
         source="paper: ImageNet weights",
     )
     weights_input: Literal["torchvision", "caffe_bgr", "caffe_rgb"] = setting(
         "torchvision",
-        "Input convention of a weights file: channel order and normalisation.",
+        "Input convention of a weights file of vgg16: channel order and normalisation.",
         unit="-",
         source="the weights' documentation",
     )
@@ -38,7 +48,7 @@ class Networks(Section):
     )
     batch_norm: bool = setting(
         False,
-        "Batch normalisation after each convolution (vgg16; ResNet always has it).",
+        "Batch normalisation after each convolution (vgg16).",
         unit="-",
         source="needed from scratch",
     )
@@ -77,8 +87,14 @@ class Networks(Section):
 
     @model_validator(mode="after")
     def _known_to_the_backbone(self) -> Networks:
-        if self.backbone != "vgg16" and self.width != 1:
+        own = self.backbone == "vgg16"
+        if not own and self.width != 1:
             raise ValueError("width is for vgg16 only; set networks.width to 1")
+        if self.weights in ("random",) or self.weights_are_a_file:
+            return self
+        if own != (self.weights != "pretrained"):
+            known = "a torchvision weights name" if own else "pretrained"
+            raise ValueError(f"weights of {self.backbone} are random, {known}, or a file")
         return self
 
 
@@ -111,6 +127,9 @@ class Training(Section):
         unit="-",
         source="paper, sec. 4.2: the last layer; its fc6 and fc7 are pretrained on ImageNet",
         gt=0,
+    )
+    optimizer: Literal["sgd", "adamw"] = setting(
+        "sgd", "Optimizer.", unit="-", source="paper: SGD; AdamW: Loshchilov & Hutter 2019"
     )
     momentum: float = setting(0.9, "Momentum of SGD.", unit="-", source="recalled: 0.9", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "Weight decay.", unit="-", source="recalled: 5e-4", ge=0)

@@ -19,9 +19,23 @@ class SegmentationTraining(Training):
 class Segmentation(Section):
     """The segmentation network."""
 
-    head: Literal["largefov", "aspp"] = setting(
+    head: Literal[
         "largefov",
-        "Head of the segmentation network; aspp is DeepLabV3's.",
+        "none",
+        "deeplabv3",
+        "deeplabv3plus",
+        "fpn",
+        "linknet",
+        "manet",
+        "pspnet",
+        "segformer",
+        "unet",
+        "unetplusplus",
+        "upernet",
+    ] = setting(
+        "largefov",
+        "Head of the segmentation network: largefov, the paper's; none; or a decoder of"
+        " segmentation_models_pytorch.",
         unit="-",
         source="paper: LargeFOV",
     )

@@ -1,42 +1,52 @@
-"""The interface of backbones; each backbone is a class in a module of its own."""
+"""The interface of backbones; each kind of backbone is a class in a module of its own."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import NamedTuple
 
 from torch import Tensor, nn
+
+from aepsl.grid import Grid
 
 
 @dataclass(frozen=True)
 class BackboneShape:
     """Options of a backbone; backbones with equal options can exchange weights."""
 
-    stride: int = 8
+    stride: int | None = 8
+    """Largest stride, px, reached by dilation where the network allows it; None: its own."""
     width: float = 1.0
     batch_norm: bool = False
     fixed_norm: bool = False
-    """Whether batch normalisation uses the pretrained statistics (ResNet)."""
+    """Whether batch normalisation uses the pretrained statistics, and does not learn (timm)."""
+
+
+class Level(NamedTuple):
+    """The features of one stage of a backbone."""
+
+    channels: int
+    grid: Grid
+    """Where the cells lie in the image."""
 
 
 class Backbone(nn.Module, ABC):
-    """Feature extractor for normalised images, which can load pretrained weights.
+    """Feature extractor for normalised images, which can load pretrained weights."""
 
-    Cell k of the features is aligned with pixel ``stride * k``, and there are
-    ``ceil(length / stride)`` cells: every layer with a stride has an odd kernel, padded by half.
-    """
+    levels: tuple[Level, ...]
+    """The stages, finest first; the last is the deepest."""
 
-    weights: ClassVar[Mapping[str, str]]
-    """torchvision's weights names, and the input convention of each."""
-
-    channels: int
-    """Channels of the features."""
+    multiple: int = 1
+    """The sides of its images must be multiples of this, px."""
 
     @abstractmethod
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (n, channels, ceil(h / stride), ceil(w / stride)) of (n, 3, h, w) images."""
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the features of each level.
+
+        Of (n, 3, h, w) images each is (n, channels, ceil(h / stride), ceil(w / stride)).
+        """
 
     @abstractmethod
     def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:

@@ -17,12 +17,6 @@ FC_CHANNELS = 1024
 VGG_FC_CHANNELS = 4096
 """Channels of fc6 and fc7 in VGG-16."""
 
-ASPP_CHANNELS = 256
-"""Channels of DeepLabV3's head."""
-
-ASPP_RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
-"""Dilation rates of DeepLabV3's three atrous branches (Chen et al., 2017), in cells, by stride."""
-
 
 class LargeFov(nn.Sequential):
     """fc6, a wide fully convolutional layer, and fc7 (DeepLab-LargeFOV, Chen et al., 2015)."""
@@ -86,22 +80,6 @@ def _first(tensors: Mapping[str, Tensor], *names: str) -> tuple[Tensor, Tensor] 
         if pair[0] is not None and pair[1] is not None and pair[0].isfinite().all():
             return pair[0], pair[1]
     return None
-
-
-class Aspp(nn.Sequential):
-    """Atrous spatial pyramid pooling and a 3x3 convolution, as in DeepLabV3's head."""
-
-    def __init__(self, inputs: int, *, stride: int) -> None:
-        from torchvision.models.segmentation.deeplabv3 import ASPP
-
-        channels = ASPP_CHANNELS
-        super().__init__(
-            ASPP(inputs, ASPP_RATES[stride], channels),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        )
-        self.channels = channels
 
 
 class NoHead(nn.Identity):

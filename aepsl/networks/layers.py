@@ -69,6 +69,24 @@ def suppress(features: Tensor, *, fraction: float) -> Tensor:
     return torch.minimum(features, fraction * features.amax(dim=(2, 3), keepdim=True))
 
 
+def _repeated(length: int, multiple: int, device: torch.device) -> Tensor:
+    """Return the rows, or columns, of an image whose last one is repeated up to a multiple."""
+    count = (length + multiple - 1) // multiple
+    if torch.compiler.is_exporting():
+        # A number of its own: expressions of the image's size would grow from layer to layer.
+        count = torch.scalar_tensor(count, dtype=torch.int64).item()  # type: ignore[assignment]
+        torch._check(count >= 1)
+    return torch.arange(count * multiple, device=device).clamp(max=length - 1)
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Return (n, 3, h, w) images, repeated at the right and lower edge to sides that fit."""
+    if multiple == 1:
+        return images
+    rows, columns = (_repeated(side, multiple, images.device) for side in images.shape[2:])
+    return images[:, :, rows[:, None], columns]
+
+
 def freeze(layers: Iterable[nn.Module]) -> None:
     """Freeze the parameters of ``layers``."""
     for layer in layers:

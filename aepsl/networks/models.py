@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,17 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aepsl.grid import Grid
-from aepsl.networks.backbones import Backbone, BackboneShape
-from aepsl.networks.heads import FC_CHANNELS, Aspp, LargeFov, NoHead
-from aepsl.networks.layers import Normalise, suppress
-from aepsl.networks.layouts import scaled_channels
+from aepsl.networks.backbones import Backbone, BackboneShape, Level
+from aepsl.networks.decoders import DECODERS, DILATED, Decoder
+from aepsl.networks.heads import FC_CHANNELS, LargeFov, NoHead
+from aepsl.networks.layers import Normalise, pad_to_multiple, suppress
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
-from aepsl.networks.resnet import ResNet50
-from aepsl.networks.vgg import Vgg16
+from aepsl.networks.vgg import Vgg16, scaled_channels
 from aepsl.precision import mixed_precision
 
-BACKBONES: dict[str, type[Backbone]] = {"vgg16": Vgg16, "resnet50": ResNet50}
+TIMM = "timm/"
+"""What the names of timm's backbones begin with."""
 
 DEFAULT_CONVENTION = CONVENTIONS["torchvision"]
 """Input normalisation of randomly initialised networks: mean and deviation of ImageNet."""
@@ -44,17 +44,25 @@ class NetworkShape:
 
     def make_backbone(self) -> Backbone:
         """Return the backbone, randomly initialised."""
-        shape = BackboneShape(self.stride, self.width, self.batch_norm, self.fixed_norm)
-        return BACKBONES[self.backbone](shape)
+        own = self.head in DECODERS and self.head not in DILATED
+        stride = None if own else self.stride
+        shape = BackboneShape(stride, self.width, self.batch_norm, self.fixed_norm)
+        if not self.backbone.startswith(TIMM):
+            return Vgg16(shape)
+        from aepsl.networks.timm_networks import TimmBackbone
 
-    def make_head(self, inputs: int) -> LargeFov | Aspp | NoHead:
-        """Return the layers after a backbone with ``inputs`` channels."""
-        return HEADS[self.head](inputs, self)
+        return TimmBackbone(self.backbone.removeprefix(TIMM), shape)
+
+    def make_head(self, levels: Sequence[Level]) -> LargeFov | NoHead | Decoder:
+        """Return the layers after a backbone."""
+        if self.head in DECODERS:
+            return DECODERS[self.head](levels)
+        return HEADS[self.head](levels[-1], self)
 
 
-def _largefov(inputs: int, shape: NetworkShape) -> LargeFov:
+def _largefov(level: Level, shape: NetworkShape) -> LargeFov:
     return LargeFov(
-        inputs,
+        level.channels,
         scaled_channels(FC_CHANNELS, shape.width),
         dilation=shape.fc6_dilation,
         batch_norm=shape.batch_norm,
@@ -62,12 +70,11 @@ def _largefov(inputs: int, shape: NetworkShape) -> LargeFov:
     )
 
 
-HEADS: dict[str, Callable[[int, NetworkShape], LargeFov | Aspp | NoHead]] = {
+HEADS: dict[str, Callable[[Level, NetworkShape], LargeFov | NoHead]] = {
     "largefov": _largefov,
-    "aspp": lambda inputs, shape: Aspp(inputs, stride=shape.stride),
-    "none": lambda inputs, shape: NoHead(inputs),
+    "none": lambda level, shape: NoHead(level.channels),
 }
-"""Functions from the backbone's channels and the network's options to the layers after it."""
+"""Functions from the deepest features and the network's options to layers on them alone."""
 
 
 class _Network(nn.Module):
@@ -75,10 +82,14 @@ class _Network(nn.Module):
 
     def __init__(self, shape: NetworkShape, convention: InputConvention) -> None:
         super().__init__()
-        self.grid = Grid(shape.stride)
         self.normalise = Normalise(convention.mean, convention.scale)
         self.backbone = shape.make_backbone()
-        self.head = shape.make_head(self.backbone.channels)
+        self.head = shape.make_head(self.backbone.levels)
+        decoder = self.head if isinstance(self.head, Decoder) else None
+        self._deep = self.backbone.levels[-1].grid
+        self.grid = decoder.grid if decoder else self._deep
+        """Of the features that :meth:`features` returns."""
+        self._multiple = math.lcm(self.backbone.multiple, decoder.multiple if decoder else 1)
         self.suppression = shape.suppression
         self.head_loaded = False
         self.precision = "float32"
@@ -98,12 +109,23 @@ class _Network(nn.Module):
         return list(heads) if self.head_loaded else [self.head, *heads]
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the float32 features of (n, 3, h, w) RGB images, 0..255, at the output stride."""
+        """Return the float32 features of (n, 3, h, w) RGB images, 0..255, on :attr:`grid`."""
+        return self._features(images)[0]
+
+    def _features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features, and those from which the whole image is classified."""
+        height, width = images.shape[2:]
         with mixed_precision(self.precision, images.device):
-            features = self.head(self.backbone(self.normalise(images))).float()
-        if self.suppression is None:
-            return features
-        return suppress(features, fraction=self.suppression)
+            padded = pad_to_multiple(self.normalise(images), self._multiple)
+            levels = self.backbone(padded)
+            whole = levels[-1][..., : self._deep.cells(height), : self._deep.cells(width)]
+            if not isinstance(self.head, Decoder):
+                features = self.head(whole).float()
+                if self.suppression is not None:
+                    features = suppress(features, fraction=self.suppression)
+                return features, features
+            features = self.head(levels, (padded.shape[2], padded.shape[3])).float()
+        return features[..., : self.grid.cells(height), : self.grid.cells(width)], whole.float()
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -171,7 +193,10 @@ class SalientClassifier(Classifier):
 
 
 class SegmentationNetwork(_Network):
-    """Pixel scores, and a classification branch on the same features (paper, Fig. 3b)."""
+    """Pixel scores, and a classification branch on the same features (paper, Fig. 3b).
+
+    Behind a decoder, the branch takes the deepest features of the backbone.
+    """
 
     def __init__(
         self, *, classes: int, shape: NetworkShape, convention: InputConvention = DEFAULT_CONVENTION
@@ -181,13 +206,14 @@ class SegmentationNetwork(_Network):
         nn.init.normal_(self.segment.weight, std=0.01)
         assert self.segment.bias is not None
         nn.init.zeros_(self.segment.bias)
-        self.classify = _linear(self.head.channels, classes)
+        decoded = isinstance(self.head, Decoder)
+        inputs = self.backbone.levels[-1].channels if decoded else self.head.channels
+        self.classify = _linear(inputs, classes)
 
     def forward(self, images: Tensor) -> DenseOutput:
         """Return pixel and image scores of (n, 3, h, w) RGB images in 0..255."""
-        features = self.features(images)
-        pixels, image = self.segment(features), self.classify(features.mean(dim=(2, 3)))
-        return DenseOutput(pixels, image)
+        features, whole = self._features(images)
+        return DenseOutput(self.segment(features), self.classify(whole.mean(dim=(2, 3))))
 
     def new_layers(self) -> list[nn.Module]:
         """Return the new layers: those without pretrained weights, which learn at a higher rate."""

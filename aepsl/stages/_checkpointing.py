@@ -22,7 +22,8 @@ from aepsl.signals import Stopped
 from aepsl.stores.atomic import digest_of
 from aepsl.stores.checkpoint import CheckpointFolder, locked
 from aepsl.training.distributed import broadcast, is_main, world_size
-from aepsl.training.engine import Progress, momentum_buffers, restore_training, training_state
+from aepsl.training.engine import Progress
+from aepsl.training.optimizers import optimizer_tensors, restore_training, training_state
 
 MAX_SAVE_FRACTION = 0.01
 """Largest fraction of the training time that is spent on saving checkpoints."""
@@ -58,7 +59,7 @@ class Checkpoints:
         self,
         work: CheckpointFolder | None,
         model: nn.Module,
-        optimizer: torch.optim.SGD,
+        optimizer: torch.optim.Optimizer,
         *,
         what: str,
     ) -> None:
@@ -70,15 +71,15 @@ class Checkpoints:
     def restore(self, device: torch.device) -> Progress:
         """Restore the checkpoint of an earlier process, if any, and return its progress.
 
-        Rank 0 reads the checkpoint. It sends momenta and progress to the other ranks here, and the
-        weights when the model is wrapped.
+        Rank 0 reads the checkpoint. It sends the optimizer's state and progress to the other ranks
+        here, and the weights when the model is wrapped.
         """
         progress = self._load()
         position = torch.tensor([progress.epoch, progress.step], device=device)
         broadcast(position)
         progress.epoch, progress.step = position.tolist()
         if world_size() > 1:
-            broadcast(*momentum_buffers(self.optimizer))
+            broadcast(*optimizer_tensors(self.optimizer))
         return progress
 
     def _load(self) -> Progress:

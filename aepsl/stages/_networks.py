@@ -10,14 +10,15 @@ from aepsl.config.networks import Networks
 from aepsl.errors import AepslError
 from aepsl.networks.layers import freeze
 from aepsl.networks.models import (
-    BACKBONES,
     DEFAULT_CONVENTION,
+    TIMM,
     Classifier,
     NetworkShape,
     SegmentationNetwork,
 )
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
-from aepsl.stores.models import Tensors, read_weights_file, torchvision_weights
+from aepsl.networks.vgg import WEIGHTS
+from aepsl.stores.models import Tensors, read_weights_file, timm_weights, torchvision_weights
 
 N = TypeVar("N", Classifier, SegmentationNetwork)
 
@@ -38,17 +39,31 @@ def _shape(
     )
 
 
-def _weights(networks: Networks, file: Path | None) -> tuple[Tensors, InputConvention] | None:
-    """Return the pretrained tensors, and how their input is normalised; None if there are none."""
-    if file is not None:
-        return read_weights_file(file), CONVENTIONS[networks.weights_input]
-    if networks.weights == "random":
+def _tensors(networks: Networks, file: Path | None) -> Tensors | None:
+    """Return the pretrained tensors; None if there are none."""
+    if file is None and networks.weights == "random":
         return None
-    known = BACKBONES[networks.backbone].weights
-    if networks.weights in known:
-        tensors = torchvision_weights(networks.backbone, networks.weights)
-        return tensors, CONVENTIONS[known[networks.weights]]
-    return read_weights_file(Path(networks.weights)), CONVENTIONS[networks.weights_input]
+    if file is not None or networks.weights_are_a_file:
+        return read_weights_file(file or Path(networks.weights))
+    if networks.backbone.startswith(TIMM) and networks.weights == "pretrained":
+        return timm_weights(networks.backbone.removeprefix(TIMM))
+    if networks.backbone == "vgg16" and networks.weights in WEIGHTS:
+        return torchvision_weights(networks.backbone, networks.weights)
+    known = ", ".join(WEIGHTS) if networks.backbone == "vgg16" else "pretrained"
+    what = f"unknown weights of {networks.backbone}"
+    hint = f"random, {known}, or a .npz, .pth, .pt or .safetensors file"
+    raise AepslError.of(networks.weights, what, hint)
+
+
+def _convention(networks: Networks, *, pretrained: bool) -> InputConvention:
+    """Return how the input is normalised."""
+    if networks.backbone.startswith(TIMM):
+        from aepsl.networks.timm_networks import convention_of
+
+        return convention_of(networks.backbone.removeprefix(TIMM))
+    if not pretrained:
+        return DEFAULT_CONVENTION
+    return CONVENTIONS[WEIGHTS.get(networks.weights, networks.weights_input)]
 
 
 def build_network(
@@ -68,14 +83,18 @@ def build_network(
     Raises:
         AepslError: if the weights cannot be read or do not fit.
     """
-    pretrained = _weights(networks, weights)
-    convention = pretrained[1] if pretrained else DEFAULT_CONVENTION
-    fixed = pretrained is not None
+    tensors = _tensors(networks, weights)
+    fixed = tensors is not None
     shape = _shape(networks, head=head, pretrained=fixed, suppression=suppression)
-    model = network(classes=classes, shape=shape, convention=convention)
-    if pretrained:
+    try:
+        convention = _convention(networks, pretrained=fixed)
+        model = network(classes=classes, shape=shape, convention=convention)
+    except ValueError as error:
+        hint = "see networks.backbone, networks.stride and segmentation.head"
+        raise AepslError.of(networks.backbone, str(error), hint) from None
+    if tensors is not None:
         try:
-            model.load(pretrained[0], bgr=convention.bgr)
+            model.load(tensors, bgr=convention.bgr)
         except ValueError as error:
             hint = "networks.width must be 1, networks.backbone and batch_norm as in the file"
             what = f"the weights do not fit: {error}"

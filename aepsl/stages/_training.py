@@ -35,7 +35,8 @@ from aepsl.training.distributed import (
     world_size,
     wrap,
 )
-from aepsl.training.engine import Batch, LossOf, Progress, SgdOptions, make_sgd, train_one_epoch
+from aepsl.training.engine import Batch, LossOf, Progress, train_one_epoch
+from aepsl.training.optimizers import OptimizerOptions, make_optimizer
 from aepsl.training.schedules import Schedule
 
 
@@ -57,9 +58,10 @@ def steps_per_epoch(images: Sequence[Any], train: Training) -> int:
 
 def _optimizer(
     model: nn.Module, new_layers: Iterable[nn.Module], train: Training
-) -> torch.optim.SGD:
+) -> torch.optim.Optimizer:
     rates = (train.learning_rate, train.new_layers_factor)
-    return make_sgd(model, new_layers, SgdOptions(*rates, train.momentum, train.weight_decay))
+    options = OptimizerOptions(train.optimizer, *rates, train.momentum, train.weight_decay)
+    return make_optimizer(model, new_layers, options)
 
 
 def _batches(

@@ -115,3 +115,26 @@ def torchvision_weights(backbone: str, name: str) -> Tensors:
         raise AepslError.of(name, f"could not be downloaded ({error})", hint) from None
     # Some torchvision weights contain NaN in layers that they do not cover.
     return {key: tensor for key, tensor in tensors.items() if tensor.isfinite().all()}
+
+
+def timm_weights(name: str) -> Tensors:
+    """Return the pretrained tensors of a network of timm, downloaded on first use.
+
+    Raises:
+        AepslError: if there are none, or they cannot be downloaded.
+    """
+    import timm
+
+    try:
+        return dict(timm.create_model(name, pretrained=True).state_dict())
+    except Exception as error:  # the hub raises many kinds
+        facts = timm.get_pretrained_cfg(name)
+        where = getattr(facts, "hf_hub_id", None)
+        what = f"its pretrained weights could not be downloaded ({type(error).__name__}: {error})"
+        hint = (
+            f"download model.safetensors of {where} from Hugging Face's hub elsewhere, and set"
+            " networks.weights to that file"
+            if where
+            else "timm has none; set networks.weights to a file, or to random"
+        )
+        raise AepslError.of(f"timm/{name}", what, hint) from None

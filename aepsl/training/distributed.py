@@ -112,5 +112,7 @@ def reduce_max(number: int, device: torch.device) -> int:
 def broadcast(*tensors: Tensor) -> None:
     """Copy the values of ``tensors`` from rank 0 to every process."""
     if world_size() > 1:
-        for tensor in tensors:
-            distributed.broadcast(tensor, src=0)
+        for tensor in tensors:  # AdamW counts its steps on the CPU, which NCCL does not reach
+            there = tensor.cuda() if distributed.get_backend() == "nccl" else tensor
+            distributed.broadcast(there, src=0)
+            tensor.copy_(there)

@@ -20,34 +20,6 @@ Losses = Mapping[str, Tensor]
 LossOf = Callable[[Any, Batch], Losses]
 
 
-@dataclass(frozen=True)
-class SgdOptions:
-    """Options of SGD, as used for DeepLab in Caffe."""
-
-    learning_rate: float
-    new_layers_factor: float
-    momentum: float
-    weight_decay: float
-
-
-def make_sgd(
-    model: nn.Module, new_layers: Iterable[nn.Module], options: SgdOptions
-) -> torch.optim.SGD:
-    """Return SGD for ``model``, with a higher learning rate for ``new_layers``."""
-    fast = {id(p): p for layer in new_layers for p in layer.parameters()}
-    slow = [p for p in model.parameters() if id(p) not in fast and p.requires_grad]
-    rate = options.learning_rate
-    fast_rate = rate * options.new_layers_factor
-    return torch.optim.SGD(
-        [
-            {"params": slow, "lr": rate, "initial_lr": rate},
-            {"params": list(fast.values()), "lr": fast_rate, "initial_lr": fast_rate},
-        ],
-        momentum=options.momentum,
-        weight_decay=options.weight_decay,
-    )
-
-
 def seed_torch(seed: int, *key: int | str) -> None:
     """Seed torch's global generators (initial weights, dropout) for ``seed`` and ``key``."""
     torch.manual_seed(int(generator(seed, *key).integers(2**63)))
@@ -106,44 +78,6 @@ class Progress:
         return row
 
 
-def training_state(model: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
-    """Return every tensor that the next step depends on, by name."""
-    momenta = {
-        f"momentum.{name}": optimizer.state[parameter]["momentum_buffer"]
-        for name, parameter in model.named_parameters()
-        if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
-    }
-    return {f"model.{name}": value for name, value in model.state_dict().items()} | momenta
-
-
-def momentum_buffers(optimizer: torch.optim.SGD) -> list[Tensor]:
-    """Return the momentum of each parameter; it is 0 before the first step."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    return [
-        optimizer.state[p].setdefault("momentum_buffer", torch.zeros_like(p)) for p in parameters
-    ]
-
-
-def restore_training(
-    model: nn.Module, optimizer: torch.optim.SGD, tensors: Mapping[str, Tensor]
-) -> None:
-    """Restore the tensors of :func:`training_state`.
-
-    Raises:
-        RuntimeError: if they do not fit the model.
-    """
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "momentum": {}}
-    for name, value in tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = value
-    model.load_state_dict(parts["model"])
-    for name, parameter in model.named_parameters():
-        if name in parts["momentum"]:
-            # The memory format of the parameter: the result of a step can depend on the format.
-            buffer = torch.empty_like(parameter).copy_(parts["momentum"][name])
-            optimizer.state[parameter]["momentum_buffer"] = buffer
-
-
 def train_one_epoch(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -163,7 +97,7 @@ def train_one_epoch(
             :func:`aepsl.training.distributed.wrap`.
         batches: the local batches that ``progress`` has not counted yet.
         loss_of: see :data:`Losses`.
-        optimizer: the result of :func:`make_sgd`.
+        optimizer: the result of :func:`aepsl.training.optimizers.make_optimizer`.
         schedule: function from the step of this epoch to the factor of the learning rates.
         progress: updated in place.
         device: the device of the model.

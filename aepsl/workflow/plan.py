@@ -22,7 +22,6 @@ from aepsl.workflow.resources import ExecutionSite, Resources
 from aepsl.workflow.stages import SINGLE_RESULT, ResultIndex
 from aepsl.workflow.tables import Tables, overrides, rows_with_crf
 from aepsl.workflow.variants import Variants
-from aepsl.workflow.weights import weights_problem
 
 SNAKEMAKE_METADATA = Path(".snakemake", "metadata")
 """Snakemake's metadata folder: settings, code and inputs of each result."""
@@ -114,11 +113,6 @@ class Plan:
                 problems[problem.where] = problem
         if problems:
             raise AepslError(list(problems.values()), "Files of the configuration cannot be read:")
-        for networks in dict.fromkeys(config.networks for config in self.variants.values()):
-            if misfit := weights_problem(networks):
-                problems[misfit.where] = misfit
-        if problems:
-            raise AepslError(list(problems.values()), "The pretrained weights cannot be used:")
         for name in self.variants:  # computing the keys hashes the files
             for stage, at in (
                 ("index_truth", ResultIndex(role="train")),

@@ -1,0 +1,191 @@
+"""Backbones of timm and decoders of segmentation_models_pytorch: where their cells lie."""
+
+import math
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from aepsl.config.networks import Networks
+from aepsl.errors import AepslError
+from aepsl.grid import Grid
+from aepsl.networks.backbones import BackboneShape, Level
+from aepsl.networks.decoders import DECODERS
+from aepsl.networks.grids import mirror, resample, unmirror
+from aepsl.networks.layers import pad_to_multiple
+from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
+from aepsl.networks.timm_networks import TimmBackbone
+from aepsl.stages._networks import build_network
+from aepsl.stores.models import save_model
+from aepsl.stores.networks import load_network
+
+CPU = torch.device("cpu")
+
+KINDS = {
+    "resnet18": (16, Grid(16)),
+    "tf_efficientnet_lite0": (16, Grid(16, 15)),  # padded as in TensorFlow
+    "convnext_atto": (16, Grid(16, 7.5)),  # patches of 4 px, then of 2 x 2 cells
+    "mobilenetv3_small_050": (32, Grid(32)),
+    "vit_tiny_patch16_224": (16, Grid(16, 7.5)),  # patches of 16 px
+    "mobilevit_xxs": (16, Grid(16)),  # convolutions and attention
+}
+"""A network of each kind, a largest stride that it can have, and the grid of its last features."""
+
+kinds = pytest.mark.parametrize("name", KINDS)
+
+
+def backbone(name, **options):
+    torch.manual_seed(0)
+    return TimmBackbone(name, BackboneShape(stride=KINDS[name][0], **options)).eval()
+
+
+@kinds
+def test_features_are_those_of_timm(name):
+    """The network alone, with timm's own forward pass."""
+    ours = backbone(name)
+    sizes = {"dynamic_img_size": True} if name.startswith("vit_") else {}
+    stride = {} if name.startswith(("mobilenetv3", "vit_")) else {"output_stride": KINDS[name][0]}
+    theirs = timm.create_model(name, num_classes=0, **stride, **sizes).eval()
+    theirs.load_state_dict(ours.layers.state_dict(), strict=False)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = theirs.forward_intermediates(image, norm=True, intermediates_only=True)[-1]
+        torch.testing.assert_close(ours(image)[-1], expected)
+
+
+@kinds
+def test_the_grid_of_each_kind(name):
+    assert backbone(name).levels[-1].grid == KINDS[name][1]
+
+
+SYMMETRIC = {
+    "resnet18": (0, 1, 2, 3),
+    "tf_mobilenetv3_small_minimal_100": (0, 1, 2, 3),
+    "convnext_atto": (0, 1, 2),
+    "vgg11": (0, 1, 2, 3, 4),
+}
+"""Networks whose features on such an image depend on nothing beyond it, and these levels."""
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_a_mirrored_image_has_mirrored_features(name):
+    """With kernels that are their own mirror images, cells lie where the grid says, exactly."""
+    torch.manual_seed(0)
+    network = TimmBackbone(name, BackboneShape(stride=None)).eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data.add_(layer.weight.flip(3).clone())
+    image = torch.rand(1, 3, network.multiple, 16 * network.multiple)
+    with torch.no_grad():
+        plain = network(image)
+        for number in SYMMETRIC[name]:
+            grid, features = network.levels[number].grid, plain[number]
+            turned = mirror(image, grid=grid)
+            cells = grid.cells(turned.shape[3])
+            theirs = network(pad_to_multiple(turned, network.multiple))[number][..., :cells]
+            theirs = unmirror(theirs, grid=grid, columns=features.shape[3])
+            middle = slice(features.shape[3] // 2 - 1, features.shape[3] // 2 + 1)
+            scale = features[..., middle].std()
+            difference = (features - theirs)[..., middle].abs().max() / scale
+            neighbours = features[..., middle].diff(dim=3).abs().max() / scale
+            assert difference < 1e-3 * neighbours, number
+
+
+def test_features_that_merge_cells_lie_in_their_middle():
+    levels = TimmBackbone("swin_tiny_patch4_window7_224", BackboneShape(stride=None)).levels
+    assert [level.grid for level in levels] == [
+        Grid(4, 1.5),
+        Grid(8, 3.5),
+        Grid(16, 7.5),
+        Grid(32, 15.5),
+    ]
+
+
+def test_what_attention_shrinks_is_no_level():
+    levels = TimmBackbone("pvt_v2_b0", BackboneShape(stride=None)).levels
+    assert [level.grid for level in levels] == [Grid(4), Grid(8), Grid(16), Grid(32)]
+
+
+@kinds
+def test_a_classifier_takes_images_of_any_size(name):
+    torch.manual_seed(0)
+    stride, grid = KINDS[name]
+    shape = NetworkShape(backbone=f"timm/{name}", head="none", stride=stride)
+    network = Classifier(classes=2, shape=shape).eval()
+    assert network.grid == grid
+    for size in ((1, 1), (37, 50)):
+        images = torch.rand(2, 3, *size) * 255
+        with torch.no_grad():
+            features = network.features(images)
+            single = torch.cat([network.features(image[None]) for image in images])
+        assert features.shape[2:] == tuple(math.ceil(side / stride) for side in size)
+        torch.testing.assert_close(features, single, rtol=1e-3, atol=1e-4)
+
+
+QUICK = ("deeplabv3plus", "fpn", "unet")
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        pytest.param(name, head, marks=() if quick else pytest.mark.slow)
+        for name in ("resnet18", "convnext_atto", "vit_tiny_patch16_224")
+        for head in DECODERS
+        for quick in [name == "resnet18" and head in QUICK]
+    ],
+)
+def test_every_decoder_on_every_kind(tmp_path, head, name):
+    networks = Networks(
+        backbone=f"timm/{name}", stride=KINDS[name][0], precision="float32", weights="random"
+    )
+    torch.manual_seed(0)
+    model, facts = build_network(SegmentationNetwork, classes=3, networks=networks, head=head)
+    images = torch.rand(2, 3, 37, 50) * 255
+    out = model.eval()(images)
+    rows, columns = model.grid.cells(37), model.grid.cells(50)
+    assert out.pixels.shape == (2, 4, rows, columns)
+    assert out.image.shape == (2, 3)
+    assert model.grid.stride in (4, 16)
+    (out.pixels.mean() + out.image.mean()).backward()
+    assert all(p.grad is not None for p in model.head.parameters())
+    path = tmp_path / "model.safetensors"
+    save_model(path, model.state_dict(), facts | {"class_names": ["a", "b", "c"]})
+    again, _ = load_network(SegmentationNetwork, path, device=CPU)
+    with torch.no_grad():
+        torch.testing.assert_close(again(images).pixels, out.pixels)
+        one = torch.cat([again(image[None]).pixels for image in images])
+        torch.testing.assert_close(one, out.pixels, rtol=1e-3, atol=1e-4)
+
+
+def test_deeplabv3plus_keeps_cells_in_place():
+    """A bright square in the deep features alone comes out where it was, not stretched."""
+    levels = (Level(1, Grid(4, 3)), Level(1, Grid(16, 15)))
+    decoder = DECODERS["deeplabv3plus"](levels).eval()
+    decoder.layers.aspp = nn.Identity()
+    decoder.layers.block1 = nn.Identity()
+    decoder.layers.block2 = nn.Identity()
+    deep = torch.zeros(1, 1, 4, 12)
+    deep[..., 7] = 1  # on pixel 16 * 7 + 15 = 127
+    joined = decoder([torch.zeros(1, 1, 16, 48), deep], (64, 192))[0, 0, 0]
+    assert joined.argmax() == (127 - 3) / 4
+    expected = [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0]
+    assert joined[27:36].tolist() == pytest.approx(expected)
+
+
+def test_a_stride_that_a_network_cannot_have_is_told():
+    networks = Networks(backbone="timm/vit_tiny_patch16_224", stride=8)
+    with pytest.raises(AepslError, match=r"largest stride is 16; set networks\.stride"):
+        build_network(Classifier, classes=1, networks=networks, head="none")
+
+
+def test_a_name_that_timm_does_not_know_is_told():
+    networks = Networks(backbone="timm/tf_efficientnet_lite22", stride=16)
+    with pytest.raises(AepslError, match="timm has no network tf_efficientnet_lite22"):
+        build_network(Classifier, classes=1, networks=networks, head="none")
+
+
+def test_resampling_between_equal_grids_changes_nothing():
+    maps = torch.rand(1, 2, 5, 7)
+    grid = Grid(8, 3.5)
+    torch.testing.assert_close(resample(maps, (5, 7), source=grid, target=grid), maps)
