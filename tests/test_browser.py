@@ -100,7 +100,7 @@ def test_the_first_screen_has_the_score_and_the_verdict(opened, run):
     assert page.locator(".score strong").inner_text() == f"{100 * final['miou']:.1f} %"
     lead = page.locator(".lead").inner_text().replace("\xa0", " ")
     assert "on 6 images (95 % interval" in lead
-    assert "The 3 variants reach" in page.locator(".verdict").inner_text()
+    assert "The 2 variants reach" in page.locator(".verdict").inner_text()
     for part in (".score", ".lead", "#stages svg", "#times svg"):
         box = page.locator(part).bounding_box()
         assert box["y"] + box["height"] <= 900, part

@@ -364,7 +364,7 @@ def test_corrections_rerun_what_follows_from_the_labels_alone(finished_miniature
     assert done.status == 0, done.text
     assert done.rules == and_after("assemble_labels", of="scenes")
     assert done["assemble_labels"] == 1
-    assert done["train_segmentation"] == 2  # main and no-psl, not the true labels
+    assert done["train_segmentation"] == 1  # not that on the true labels
     assert not done.rules & {"train_classifier", "extract_cams", "erase_regions", "detect_saliency"}
 
 

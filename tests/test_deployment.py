@@ -161,16 +161,16 @@ def test_a_run_is_loaded_with_the_settings_that_it_predicts_with(finished_miniat
     for image_id in predicted.ids():
         photo = next((run / "scenes").rglob(f"JPEGImages/{image_id}.*"))
         np.testing.assert_array_equal(network(photo).mask, predicted[image_id].arrays["mask"])
-    main, other = find_network(run), find_network(run, variant="no-psl")
+    main, other = find_network(run), find_network(run, variant="truth")
     assert main.model == run / "segmentation" / "main" / "round0" / "model.safetensors"
-    assert other.model == run / "segmentation" / "no-psl" / "round0" / "model.safetensors"
+    assert other.model == run / "segmentation" / "truth" / "round0" / "model.safetensors"
     assert find_network(other.model) == other
 
 
 def test_a_missing_or_ambiguous_network_is_told(finished_miniature, tmp_path, model_file):
     run = finished_miniature / "results" / "mini"
-    with pytest.raises(AepslError, match="did you mean no-psl"):
-        find_network(run, variant="no_psl")
+    with pytest.raises(AepslError, match="did you mean truth"):
+        find_network(run, variant="thruth")
     with pytest.raises(AepslError, match="no such network"):
         find_network(tmp_path / "absent")
     with pytest.raises(AepslError, match="no trained network is in this folder"):
@@ -178,7 +178,7 @@ def test_a_missing_or_ambiguous_network_is_told(finished_miniature, tmp_path, mo
     (tmp_path / "run" / "segmentation").mkdir(parents=True)
     with pytest.raises(AepslError, match="no predictions yet"):
         find_network(tmp_path / "run")
-    shutil.copytree(run / "predictions" / "no-psl", tmp_path / "run" / "predictions" / "a")
+    shutil.copytree(run / "predictions" / "truth", tmp_path / "run" / "predictions" / "a")
     with pytest.raises(AepslError, match="no longer there"):
         find_network(tmp_path / "run")
     shutil.copytree(run / "predictions" / "truth", tmp_path / "run" / "predictions" / "b")
@@ -437,11 +437,11 @@ def test_a_model_of_an_earlier_round_has_the_settings_of_its_variant(
 ):
     run = tmp_path / "results" / "mini"
     shutil.copytree(finished_miniature / "results" / "mini" / "predictions", run / "predictions")
-    earlier = run / "segmentation" / "no-psl" / "round3" / "model.safetensors"
+    earlier = run / "segmentation" / "truth" / "round3" / "model.safetensors"
     earlier.parent.mkdir(parents=True)
     shutil.copy(model_file, earlier)
     found = find_network(earlier)
-    assert (found.variant, found.run) == ("no-psl", run)
+    assert (found.variant, found.run) == ("truth", run)
     with pytest.raises(AepslError, match="no such network"):
         find_network(earlier.with_name("absent.safetensors"))
 

@@ -98,7 +98,7 @@ def test_an_installed_wheel_runs_from_an_empty_folder(installed, tmp_path):
     dry = aepsl("run", "--profile", "slurm", "-n", "--executor", "dryrun")
     assert "train_segmentation" in dry
     shutil.copy(ROOT / "tests" / "mini.yaml", folder)
-    mini = ("mini.yaml", "--config", "variants={no-psl: null, truth: null}")
+    mini = ("mini.yaml", "--config", "variants={truth: null}")
     assert "predictions" in aepsl("run", *mini)
     assert aepsl("status", *mini).startswith("results/mini: done")
     assert (folder / "results/mini/report/index.html").is_file()
