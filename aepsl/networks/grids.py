@@ -31,6 +31,12 @@ def means(pixels: Tensor, *, grid: Grid) -> Tensor:
     return rows @ pixels @ columns.T
 
 
+def cropped(maps: Tensor, size: tuple[int, int], *, grid: Grid) -> Tensor:
+    """Return the cells of images of ``size``, height and width, from those of padded ones."""
+    rows, columns = (grid.cells(side) for side in size)
+    return maps.narrow(2, 0, rows).narrow(3, 0, columns)
+
+
 def mirror(images: Tensor, *, grid: Grid) -> Tensor:
     """Return (n, 3, h, w) images mirrored, and padded so that cells lie on cells again.
 
@@ -46,4 +52,5 @@ def mirror(images: Tensor, *, grid: Grid) -> Tensor:
 def unmirror(maps: Tensor, *, grid: Grid, columns: int) -> Tensor:
     """Return the first ``columns`` cells of images, from (n, c, h, w) maps of :func:`mirror`."""
     beyond = int(1 + 2 * grid.offset > grid.stride)  # a last cell that lies behind the padding
-    return maps[..., : maps.shape[3] - beyond].flip(3)[..., :columns]
+    there = maps.narrow(3, 0, maps.shape[3] - beyond)
+    return there.flip(3).narrow(3, 0, columns)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from aepsl.networks.backbones import Backbone, BackboneShape, Level
 from aepsl.networks.decoders import DECODERS, DILATED, Decoder
+from aepsl.networks.grids import cropped
 from aepsl.networks.heads import FC_CHANNELS, LargeFov, NoHead
 from aepsl.networks.layers import Normalise, pad_to_multiple, suppress
 from aepsl.networks.pretrained import CONVENTIONS, InputConvention
@@ -114,18 +115,18 @@ class _Network(nn.Module):
 
     def _features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features, and those from which the whole image is classified."""
-        height, width = images.shape[2:]
+        size = (images.shape[2], images.shape[3])
         with mixed_precision(self.precision, images.device):
             padded = pad_to_multiple(self.normalise(images), self._multiple)
             levels = self.backbone(padded)
-            whole = levels[-1][..., : self._deep.cells(height), : self._deep.cells(width)]
+            whole = cropped(levels[-1], size, grid=self._deep)
             if not isinstance(self.head, Decoder):
                 features = self.head(whole).float()
                 if self.suppression is not None:
                     features = suppress(features, fraction=self.suppression)
                 return features, features
             features = self.head(levels, (padded.shape[2], padded.shape[3])).float()
-        return features[..., : self.grid.cells(height), : self.grid.cells(width)], whole.float()
+        return cropped(features, size, grid=self.grid), whole.float()
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
