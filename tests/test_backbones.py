@@ -16,7 +16,7 @@ from aepsl.networks.grids import mirror, resample, unmirror
 from aepsl.networks.layers import pad_to_multiple
 from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.timm_networks import TimmBackbone, create, grids
-from aepsl.stages._networks import build_network
+from aepsl.stages._networks import build_network, licence_of
 from aepsl.stores.models import save_model
 from aepsl.stores.networks import load_network
 
@@ -190,6 +190,13 @@ def test_a_name_that_timm_does_not_know_is_told():
     networks = Networks(backbone="timm/tf_efficientnet_lite22", stride=16)
     with pytest.raises(AepslError, match="timm has no network tf_efficientnet_lite22"):
         build_network(Classifier, classes=1, networks=networks, head="none")
+
+
+def test_the_licence_of_weights_is_what_timm_says():
+    networks = Networks(backbone="timm/tf_efficientnet_lite2", weights="pretrained")
+    assert licence_of(networks) == "apache-2.0"
+    assert licence_of(Networks(backbone="timm/tf_efficientnet_lite2")) is None
+    assert licence_of(Networks(weights="IMAGENET1K_V1")) is None
 
 
 def test_resampling_between_equal_grids_changes_nothing():

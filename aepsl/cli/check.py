@@ -50,7 +50,8 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
         read, wrong = _photographs(dataset, role, background=config.mining.loss == "sigmoid")
         photographs += read
         problems += wrong
-    problems = [*dict.fromkeys(problems), *_network_problems(config)]
+    network, unusable = _networks(config, len(dataset.classes))
+    problems = [*dict.fromkeys(problems), *unusable]
     train, crop = dataset.split("train"), config.mining.train
     findings = survey(
         photographs, classes=dataset.classes, train=train, crop=round(crop.crop / crop.scale_max)
@@ -71,6 +72,7 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
                     "classes": counts,
                     "problems": [vars(problem) for problem in problems],
                     "findings": [vars(finding) for finding in findings],
+                    "network": network,
                     "verdict": words,
                 },
                 ensure_ascii=False,
@@ -78,22 +80,28 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
             )
         )
     else:
+        words = "\n".join(filter(None, (network, words)))
         _print(dataset, photographs, counts, problems=problems, findings=findings, words=words)
     return not problems and not any(finding.serious for finding in findings)
 
 
-def _network_problems(config: Config) -> list[Problem]:
-    """Return why the networks cannot be made, or do not fit their pretrained weights."""
+def _networks(config: Config, classes: int) -> tuple[str, list[Problem]]:
+    """Return size and licence of the networks in words, or why they cannot be made."""
     from aepsl.networks.models import Classifier, SegmentationNetwork
-    from aepsl.stages._networks import build_network
+    from aepsl.stages._networks import build_network, licence_of
 
     networks, head = config.networks, config.segmentation.head
     try:
-        build_network(Classifier, classes=1, networks=networks, head=config.mining.head)
-        build_network(SegmentationNetwork, classes=1, networks=networks, head=head)
+        build_network(Classifier, classes=classes, networks=networks, head=config.mining.head)
+        network, _ = build_network(
+            SegmentationNetwork, classes=classes, networks=networks, head=head
+        )
     except AepslError as error:
-        return list(error.problems)
-    return []
+        return "", list(error.problems)
+    millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    licence = licence_of(networks)
+    words = f"Network: {networks.backbone} and {head}, {millions:.1f} million parameters"
+    return words + (f"; its pretrained weights: {licence}." if licence else "."), []
 
 
 def _photographs(

@@ -186,6 +186,12 @@ def _info(model: Any) -> list[Mapping[str, Any]]:
     return list(getattr(info, "info", info))
 
 
+def licence_of(name: str) -> str | None:
+    """Return the licence of a network's pretrained weights, if timm knows it."""
+    facts = timm.get_pretrained_cfg(name)
+    return facts.license if facts else None
+
+
 def convention_of(name: str) -> InputConvention:
     """Return how a network's input is normalised.
 

@@ -66,6 +66,15 @@ def _convention(networks: Networks, *, pretrained: bool) -> InputConvention:
     return CONVENTIONS[WEIGHTS.get(networks.weights, networks.weights_input)]
 
 
+def licence_of(networks: Networks) -> str | None:
+    """Return the licence of the pretrained weights in these settings, where timm knows it."""
+    if networks.weights == "random" or not networks.backbone.startswith(TIMM):
+        return None
+    from aepsl.networks import timm_networks
+
+    return timm_networks.licence_of(networks.backbone.removeprefix(TIMM))
+
+
 def build_network(
     network: type[N],
     *,
