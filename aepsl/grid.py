@@ -46,7 +46,7 @@ class Grid(NamedTuple):
             pixels: positions in the image, a float array or tensor.
             cells: 0, 1, 2, ..., the numbers of the cells; of the same kind.
         """
-        position = ((pixels - self.offset) / self.stride).clip(0, len(cells) - 1)
+        position = ((pixels - self.offset) / self.stride).clip(0, cells.shape[0] - 1)
         return (1 - abs(position[:, None] - cells)).clip(0)
 
     def means(self, pixels: Any, cells: Any) -> Any:
