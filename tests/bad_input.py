@@ -861,7 +861,7 @@ CONFIGS = {
     "torchvision's weights for a network of timm": (
         config("networks: { backbone: timm/resnet18, weights: IMAGENET1K_V1, width: 1 }\n"),
         RUN,
-        "weights of timm/resnet18 are random, pretrained, or a file",
+        "networks.weights: IMAGENET1K_V1 are no weights of timm/resnet18",
     ),
     "a backbone without its library": (
         config("networks: { backbone: resnet50, width: 1 }\n"),

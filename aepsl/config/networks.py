@@ -87,14 +87,8 @@ class Networks(Section):
 
     @model_validator(mode="after")
     def _known_to_the_backbone(self) -> Networks:
-        own = self.backbone == "vgg16"
-        if not own and self.width != 1:
+        if self.backbone != "vgg16" and self.width != 1:
             raise ValueError("width is for vgg16 only; set networks.width to 1")
-        if self.weights in ("random",) or self.weights_are_a_file:
-            return self
-        if own != (self.weights != "pretrained"):
-            known = "a torchvision weights name" if own else "pretrained"
-            raise ValueError(f"weights of {self.backbone} are random, {known}, or a file")
         return self
 
 

@@ -55,7 +55,7 @@ def _tensors(networks: Networks, file: Path | None) -> Tensors | None:
     raise AepslError.of(networks.weights, what, hint)
 
 
-def _convention(networks: Networks, *, pretrained: bool) -> InputConvention:
+def _convention(networks: Networks, file: Path | None, *, pretrained: bool) -> InputConvention:
     """Return how the input is normalised."""
     if networks.backbone.startswith(TIMM):
         from aepsl.networks.timm_networks import convention_of
@@ -63,7 +63,9 @@ def _convention(networks: Networks, *, pretrained: bool) -> InputConvention:
         return convention_of(networks.backbone.removeprefix(TIMM))
     if not pretrained:
         return DEFAULT_CONVENTION
-    return CONVENTIONS[WEIGHTS.get(networks.weights, networks.weights_input)]
+    if file is None and networks.weights in WEIGHTS:
+        return CONVENTIONS[WEIGHTS[networks.weights]]
+    return CONVENTIONS[networks.weights_input]
 
 
 def licence_of(networks: Networks) -> str | None:
@@ -96,7 +98,7 @@ def build_network(
     fixed = tensors is not None
     shape = _shape(networks, head=head, pretrained=fixed, suppression=suppression)
     try:
-        convention = _convention(networks, pretrained=fixed)
+        convention = _convention(networks, weights, pretrained=fixed)
         model = network(classes=classes, shape=shape, convention=convention)
     except ValueError as error:
         hint = "see networks.backbone, networks.stride and segmentation.head"

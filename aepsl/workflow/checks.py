@@ -27,6 +27,7 @@ def problems_of(config: Config) -> Iterator[Problem]:
     yield from _delta(config)
     yield from _saliency(config)
     yield from _crf(config)
+    yield from _weights(config)
 
 
 FOLDERS = ("data.root", "saliency.folder")
@@ -60,6 +61,16 @@ def _fetching(config: Config) -> str | None:
     """Return the command that downloads the saliency network, if it is a published one."""
     name = config.saliency.network.file
     return f"aepsl fetch-saliency {name} downloads it" if name in NETWORKS else None
+
+
+def _weights(config: Config) -> Iterator[Problem]:
+    networks, own = config.networks, config.networks.backbone == "vgg16"
+    if networks.weights == "random" or networks.weights_are_a_file:
+        return
+    if own == (networks.weights == "pretrained"):
+        what = f"{networks.weights} are no weights of {networks.backbone}"
+        known = "a torchvision weights name" if own else "pretrained"
+        yield Problem("networks.weights", what, f"set it to random, {known}, or a file")
 
 
 def _classes(config: Config, dataset: Dataset) -> Iterator[Problem]:
