@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from aepsl.config.networks import Networks
+from aepsl.deployment.onnx import onnx_graph
 from aepsl.errors import AepslError
 from aepsl.grid import Grid
 from aepsl.networks.backbones import BackboneShape, Level
@@ -16,6 +17,7 @@ from aepsl.networks.grids import mirror, resample, unmirror
 from aepsl.networks.layers import pad_to_multiple
 from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.networks.timm_networks import TimmBackbone, create, grids
+from aepsl.segmentation.inference import MaskNetwork
 from aepsl.stages._networks import build_network, licence_of
 from aepsl.stores.models import save_model
 from aepsl.stores.networks import load_network
@@ -130,16 +132,24 @@ def test_a_classifier_takes_images_of_any_size(name):
         torch.testing.assert_close(features, single, rtol=1e-3, atol=1e-4)
 
 
-QUICK = ("deeplabv3plus", "fpn")
+FAST = {("resnet18", "deeplabv3plus"), ("resnet18", "fpn")}
+SLOW = {("vit_tiny_patch16_224", "unet"), ("convnext_atto", "upernet")}
+"""Pairs of the fast and of the slow tests; the slow ones also have every decoder on ResNet."""
+
+
+def how_long(name, head):
+    """Return the mark of a pair."""
+    if (name, head) in FAST:
+        return ()
+    return pytest.mark.slow if name == "resnet18" or (name, head) in SLOW else pytest.mark.long
 
 
 @pytest.mark.parametrize(
     ("name", "head"),
     [
-        pytest.param(name, head, marks=() if quick else pytest.mark.slow)
+        pytest.param(name, head, marks=how_long(name, head))
         for name in ("resnet18", "convnext_atto", "vit_tiny_patch16_224")
         for head in DECODERS
-        for quick in [name == "resnet18" and head in QUICK]
     ],
 )
 def test_every_decoder_on_every_kind(tmp_path, head, name):
@@ -163,6 +173,34 @@ def test_every_decoder_on_every_kind(tmp_path, head, name):
         torch.testing.assert_close(again(images).pixels, out.pixels)
         one = torch.cat([again(image[None]).pixels for image in images])
         torch.testing.assert_close(one, out.pixels, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        pytest.param("tf_efficientnet_lite0", "deeplabv3plus", marks=pytest.mark.slow),
+        pytest.param("convnext_atto", "fpn", marks=pytest.mark.long),
+        pytest.param("vit_tiny_patch16_224", "unet", marks=pytest.mark.long),
+    ],
+)
+def test_an_onnx_graph_takes_any_size(name, head):
+    import onnxruntime
+
+    torch.manual_seed(0)
+    shape = NetworkShape(backbone=f"timm/{name}", head=head, stride=KINDS[name][0])
+    network = SegmentationNetwork(classes=3, shape=shape).eval()
+    masks = MaskNetwork(network, scales=(1.0, 0.75), flip=True, threshold=0.1).eval()
+    content = onnx_graph(masks).SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for size in ((97, 131), (160, 64), (1, 1)):
+        images = torch.rand(1, 3, *size) * 255
+        with torch.no_grad():
+            ours = masks(images)
+        _, probabilities, scores = session.run(None, {"images": images.numpy()})
+        torch.testing.assert_close(
+            torch.tensor(probabilities), ours.probabilities, atol=1e-3, rtol=0
+        )
+        torch.testing.assert_close(torch.tensor(scores), ours.scores, atol=1e-4, rtol=0)
 
 
 def test_deeplabv3plus_keeps_cells_in_place():

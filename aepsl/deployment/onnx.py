@@ -52,7 +52,7 @@ def write_onnx(path: Path, source: Source, *, facts: Mapping[str, str]) -> None:
     """
     network, class_names = mask_network(source, device=torch.device("cpu"))
     network.network.precision = "float32"  # an ONNX graph has one precision, for every processor
-    model = _exported(network)
+    model = onnx_graph(network)
     about = {"class_names": json.dumps(class_names, ensure_ascii=False)}
     about |= {"threshold": str(network.threshold), **facts}
     onnx.helper.set_model_props(model, about)
@@ -60,7 +60,8 @@ def write_onnx(path: Path, source: Source, *, facts: Mapping[str, str]) -> None:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _exported(network: MaskNetwork) -> onnx.ModelProto:
+def onnx_graph(network: MaskNetwork) -> onnx.ModelProto:
+    """Return the graph of a network, in float32, for photographs of any size."""
     example = torch.zeros(2, 3, 97, 131)  # no size divisible by the stride, none equal
     program = torch.onnx.export(
         network.requires_grad_(False),
