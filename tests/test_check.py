@@ -46,7 +46,7 @@ def test_a_good_dataset(photographs):
     lines = [" ".join(line.strip("│ ").split()) for line in result.output.splitlines()]
     assert "dog │ 20 │ 2" in lines
     assert "photographs │ 40 │ 4" in lines
-    assert "Longer side: 320 to 320 px, half of them up to 320 px." in lines
+    assert "Longer side: 320 to 320 px, median 320 px." in lines
     # VGG-16's convolutions, fc6 and fc7 with 1024 channels, the classes' weights
     assert "Network: vgg16 and largefov, 20.5 million parameters." in lines
     assert lines[-1] == "Enough to start with: at least 20 photographs of each class."

@@ -62,7 +62,9 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
     }
     in_training = {name: counts[train][name] for name in dataset.classes}
     words = (
-        f"Not yet: {len(problems)} problems." if problems else verdict(findings, counts=in_training)
+        f"Not yet: {len(problems)} problem{'s' * (len(problems) != 1)}."
+        if problems
+        else verdict(findings, counts=in_training)
     )
     if as_json:
         print(
@@ -158,7 +160,7 @@ def _print(
     if photographs:
         sides = sorted(max(p.height, p.width) for p in photographs)
         middle = sides[len(sides) // 2]
-        console.print(f"Longer side: {sides[0]} to {sides[-1]} px, half of them up to {middle} px.")
+        console.print(f"Longer side: {sides[0]} to {sides[-1]} px, median {middle} px.")
     for problem in told_once(problems):
         console.print(f"! {problem}", markup=False, soft_wrap=True)
     for finding in findings:

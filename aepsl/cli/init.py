@@ -14,7 +14,7 @@ from aepsl.config.listing import flow_style
 from aepsl.config.presets import RECIPES
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
-from aepsl.host import has_crf
+from aepsl.host import INSTALL_CRF, has_crf
 from aepsl.stores.atomic import write_text
 
 LAYOUTS = {
@@ -113,3 +113,9 @@ def _print(dataset: Recognised, console: Console) -> None:
         console.print("True masks: those that the annotations give, for scores only.")
     else:
         console.print("No true masks: the report will have no scores.")
+    if not has_crf():
+        console.print(
+            "The CRF is not installed, so masks are refined by local averages, which are less"
+            f" accurate on photographs. For the CRF: {INSTALL_CRF}, and remove crf from the file.",
+            markup=False,
+        )
