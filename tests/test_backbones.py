@@ -224,6 +224,12 @@ def test_a_stride_that_a_network_cannot_have_is_told():
         build_network(Classifier, classes=1, networks=networks, head="none")
 
 
+def test_a_network_for_one_size_of_images_is_refused():
+    networks = Networks(backbone="timm/coatnet_nano_rw_224", stride=32)
+    with pytest.raises(AepslError, match="does not take images of any size"):
+        build_network(Classifier, classes=1, networks=networks, head="none")
+
+
 def test_a_name_that_timm_does_not_know_is_told():
     networks = Networks(backbone="timm/tf_efficientnet_lite22", stride=16)
     with pytest.raises(AepslError, match="timm has no network tf_efficientnet_lite22"):

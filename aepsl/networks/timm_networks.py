@@ -133,7 +133,10 @@ class TimmBackbone(Backbone):
         if shape.stride not in (None, max(strides)):
             raise ValueError(f"its largest stride is {max(strides)}; set networks.stride to that")
         self._indices = _chosen(strides)
-        found = grids(tried.eval(), side=8 * max(strides))
+        try:
+            found = grids(tried.eval(), side=8 * max(strides))
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError("it does not take images of any size; choose another") from error
         self.levels = tuple(Level(int(_info(tried)[k]["num_chs"]), found[k]) for k in self._indices)
         self.multiple = max(strides)
         self.layers = create(name, stride=shape.stride)
