@@ -254,6 +254,11 @@ def test_news_of_an_event():
 
 
 def test_a_job_without_a_message_was_killed():
+    for where in ("stopped", "segmentation: stopped in epoch 1 after step 2"):
+        stopped = f"{where} by SIGINT; run the same command to resume"
+        assert failure(Job("predict", "main", "a.log", 0.0, 1.0, stopped)) == (
+            f"predict (main):\n  {stopped}\n  Log: a.log"
+        )
     assert failure(Job("predict", "", "", 0.0, 1.0, "")) == (
         "predict failed:\n  it left no message; it may have been killed"
     )

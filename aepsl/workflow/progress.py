@@ -6,6 +6,7 @@ Nothing here reads a file or a clock: ``snakemake_logger_plugin_aepsl`` does bot
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from aepsl.workflow.explain import TARGETS, about
 
 STOPPED_BY = ("Terminating processes on user request", "Will exit after finishing currently")
 """How Snakemake's messages begin when it was interrupted or terminated."""
+
+STOPPED = re.compile(r"\bstopped\b.* by SIG\w+; run the same command to resume$", re.MULTILINE)
+"""What a job says that a signal stopped."""
 
 Outcome = Literal["done", "failed", "stopped"]
 
@@ -247,9 +251,11 @@ def lines(run: Run, progress: Mapping[int, Progress], *, now: float) -> list[str
 
 
 def failure(job: Job) -> str:
-    """Return the lines about a failed job: its name, its message, its log."""
+    """Return the lines about a failed or stopped job: its name, its message, its log."""
     problem = job.problem or "it left no message; it may have been killed"
-    text = [f"{job.name} failed:", *(f"  {line}" for line in problem.splitlines())]
+    # After Ctrl-C a job may end before Snakemake says that it was interrupted.
+    ended = "" if STOPPED.search(problem) else " failed"
+    text = [f"{job.name}{ended}:", *(f"  {line}" for line in problem.splitlines())]
     return "\n".join([*text, *([f"  Log: {job.log}"] if job.log else [])])
 
 
