@@ -11,6 +11,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """The signals that a scheduler sends before SIGKILL, and Ctrl-C."""
 
 
+RESUME = "run the same command to resume"
+"""What a stopped job says last."""
+
+
 class Stopped(BaseException):
     """A signal stopped the stage; the same command resumes it.
 

@@ -66,8 +66,16 @@ def grids_of(name, stride):
 @kinds
 def test_the_grid_of_each_kind(name):
     stride, grid = KINDS[name]
-    chosen = None if name.startswith(("mobilenetv3", "vit_")) else stride
-    assert grids_of(name, chosen)[-1] == grid
+    assert grids_of(name, stride)[-1] == grid
+
+
+def test_fixed_statistics_are_those_of_evaluation_in_training_too():
+    network = backbone("resnet18", fixed_norm=True)
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        evaluated = network(image)[-1]
+        torch.testing.assert_close(network.train()(image)[-1], evaluated)
+    assert all(p.ndim > 1 for p in network.parameters())  # no scale or shift is learnt
 
 
 SYMMETRIC = {

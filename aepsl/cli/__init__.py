@@ -16,7 +16,7 @@ from aepsl.cli import tools
 from aepsl.cli.commands import LazyCommands
 from aepsl.console import log
 from aepsl.errors import AepslError, system_error
-from aepsl.signals import Stopped, ignore_signals, stop_on_signals
+from aepsl.signals import RESUME, Stopped, ignore_signals, stop_on_signals
 
 app = typer.Typer(
     cls=LazyCommands,
@@ -75,8 +75,8 @@ def _end(stopped: Stopped) -> NoReturn:
     """
     ignore_signals()  # another one would break into this
     if _logs_to_a_file():
-        log.info("%s; run the same command to resume", stopped)
-    print(f"aepsl: {stopped}; run the same command to resume", file=sys.stderr, flush=True)
+        log.info("%s; %s", stopped, RESUME)
+    print(f"aepsl: {stopped}; {RESUME}", file=sys.stderr, flush=True)
     for process in multiprocessing.active_children():
         process.kill()
     os._exit(128 + stopped.number)

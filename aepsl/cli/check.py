@@ -94,7 +94,9 @@ def _networks(config: Config, classes: int) -> tuple[str, list[Problem]]:
 
     networks, head = config.networks, config.segmentation.head
     try:
-        build_network(Classifier, classes=classes, networks=networks, head=config.mining.head)
+        # The weights are of the backbone, which both share: they are read once.
+        alone = networks.model_copy(update={"weights": "random"})
+        build_network(Classifier, classes=classes, networks=alone, head=config.mining.head)
         network, _ = build_network(
             SegmentationNetwork, classes=classes, networks=networks, head=head
         )

@@ -37,6 +37,11 @@ def cropped(maps: Tensor, size: tuple[int, int], *, grid: Grid) -> Tensor:
     return maps.narrow(2, 0, rows).narrow(3, 0, columns)
 
 
+def _lie_late(grid: Grid) -> bool:
+    """Return whether cells lie in the second half of their stride."""
+    return 1 + 2 * grid.offset > grid.stride
+
+
 def mirror(images: Tensor, *, grid: Grid) -> Tensor:
     """Return (n, 3, h, w) images mirrored, and padded so that cells lie on cells again.
 
@@ -44,13 +49,13 @@ def mirror(images: Tensor, *, grid: Grid) -> Tensor:
     """
     step, ends = int(grid.stride), int(1 + 2 * grid.offset)
     padding = (ends - images.shape[3]) % step
-    if ends > step:  # cells lie in the second half of their stride: room for all of them
+    if _lie_late(grid):  # room for all of them
         padding = -images.shape[3] % step + ends - step
     return functional.pad(images, (0, padding, 0, 0), mode="replicate").flip(3)
 
 
 def unmirror(maps: Tensor, *, grid: Grid, columns: int) -> Tensor:
     """Return the first ``columns`` cells of images, from (n, c, h, w) maps of :func:`mirror`."""
-    beyond = int(1 + 2 * grid.offset > grid.stride)  # a last cell that lies behind the padding
+    beyond = int(_lie_late(grid))  # a last cell that lies behind the padding
     there = maps.narrow(3, 0, maps.shape[3] - beyond)
     return there.flip(3).narrow(3, 0, columns)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 BORDER_WEIGHT = 0.15
 """Factor on the outer rows and columns of randomly initialised 3x3 kernels; the variance stays
@@ -70,12 +72,13 @@ def suppress(features: Tensor, *, fraction: float) -> Tensor:
 
 
 def _repeated(length: int, multiple: int, device: torch.device) -> Tensor:
-    """Return the rows, or columns, of an image whose last one is repeated up to a multiple."""
-    count = (length + multiple - 1) // multiple
-    if torch.compiler.is_exporting():
-        # A number of its own: expressions of the image's size would grow from layer to layer.
-        count = torch.scalar_tensor(count, dtype=torch.int64).item()  # type: ignore[assignment]
-        torch._check(count >= 1)
+    """Return the rows, or columns, of an image whose last one is repeated up to a multiple.
+
+    In a graph their count is a number of its own: expressions of the image's size would grow from
+    layer to layer.
+    """
+    count: Any = torch.scalar_tensor((length + multiple - 1) // multiple, dtype=torch.int64).item()
+    torch._check(count >= 1)
     return torch.arange(count * multiple, device=device).clamp(max=length - 1)
 
 
@@ -83,8 +86,11 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Return (n, 3, h, w) images, repeated at the right and lower edge to sides that fit."""
     if multiple == 1:
         return images
-    rows, columns = (_repeated(side, multiple, images.device) for side in images.shape[2:])
-    return images[:, :, rows[:, None], columns]
+    if torch.compiler.is_exporting():
+        rows, columns = (_repeated(side, multiple, images.device) for side in images.shape[2:])
+        return images[:, :, rows[:, None], columns]
+    missing = (0, -images.shape[3] % multiple, 0, -images.shape[2] % multiple)
+    return functional.pad(images, missing, mode="replicate") if any(missing) else images
 
 
 def freeze(layers: Iterable[nn.Module]) -> None:

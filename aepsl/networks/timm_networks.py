@@ -31,8 +31,10 @@ ANY_SIZE: tuple[dict[str, bool], ...] = (
 def create(name: str, *, stride: int | None) -> Any:
     """Return the network ``name`` of timm without its last layers, randomly initialised.
 
+    Its largest stride is ``stride`` only if the network has that option.
+
     Raises:
-        ValueError: if timm has no such network, or the network cannot have this largest stride.
+        ValueError: if timm has no such network.
     """
     if not timm.is_model(name):
         raise ValueError(f"timm has no network {name}{_similar(name)}")
@@ -154,7 +156,7 @@ class TimmBackbone(Backbone):
     def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:
         """Copy tensors under timm's names; those of the last layers are skipped."""
         if bgr:
-            raise ValueError("timm's networks expect RGB; set networks.weights_input to timm")
+            raise ValueError("timm's networks expect RGB")
         copy_tensors(self.layers, tensors)
 
     def blocks(self) -> list[list[nn.Module]]:

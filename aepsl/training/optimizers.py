@@ -64,9 +64,12 @@ def make_optimizer(
 
 
 def _names(optimizer: Optimizer) -> tuple[str, ...]:
-    return next(
-        kind.state for name, kind in OPTIMIZERS.items() if name == type(optimizer).__name__.lower()
-    )
+    return OPTIMIZERS[type(optimizer).__name__.lower()].state
+
+
+def _zeros(key: str, parameter: Tensor) -> Tensor:
+    """Return the state before the first step; it has the parameter's memory format."""
+    return torch.tensor(0.0) if key == "step" else torch.zeros_like(parameter)
 
 
 def training_state(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
@@ -86,8 +89,7 @@ def optimizer_tensors(optimizer: Optimizer) -> list[Tensor]:
     for parameter in (p for group in optimizer.param_groups for p in group["params"]):
         state = optimizer.state[parameter]
         for key in _names(optimizer):
-            empty = torch.tensor(0.0) if key == "step" else torch.zeros_like(parameter)
-            tensors.append(state.setdefault(key, empty))
+            tensors.append(state.setdefault(key, _zeros(key, parameter)))
     return tensors
 
 
@@ -106,5 +108,4 @@ def restore_training(model: nn.Module, optimizer: Optimizer, tensors: Mapping[st
         for name, parameter in model.named_parameters():
             if name in parts.get(key, {}):
                 # The memory format of the parameter: the result of a step can depend on the format.
-                like = torch.tensor(0.0) if key == "step" else parameter
-                optimizer.state[parameter][key] = torch.empty_like(like).copy_(parts[key][name])
+                optimizer.state[parameter][key] = _zeros(key, parameter).copy_(parts[key][name])

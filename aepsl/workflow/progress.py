@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aepsl.console import Progress, duration
+from aepsl.signals import RESUME
 from aepsl.workflow.explain import TARGETS, about
 
 STOPPED_BY = ("Terminating processes on user request", "Will exit after finishing currently")
 """How Snakemake's messages begin when it was interrupted or terminated."""
 
-STOPPED = re.compile(r"\bstopped\b.* by SIG\w+; run the same command to resume$", re.MULTILINE)
+JOB_STOPPED = re.compile(rf"\bstopped\b.* by SIG\w+; {RESUME}$", re.MULTILINE)
 """What a job says that a signal stopped."""
 
 Outcome = Literal["done", "failed", "stopped"]
@@ -254,7 +255,7 @@ def failure(job: Job) -> str:
     """Return the lines about a failed or stopped job: its name, its message, its log."""
     problem = job.problem or "it left no message; it may have been killed"
     # After Ctrl-C a job may end before Snakemake says that it was interrupted.
-    ended = "" if STOPPED.search(problem) else " failed"
+    ended = "" if JOB_STOPPED.search(problem) else " failed"
     text = [f"{job.name}{ended}:", *(f"  {line}" for line in problem.splitlines())]
     return "\n".join([*text, *([f"  Log: {job.log}"] if job.log else [])])
 
