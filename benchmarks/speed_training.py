@@ -26,7 +26,7 @@ VOC_SMALL = {"width": 1, "batch_norm": False, "dropout": 0.5, "frozen_blocks": 3
 VOC_SMALL |= {"fc6_dilation": 2}
 VOC_SMALL_TRAIN = {"batch_size": 4, "crop": 161, "scale_min": 0.4, "scale_max": 0.6}
 VOC_SMALL_TRAIN |= {"learning_rate": 1e-4}
-SCENES_TRAIN = {"batch_size": 5, "crop": 193}
+SCENES_TRAIN = {"batch_size": 5, "crop": 161}
 QUICK = {"crop": 65, "batch_size": 2}
 IMAGES, EPOCHS = 40, 2
 
@@ -108,7 +108,7 @@ def _ways(made, regions, config, bench, threads):
 
 def _scenes(bench):
     """Return a dataset of PNG images in the size of the scenes."""
-    side = 65 if bench.quick else 193
+    side = 65 if bench.quick else 161
     made = dataset(bench, bench.count(IMAGES), name="scenes", size=(side, side), classes=5)
     for path in (made.root / "JPEGImages").glob("*"):
         with Image.open(path) as image:
@@ -122,7 +122,7 @@ def measure(bench: Bench):
     photographs = dataset(bench, bench.count(IMAGES))
     for title, made, networks, train in (
         ("VGG-16, crop 161, batches of 4, as voc-small", photographs, VOC_SMALL, VOC_SMALL_TRAIN),
-        ("the network of the scenes, crop 193, batches of 5", _scenes(bench), {}, SCENES_TRAIN),
+        ("the network of the scenes, crop 161, batches of 5", _scenes(bench), {}, SCENES_TRAIN),
     ):
         narrow = {"width": bench.width} if bench.quick else {}
         epochs = 1 if bench.quick else EPOCHS

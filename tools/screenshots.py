@@ -15,12 +15,12 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"
-SHOWN = "train/train_0020"
+SHOWN = "train/train_0053"
 """Split and id of the image whose stages are shown."""
 
 STRIP = (
     "photograph",
-    "CAM, step 1: blue",
+    "CAM, step 1: green",
     "photograph erased after step 1",
     "photograph erased after step 3",
     "label; ignored pixels are hatched",
