@@ -17,6 +17,7 @@ from torchvision.datasets import SBDataset, voc
 from aepsl.cli.fetch import download
 from aepsl.data import fetch
 from aepsl.data.adapters import described
+from aepsl.data.download import fetch_file
 from aepsl.data.images import read_mask
 from aepsl.data.published import NETWORKS, Published
 from aepsl.errors import AepslError
@@ -226,14 +227,14 @@ def test_an_interrupted_download_continues(tmp_path, monkeypatch, ranges):
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{httpd.server_port}/a.tar"
         md5 = hashlib.md5(content).hexdigest()
-        fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
-        fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")  # it is there
+        fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
+        fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")  # it is there
         assert RangeServer.starts == [1_000_000 if ranges else 0]
         assert (tmp_path / "a.tar").read_bytes() == content
         (tmp_path / "b.tar.part").write_bytes(b"of another file")
         if ranges:  # what does not become the published file is not kept
             with pytest.raises(RuntimeError, match="not the published file"):
-                fetch.fetch_file(url, tmp_path / "b.tar", digest=f"md5:{md5}")
+                fetch_file(url, tmp_path / "b.tar", digest=f"md5:{md5}")
             assert not (tmp_path / "b.tar.part").exists()
         httpd.shutdown()
 
@@ -267,8 +268,8 @@ def test_a_connection_that_ends_early_keeps_what_came(tmp_path, monkeypatch):
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{httpd.server_port}/a.tar"
         with pytest.raises(OSError, match="ended early"):
-            fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
-        fetch.fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
+            fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
+        fetch_file(url, tmp_path / "a.tar", digest=f"md5:{md5}")
         httpd.shutdown()
     assert RangeServer.starts == [1_500_000]
     assert (tmp_path / "a.tar").read_bytes() == RangeServer.content
@@ -288,30 +289,62 @@ def test_voc_by_name_is_where_it_was_downloaded(server, tmp_path, monkeypatch):
     assert described(own.config.data).root == tmp_path / "own"
 
 
-def test_a_network_by_name_is_where_it_was_downloaded(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    plan = Plan(
-        {
-            "base": "scenes",
-            "saliency": {"method": "network", "network": {"file": "u2netp", "answer": "relative"}},
-        }
-    )
-    with pytest.raises(AepslError, match=r"u2netp\.onnx: .*\n +Hint: aepsl fetch-saliency u2netp"):
-        plan.check_files()
+BY_NAME = {"base": "scenes", "saliency": {"method": "network"}}
+"""A configuration that names no file: the default is a published network."""
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Serve ``RangeServer.content`` as the published network; return the digest that it has."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "rembg"))
+    monkeypatch.setattr(RangeServer, "starts", [])
+    digest = f"sha256:{hashlib.sha256(RangeServer.content).hexdigest()}"
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), RangeServer) as httpd:
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{httpd.server_port}/u2netp.onnx"
-        sha256 = hashlib.sha256(RangeServer.content).hexdigest()
-        for digest, works in ((f"sha256:{sha256[::-1]}", False), (f"sha256:{sha256}", True)):
-            monkeypatch.setitem(NETWORKS, "u2netp", Published(url, digest))
-            assert (in_process.aepsl(tmp_path, "fetch-saliency", "u2netp").returncode == 0) == works
+        monkeypatch.setitem(NETWORKS, "u2netp", Published(url, digest))
+        yield digest
         httpd.shutdown()
-    file = tmp_path / "cache/aepsl/u2netp.onnx"
-    assert file.read_bytes() == RangeServer.content
+
+
+def test_planning_downloads_a_network_by_name_once(tmp_path, published):
+    plan = Plan(BY_NAME)
+    assert RangeServer.starts == []  # reading the settings downloads nothing
     plan.check_files()
+    Plan(BY_NAME).check_files()
+    file = tmp_path / "torch/hub/checkpoints/u2netp.onnx"
+    assert file.read_bytes() == RangeServer.content
     assert saliency_source(plan.config) == str(file)
-    with pytest.raises(AepslError, match="no published network of this name"):
-        fetch.fetch_network("u2nett")
+    assert RangeServer.starts == [0]
+
+
+def test_the_network_that_rembg_keeps_is_used(tmp_path, published):
+    theirs = tmp_path / "rembg/u2netp.onnx"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"of another version")
+    assert saliency_source(Plan(BY_NAME).config) != str(theirs)
+    theirs.write_bytes(RangeServer.content)
+    plan = Plan(BY_NAME)
+    plan.check_files()
+    assert saliency_source(plan.config) == str(theirs)
+    assert RangeServer.starts == []
+
+
+@pytest.mark.parametrize("fault", ["another file", "no network"])
+def test_a_network_that_cannot_be_downloaded_is_told_before_anything_runs(
+    tmp_path, published, monkeypatch, fault
+):
+    url = NETWORKS["u2netp"].url if fault == "another file" else "http://127.0.0.1:9/u2netp.onnx"
+    monkeypatch.setitem(NETWORKS, "u2netp", Published(url, f"sha256:{'0' * 64}"))
+    with pytest.raises(AepslError) as refused:
+        Plan(BY_NAME).check_files()
+    what, hint = str(refused.value).split("Hint: ")
+    file = tmp_path / "torch/hub/checkpoints/u2netp.onnx"
+    assert f"{file}: the saliency network u2netp could not be downloaded" in what
+    assert f"download {url} elsewhere and put it there" in hint
+    assert "saliency.method: robust_background" in hint
+    assert not file.exists()
 
 
 @pytest.mark.real_data

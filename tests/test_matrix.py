@@ -731,8 +731,8 @@ MODULES = {
 
 NO_RESULT = "cli workflow __main__ host console concurrency errors signals shipped"
 NO_RESULT += " config/ablations config/root config/files config/listing data/recognise data/survey"
-NO_RESULT += " config/presets data/fetch data/published stages/_options deployment report/card"
-NO_RESULT += " exchange/coco exchange/cvat exchange/formats exchange/labelstudio"
+NO_RESULT += " config/presets data/download data/fetch data/published stages/_options deployment"
+NO_RESULT += " report/card exchange/coco exchange/cvat exchange/formats exchange/labelstudio"
 NO_RESULT += " exchange/mmseg exchange/yolo"
 NO_RESULT += " stores/cache stores/weights"
 """Modules and folders of which no result depends."""

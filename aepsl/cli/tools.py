@@ -284,16 +284,6 @@ def fetch_voc(
     download(folder or shared_folder(), sbd=sbd)
 
 
-@commands.command()
-def fetch_saliency(
-    name: Annotated[str, typer.Argument(help="Name of the network: u2netp.")],
-) -> None:
-    """Download a saliency network, to where saliency.network.file looks for its name."""
-    from aepsl.data.fetch import fetch_network
-
-    typer.echo(fetch_network(name))
-
-
 @commands.command(cls=WithSettings)
 def config(files: ConfigFiles = None, config: ConfigValues = None) -> None:
     """Print the whole configuration that applies, and where each value comes from."""

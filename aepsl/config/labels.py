@@ -14,11 +14,11 @@ Threshold = Annotated[float, Field(ge=0, le=1)]
 class SaliencyNetworkConfig(Section):
     """A saliency network in ONNX (``saliency.method: network``)."""
 
-    file: str | None = setting(
-        None,
-        "ONNX file of the network; u2netp is the one that aepsl fetch-saliency u2netp downloads.",
+    file: str = setting(
+        "u2netp",
+        "ONNX file of the network, or u2netp: U2-Netp (4.6 MB), which is downloaded once.",
         unit="path",
-        source="the network's documentation",
+        source="Qin et al. 2020",
     )
     size: int = setting(
         320,
@@ -58,7 +58,7 @@ class SaliencyNetworkConfig(Section):
         source="the network's documentation",
     )
     answer: Literal["probability", "logit", "relative"] = setting(
-        "probability",
+        "relative",
         "Range of the output: probability (0..1), logit, or relative (rescaled per image to 0..1).",
         unit="-",
         source="the network's documentation",

@@ -1,4 +1,4 @@
-"""Download of PASCAL VOC 2012, of SBD's additional masks, and of published saliency networks.
+"""Download of PASCAL VOC 2012 and of SBD's additional masks.
 
 Addresses and layouts of VOC and SBD are torchvision's. Archives are kept: an interrupted download
 continues, and a half unpacked archive is unpacked again.
@@ -6,13 +6,11 @@ continues, and a half unpacked archive is unpacked again.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +18,8 @@ from scipy.io import loadmat
 from torchvision.datasets import SBDataset, VOCSegmentation
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from aepsl.console import tracked
+from aepsl.data.download import fetch_file
 from aepsl.data.images import read_mask, write_mask
-from aepsl.data.published import NETWORKS, network_file
 from aepsl.errors import AepslError
 from aepsl.text import read_text
 
@@ -40,63 +37,6 @@ def read_ids(path: Path) -> list[str]:
         AepslError: if the file cannot be read.
     """
     return read_text(path, absent="download the dataset again").split()
-
-
-BLOCK = 1 << 20
-"""Bytes written at a time while downloading."""
-
-TIMEOUT = 60
-"""Seconds without a byte after which a connection counts as dead."""
-
-
-def _is_published(path: Path, digest: str) -> bool:
-    """Return whether a file exists and has this digest, for instance ``md5:`` and 32 digits."""
-    if not path.is_file():
-        return False
-    name, _, expected = digest.partition(":")
-    with path.open("rb") as file:
-        made = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
-    return made.hexdigest() == expected
-
-
-def fetch_file(url: str, path: Path, *, digest: str) -> None:
-    """Download a file unless it is there; continue an interrupted download.
-
-    Args:
-        url: its address.
-        path: where to put it.
-        digest: name of a hash function, colon, hexadecimal digest of the published file.
-
-    Raises:
-        OSError: if the server does not answer.
-        RuntimeError: if what it sent is not the published file.
-    """
-    if _is_published(path, digest):
-        return
-    part = path.with_name(f"{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not _is_published(part, digest):
-        _continue_download(url, part, what=f"{path.name}, MB")
-        if not _is_published(part, digest):
-            part.unlink()
-            raise RuntimeError(f"{url} is not the published file")
-    part.rename(path)
-
-
-def _continue_download(url: str, part: Path, *, what: str) -> None:
-    there = part.stat().st_size if part.exists() else 0
-    request = Request(url, headers={"Range": f"bytes={there}-"} if there else {})
-    with urlopen(request, timeout=TIMEOUT) as answer:
-        continues = answer.status == 206  # else the server sends the file from its start
-        size = int(answer.headers.get("Content-Length") or 0)
-        total = size // BLOCK + 1
-        with part.open("ab" if continues else "wb") as file:
-            blocks = iter(lambda: answer.read(BLOCK), b"")
-            for block in tracked(blocks, total=total, what=what):
-                file.write(block)
-                size -= len(block)
-    if size > 0:
-        raise OSError("the connection ended early; the same command continues")
 
 
 def _split(voc: Path, name: str) -> Path:
@@ -207,18 +147,3 @@ def add_masks(voc: Path, sbd: Path, image_id: str) -> None:
 def write_split(voc: Path, name: str, ids: Sequence[str]) -> None:
     """Write a split file."""
     _split(voc, name).write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
-
-
-def fetch_network(name: str) -> Path:
-    """Download a published saliency network unless it is there; return its file.
-
-    Raises:
-        AepslError: if there is no network of this name, or the download fails.
-    """
-    if name not in NETWORKS:
-        hint = f"one of {', '.join(NETWORKS)}; or set saliency.network.file to a file of yours"
-        raise AepslError.of(name, "there is no published network of this name", hint)
-    about, path = NETWORKS[name], network_file(name)
-    with _safely(path, name, f"download {about.url} elsewhere and put it there"):
-        fetch_file(about.url, path, digest=about.digest)
-    return path

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
-from aepsl.data.voc import shared_folder
+from aepsl.data.download import fetch_file, is_published
+from aepsl.errors import AepslError
 
 
 class Published(NamedTuple):
@@ -24,6 +26,40 @@ NETWORKS = {
 }
 
 
+def _beside_torchs(file: str) -> Path:
+    """Return where a file is downloaded to: torch's folder of weights, found without torch."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    torch = Path(os.environ.get("TORCH_HOME") or cache / "torch")
+    return torch.expanduser() / "hub" / "checkpoints" / file
+
+
+def _of_rembg(file: str) -> Path:
+    """Return where rembg keeps a file, which many have."""
+    return Path(os.environ.get("U2NET_HOME") or Path.home() / ".u2net").expanduser() / file
+
+
 def network_file(name: str) -> Path:
-    """Return the file that ``saliency.network.file`` names: one of :data:`NETWORKS`, or a path."""
-    return shared_folder() / f"{name}.onnx" if name in NETWORKS else Path(name)
+    """Return the file that ``saliency.network.file`` names: one of :data:`NETWORKS`, or a path.
+
+    A published network need not be there: :func:`fetch_network` downloads it.
+    """
+    if name not in NETWORKS:
+        return Path(name)
+    ours, theirs = _beside_torchs(f"{name}.onnx"), _of_rembg(f"{name}.onnx")
+    return theirs if not ours.exists() and is_published(theirs, NETWORKS[name].digest) else ours
+
+
+def fetch_network(name: str) -> None:
+    """Download one of :data:`NETWORKS` unless it is there.
+
+    Raises:
+        AepslError: if the download fails.
+    """
+    about, path = NETWORKS[name], network_file(name)
+    try:
+        fetch_file(about.url, path, digest=about.digest)
+    except (OSError, RuntimeError) as error:
+        hint = f"download {about.url} elsewhere and put it there; or set saliency.method:"
+        hint += " robust_background, which needs no file and is less accurate on photographs"
+        what = f"the saliency network {name} could not be downloaded ({error})"
+        raise AepslError.of(path, what, hint) from None

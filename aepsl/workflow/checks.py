@@ -6,13 +6,13 @@ or another section.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from aepsl.config.root import Config
 from aepsl.data.adapters import Dataset, described
-from aepsl.data.published import NETWORKS
-from aepsl.errors import Problem, kind_of
+from aepsl.data.published import NETWORKS, fetch_network
+from aepsl.errors import AepslError, Problem, kind_of
 from aepsl.host import INSTALL_CRF, INSTALL_ONNX, has_crf, has_onnx_runtime
 from aepsl.mining.rules import ERASE_RULES
 from aepsl.saliency.methods import METHODS
@@ -50,17 +50,23 @@ def unreadable_paths(config: Config) -> Iterator[Problem]:
     for key, path in paths.items():
         wanted = "a folder" if key in FOLDERS else "a file"
         if not Path(path).exists():
-            hint = _fetching(config) if key == "saliency.network.file" else None
-            hint = hint or dataset.where_from(key)
-            yield Problem(path, "the file or folder does not exist", hint)
+            yield Problem(path, "the file or folder does not exist", dataset.where_from(key))
         elif key not in EITHER and (kind := kind_of(Path(path))) != wanted:
             yield Problem(path, f"is {kind}, not {wanted}", f"set {key} to {wanted}")
 
 
-def _fetching(config: Config) -> str | None:
-    """Return the command that downloads the saliency network, if it is a published one."""
-    name = config.saliency.network.file
-    return f"aepsl fetch-saliency {name} downloads it" if name in NETWORKS else None
+def unfetched(configs: Iterable[Config]) -> Iterator[Problem]:
+    """Download the published networks that configurations name; yield a problem for each failure.
+
+    Planning does it, and not a job, because a cluster's nodes often have no network.
+    """
+    methods = (config.saliency for config in configs)
+    named = {saliency.network.file for saliency in methods if saliency.method == "network"}
+    for name in sorted(named & NETWORKS.keys()):
+        try:
+            fetch_network(name)
+        except AepslError as error:
+            yield from error.problems
 
 
 def _weights(config: Config) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from aepsl.config.root import Config
 from aepsl.config.sections import parse
 from aepsl.errors import AepslError, Problem
 from aepsl.host import INSTALL_CRF, has_crf
-from aepsl.workflow.checks import problems_of, unreadable_paths
+from aepsl.workflow.checks import problems_of, unfetched, unreadable_paths
 from aepsl.workflow.content_digests import ContentDigests
 from aepsl.workflow.digest_cache import DigestCache
 from aepsl.workflow.inputs import MAIN, Inputs
@@ -104,13 +104,15 @@ class Plan:
     def check_files(self) -> None:
         """Check, before anything runs, that all configured files exist and are readable.
 
+        A published saliency network is downloaded.
+
         Raises:
             AepslError: listing each unusable file with its key; or for a system error.
         """
-        problems: dict[str, Problem] = {}
+        problems = {problem.where: problem for problem in unfetched(self.variants.values())}
         for config in self.variants.values():
             for problem in unreadable_paths(config):
-                problems[problem.where] = problem
+                problems.setdefault(problem.where, problem)
         if problems:
             raise AepslError(list(problems.values()), "Files of the configuration cannot be read:")
         for name in self.variants:  # computing the keys hashes the files
