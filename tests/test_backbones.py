@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 KINDS = {
     "resnet18": (16, Grid(16)),
     "tf_efficientnet_lite0": (16, Grid(16, 15)),  # padded as in TensorFlow
-    "convnext_atto": (16, Grid(16, 7.5)),  # patches of 4 px, then of 2 x 2 cells
+    "convnext_atto": (16, Grid(16, 15.5)),  # patches of 4 px, then of 2 x 2 cells; the last overlap
     "mobilenetv3_small_050": (32, Grid(32)),
     "vit_tiny_patch16_224": (16, Grid(16, 7.5)),  # patches of 16 px
     "mobilevit_xxs": (16, Grid(16)),  # convolutions and attention
@@ -121,6 +121,12 @@ def test_features_that_merge_cells_lie_in_their_middle():
 
 def test_what_attention_shrinks_is_no_level():
     assert grids_of("pvt_v2_b0", None) == [Grid(4), Grid(8), Grid(16), Grid(32)]
+
+
+def test_padding_filters_and_selected_cells_move_what_is_seen():
+    assert grids_of("resnetblur18", None)[-1] == Grid(32)  # its padding is a function of its own
+    assert grids_of("resnetaa34d", None)[1] == Grid(4, 1)  # the mean of two cells of 2 px
+    assert grids_of("levit_128s", None)[:2] == [Grid(16), Grid(32)]  # asks for every second cell
 
 
 @pytest.mark.slow

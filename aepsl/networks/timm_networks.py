@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import timm
 import torch
-from timm.layers import AvgPool2dSame, Conv2dSame, freeze_batch_norm_2d
+from timm.layers import Conv2dSame, freeze_batch_norm_2d
 from timm.models import group_modules
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aepsl.grid import PIXELS, Grid
+from aepsl.grid import Grid
 from aepsl.networks.backbones import Backbone, BackboneShape, Level, copy_tensors
+from aepsl.networks.positions import follow, grid_of
 from aepsl.networks.pretrained import InputConvention
 
 DEPTHS = 4
@@ -53,57 +53,17 @@ def _similar(name: str) -> str:
     return f"; it has {', '.join(near)}" if near else ""
 
 
-def _side(value: int | tuple[int, int]) -> int:
-    return value if isinstance(value, int) else value[1]
-
-
-def _step(layer: nn.Module, grid: Grid) -> Grid:
-    """Return the grid after a layer with a stride, from the grid before it."""
-    options: Any = layer
-    reach = (_side(options.kernel_size) - 1) * _side(getattr(options, "dilation", 1))
-    stride = _side(options.stride)
-    if isinstance(layer, (Conv2dSame, AvgPool2dSame)):  # TensorFlow's: more to the right
-        before = max(reach + 1 - stride, 0) // 2
-    else:
-        before = _side(options.padding)
-    return Grid(grid.stride * stride, grid.positions(reach / 2 - before))
-
-
 def grids(model: Any, *, side: int) -> list[Grid]:
-    """Return the grid of each of a network's features, from its layers with a stride.
-
-    Of several layers with the same result, that which shrinks least counts, and then the first: not
-    a shortcut beside it. Where features shrink without such a layer, neighbouring cells were
-    merged, and lie in their middle.
+    """Return the grid of each of a network's features.
 
     Args:
         model: a network on the device ``meta``.
         side: of the images that it is tried with, px.
     """
-    by_size, shrunk = {side: PIXELS}, {side: 1.0}
-
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        before, after = inputs[0].shape[-1], output.shape[-1]
-        known = before in by_size and before / after < shrunk.get(after, math.inf)
-        if after < before and known:
-            by_size[after], shrunk[after] = _step(layer, by_size[before]), before / after
-
-    kinds = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-    hooks = [
-        layer.register_forward_hook(note)
-        for name, layer in model.named_modules()
-        if isinstance(layer, kinds) and ".attn." not in name  # attention shrinks what it looks at
-    ]
-    features = _features(model, torch.zeros(1, 3, side, side, device="meta"), None)
-    for hook in hooks:
-        hook.remove()
-    found, before = [], PIXELS
-    for feature in features:
-        merged = side / feature.shape[-1] / before.stride
-        middle = Grid(merged * before.stride, before.positions((merged - 1) / 2))
-        before = by_size.get(feature.shape[-1], middle)
-        found.append(before)
-    return found
+    images = torch.zeros(1, 3, side, side, device="meta")
+    with follow(images):
+        features = _features(model, images, None)
+    return [grid_of(feature, side=side) for feature in features]
 
 
 def _features(model: Any, images: Tensor, indices: list[int] | None) -> list[Tensor]:
