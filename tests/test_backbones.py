@@ -1,12 +1,17 @@
 """Backbones of timm and decoders of segmentation_models_pytorch: where their cells lie."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 import timm
 import torch
+import yaml
+from conftest import ROOT, new_project, run_snakemake
 from torch import nn
 
+import aepsl
 from aepsl.config.networks import Networks
 from aepsl.deployment.onnx import onnx_graph
 from aepsl.errors import AepslError
@@ -21,6 +26,7 @@ from aepsl.segmentation.inference import MaskNetwork
 from aepsl.stages._networks import build_network, licence_of
 from aepsl.stores.models import save_model
 from aepsl.stores.networks import load_network
+from aepsl.stores.records import Store
 
 CPU = torch.device("cpu")
 
@@ -261,3 +267,43 @@ def test_resampling_between_equal_grids_changes_nothing():
     maps = torch.rand(1, 2, 5, 7)
     grid = Grid(8, 3.5)
     torch.testing.assert_close(resample(maps, (5, 7), source=grid, target=grid), maps)
+
+
+RUN = {
+    "resnet18": "deeplabv3plus",
+    "tf_efficientnet_lite0": "unet",
+    "convnext_atto": "fpn",
+    "mobilenetv3_small_050": "linknet",
+    "vit_tiny_patch16_224": "segformer",
+    "mobilevit_xxs": "upernet",
+}
+"""A decoder for the network of each kind, in a whole run."""
+
+
+@pytest.mark.long
+def test_each_kind_runs_the_miniature(tmp_path):
+    """Images to scores, each network and decoder as a variant of one run."""
+    adamw = {"optimizer": "adamw"}
+    variants = {
+        name: {
+            "networks": {"backbone": f"timm/{name}", "stride": KINDS[name][0], "width": 1},
+            "mining": {"head": "none", "train": adamw},
+            "segmentation": {"head": head, "train": adamw},
+        }
+        for name, head in RUN.items()
+    }
+    new_project(tmp_path)
+    (tmp_path / "kinds.yaml").write_text(yaml.safe_dump({"variants": variants | {"truth": None}}))
+    run_snakemake(tmp_path, "--configfile", str(ROOT / "tests" / "mini.yaml"), "kinds.yaml")
+    run = tmp_path / "results" / "mini"
+    scores = json.loads((run / "scores.json").read_text())
+    scored = {row["variant"] for row in scores if row["target"] == "predictions"}
+    assert scored == {"main", *RUN}
+    for name in RUN:
+        store = Store([run / "predictions" / name / "0.json"], kind="predictions")
+        network = aepsl.load(run, variant=name)
+        for image_id in store.ids():
+            photograph = next((run / "scenes").rglob(f"JPEGImages/{image_id}.*"))
+            np.testing.assert_array_equal(
+                network(photograph).mask, store[image_id].arrays["mask"], err_msg=name
+            )
