@@ -48,12 +48,23 @@ def agree(project, first, second):
         torch.testing.assert_close(same[name], tensor, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path):
+ADAMW = PLAIN | {
+    "mining.train": CONFIG["mining.train"] | {"optimizer": "adamw", "learning_rate": 0.0003},
+}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(PLAIN, marks=pytest.mark.slow, id="sgd"),
+        pytest.param(ADAMW, marks=pytest.mark.long, id="adamw"),
+    ],
+)
+def test_two_processes_train_as_one(tmp_path, config):
     project = Project(tmp_path)
-    subprocess.run(project.command("of-1", config=PLAIN), check=True)
+    subprocess.run(project.command("of-1", config=config), check=True)
     result = subprocess.run(
-        project.command("of-2", *TWO, config=PLAIN),
+        project.command("of-2", *TWO, config=config),
         check=True,
         capture_output=True,
         text=True,
