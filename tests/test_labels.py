@@ -85,7 +85,7 @@ def test_a_class_without_a_pixel_is_lost():
     saliency = np.array([[0.5, 0.5, 0.01]])
     label = assemble_label(regions, saliency, classes=[3, 7], background_threshold=0.06)
     assert label.mask.tolist() == [[4, 4, 255]]
-    assert lost_classes(label.mask, classes=[3, 7]) == 1
+    assert lost_classes(label.mask, classes=[3, 7]) == [7]
 
 
 def test_probabilities_of_a_label_literal():
@@ -160,8 +160,7 @@ def assembled(tmp_path):
             saliency=[tmp_path / "s.json"] if saliency else [],
             output=tmp_path / "labels.h5",
         )
-        record = Store([tmp_path / "labels.json"], kind="labels")["a"]
-        return record.arrays["mask"].tolist(), record.facts["lost_classes"]
+        return Store([tmp_path / "labels.json"], kind="labels").array("a", "mask").tolist()
 
     return run
 
@@ -169,12 +168,14 @@ def assembled(tmp_path):
 def test_the_maps_of_all_steps_are_scaled_and_averaged(assembled):
     # averages of the maps: 1/2, 1/4, 0, 0; 1/2, 0, 0, 1/2; then with saliency:
     # 3/4, 5/8, 1/2, 0; 1/4, 0, 0, 1/4
-    assert assembled(background_score=0.55) == ([[1, 1, 0, 0], [0, 0, 0, 0]], 0)
-    assert assembled(background_score=0.45) == ([[1, 1, 1, 0], [0, 0, 0, 0]], 0)
-    assert assembled(background_score=0.2) == ([[1, 1, 1, 0], [1, 0, 0, 1]], 0)
-    assert assembled(saliency=False, background_score=0.4) == ([[1, 0, 0, 0], [1, 0, 0, 1]], 0)
+    assert assembled(background_score=0.55) == [[1, 1, 0, 0], [0, 0, 0, 0]]
+    assert assembled(background_score=0.45) == [[1, 1, 1, 0], [0, 0, 0, 0]]
+    assert assembled(background_score=0.2) == [[1, 1, 1, 0], [1, 0, 0, 1]]
+    assert assembled(saliency=False, background_score=0.4) == [[1, 0, 0, 0], [1, 0, 0, 1]]
 
 
-def test_a_class_that_the_blend_loses_is_counted_and_told(assembled, caplog):
-    assert assembled(background_score=0.8) == ([[0] * 4] * 2, 1)
-    assert "1 of 1 photographs: a class of the label has no pixel in the mask" in caplog.text
+def test_a_class_that_the_blend_loses_is_told(assembled, caplog):
+    assert assembled(background_score=0.8) == [[0] * 4] * 2
+    assert (
+        "cat: no pixel in the pseudo-labels of 1 of the 1 photographs that show it" in caplog.text
+    )

@@ -147,6 +147,7 @@ def test_the_entry_of_an_image_literally():
         "iou": round((2 / 3 + 4 / 5 + 1) / 3, 4),
         "by_class": [[0, 0.6667], [1, 0.8], [2, 1.0]],
         "ignored": 0.25,
+        "lost": [],
         "reasons": [0.125, 0.0, 0.125],
         "disagreement": round(2 / 6, 4),
     }
@@ -165,6 +166,7 @@ def test_without_truth_training_images_are_judged_by_their_labels():
     nothing = mask([IGNORED] * 4, [IGNORED] * 3 + [0])
     record = entry(shown(label=nothing), classes=2).record
     assert record["causes"] == [("missed", 1), ("ignored", 0)]
+    assert record["lost"] == [1]
     assert "iou" not in record
     other = entry(shown(split="eval", label=None, prediction=nothing), classes=2).record
     assert "causes" not in other  # the labels of other photographs may be incomplete
@@ -268,7 +270,7 @@ def test_the_verdict_with_truth_for_the_training_images_only():
 def test_the_summary_counts_images_with_and_without_truth():
     nothing = without_truth(row("predictions", 0.5))
     for rows, details in ((ROWS, len(ROWS)), ([nothing], 0)):
-        summary = summary_of(rows, RECORDS, variant="main")
+        summary = summary_of(rows, RECORDS, variant="main", class_names=[])
         assert summary["shown"] == {"train": 2, "eval": 1}
         assert len(summary["details"]) == details
         assert bool(summary["final"]) == bool(details)
@@ -276,6 +278,24 @@ def test_the_summary_counts_images_with_and_without_truth():
             "2 images miss a class",
             "1 label is mostly ignored",
         ]
+
+
+def test_a_class_that_no_mask_shows_is_told():
+    records = [
+        {"labels": [1, 2], "split": "train", "lost": [2], "found": [1, 2]},
+        {"labels": [2, 3], "split": "train", "lost": [2, 3], "found": [2]},
+        {"labels": [1, 3], "split": "train", "lost": [], "found": [1]},
+        {"labels": [4], "split": "eval", "found": []},
+    ]
+    names = ["a", "b", "c", "d", "e"]
+    row = {"target": "labels", "variant": "main", "miou": None}
+    said = summary_of([row], records, variant="main", class_names=names)["sentences"][-3:]
+    assert said == [
+        "No pseudo-label shows b, which 2 training images are labelled with, so the network"
+        " cannot have learnt it.",
+        "No mask shows c, which 2 images are labelled with.",
+        "No mask shows d, which 1 image is labelled with.",
+    ]
 
 
 def test_numbers_as_text():

@@ -86,9 +86,9 @@ def background_threshold(
     return max((by_class.get(name, default) for name in classes), default=default)
 
 
-def lost_classes(mask: NDArray[np.uint8], *, classes: Sequence[int]) -> int:
-    """Return how many of the present classes, numbered from 0, have no pixel in the mask."""
-    return sum(not (mask == 1 + number).any() for number in classes)
+def lost_classes(mask: NDArray[np.uint8], *, classes: Sequence[int]) -> list[int]:
+    """Return the present classes, numbered from 0, that have no pixel in the mask."""
+    return [number for number in classes if not (mask == 1 + number).any()]
 
 
 def mask_values(classes: Sequence[int]) -> NDArray[np.uint8]:

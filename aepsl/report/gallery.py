@@ -98,6 +98,7 @@ def _measures(image: Shown, classes: int) -> dict[str, Any]:
     measures = _of_judged(image, *image.judged, classes) if image.judged else {}
     if image.label is not None:
         measures["ignored"] = rounded(ignored_fraction(image.label))
+        measures["lost"] = [value for value in image.labels if not (image.label == value).any()]
     if image.reasons is not None:
         counts = np.bincount(image.reasons.ravel(), minlength=4)[1:4]
         measures["reasons"] = [rounded(float(count) / image.reasons.size) for count in counts]
@@ -150,7 +151,7 @@ def entry(image: Shown, *, classes: int) -> Entry:
     mask that is ``judged``, its classes ``found``, its ``iou``, also ``by_class``, the ``causes``
     of its errors, the fraction of ``ignored`` pixels of the label and its parts by ``reasons``
     (several classes, not salient, no class), the ``disagreement`` of the last two masks, and the
-    mean ``confidence``.
+    mean ``confidence``. ``lost`` are the classes of the image without a pixel in the pseudo-label.
 
     Args:
         image: arrays and facts of the image.

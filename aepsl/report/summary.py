@@ -144,6 +144,25 @@ def verdict_without_truth(
     return sentences
 
 
+def _labelled(count: int, which: str = "") -> str:
+    return f"1 {which}image is labelled" if count == 1 else f"{count} {which}images are labelled"
+
+
+def _never_shown(records: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each class that image labels name and no mask on the page shows."""
+    for value, name in enumerate(class_names, start=1):
+        labelled = [record for record in records if value in record["labels"]]
+        learnt = [record for record in labelled if "lost" in record]
+        judged = [record for record in labelled if "found" in record]
+        if learnt and all(value in record["lost"] for record in learnt):
+            yield (
+                f"No pseudo-label shows {name}, which {_labelled(len(learnt), 'training ')} with,"
+                " so the network cannot have learnt it."
+            )
+        elif judged and not any(value in record["found"] for record in judged):
+            yield f"No mask shows {name}, which {_labelled(len(judged))} with."
+
+
 def _findings(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
     """Yield each cause of errors that occurs, with the number of its images in words."""
     for cause, (one, several) in FINDINGS.items():
@@ -176,7 +195,11 @@ def _headline(row: Row) -> dict[str, Any]:
 
 
 def summary_of(
-    rows: Sequence[Row], records: Sequence[Mapping[str, Any]], *, variant: str
+    rows: Sequence[Row],
+    records: Sequence[Mapping[str, Any]],
+    *,
+    variant: str,
+    class_names: Sequence[str],
 ) -> dict[str, Any]:
     """Return the summary of a run, as text for the page.
 
@@ -184,6 +207,7 @@ def summary_of(
         rows: the scores of the run, in the order of ``scores.json``.
         records: the records of all images, from :func:`aepsl.report.gallery.entry`.
         variant: the variant that the page shows.
+        class_names: without the background.
     """
     final = next((row for row in final_scores(rows) if row["variant"] == variant), None)
     sentences = (
@@ -194,7 +218,7 @@ def summary_of(
     splits = [record["split"] for record in records]
     return {
         "final": final and _headline(final),
-        "sentences": sentences,
+        "sentences": [*sentences, *_never_shown(records, class_names)],
         "findings": list(_findings(records)),
         "details": [_details(row) for row in rows if row["miou"] is not None],
         "shown": {split: splits.count(split) for split in ("train", "eval")},

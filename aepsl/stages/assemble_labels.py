@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ class _Assembly:
         if self.crf and classes and said is not None:  # without classes, all is background
             pixels = photograph(image, root=self.root)
             mask = shown[refine(pixels, said, threshold=0.0, options=self.crf)]
-        return Record({"mask": mask}, facts | {"lost_classes": lost_classes(mask, classes=classes)})
+        return Record({"mask": mask}, facts)
 
     def _from_regions(self, image: ImageEntry, regions: NDArray[np.bool_]) -> PseudoLabel:
         saliency, threshold = None, 0.0
@@ -219,7 +220,7 @@ def assemble_labels(
         sources,
     )
     facts = {"class_names": list(manifest.class_names), "config": config.canonical()}
-    corrected = lost = 0
+    corrected, shown, lost = 0, Counter[str](), Counter[str]()
     with writing_shard(output, kind="labels", facts=facts, shard=shard, shards=shards) as writer:
         # Without the CRF, an image takes less time than sending it to another process.
         records = parallel_map(
@@ -227,10 +228,12 @@ def assemble_labels(
         )
         for image, record in zip(images, records, strict=True):
             corrected += "corrected" in record.facts
-            lost += record.facts.get("lost_classes", 0) > 0
+            numbers = lost_classes(record.arrays["mask"], classes=manifest.label_numbers(image))
+            shown.update(image.labels)
+            lost.update(manifest.class_names[number] for number in numbers)
             writer.add(image.id, record)
-    if lost:
-        what = "%d of %d photographs: a class of the label has no pixel in the mask"
-        log.warning(what, lost, len(images))
+    for name, count in sorted(lost.items()):
+        what = "%s: no pixel in the pseudo-labels of %d of the %d photographs that show it"
+        log.warning(what, name, count, shown[name])
     if sources:
         log.info("%d of %d masks were corrected by hand", corrected, len(images))

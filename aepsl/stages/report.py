@@ -165,7 +165,8 @@ def report(
     curves = [read_columns(path) for path in (*classifier_curves, segmentation_curve)]
     page = write_page(
         output,
-        summary=about | summary_of(rows, records, variant=variant),
+        summary=about
+        | summary_of(rows, records, variant=variant, class_names=manifest.class_names),
         run=_run_facts(manifest, rows, final_score) | {"variant": variant, "curves": curves},
         records=records,
         times=_times(benchmarks),
