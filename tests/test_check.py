@@ -1,6 +1,7 @@
 """``aepsl check`` on folders of photographs."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -49,6 +50,8 @@ def test_a_good_dataset(photographs):
     assert "Longer side: 320 to 320 px, median 320 px." in lines
     # VGG-16's convolutions, fc6 and fc7 with 1024 channels, the classes' weights
     assert "Network: vgg16 and largefov, 20.5 million parameters." in lines
+    # three trainings of 8 epochs and one of 16, 40 photographs
+    assert re.fullmatch(r"Trainings: about [1-9]\d* min on this machine \(cpu\)\.", lines[-2])
     assert lines[-1] == "Enough to start with: at least 20 photographs of each class."
 
 

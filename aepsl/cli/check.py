@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +23,12 @@ from aepsl.data.survey import Finding, Photograph, perceptual_hash, survey, verd
 from aepsl.errors import AepslError, Problem, told_once
 from aepsl.stores.atomic import digest_of
 from aepsl.workflow.plan import Plan
+
+if TYPE_CHECKING:
+    import torch
+
+    from aepsl.config.networks import Training
+    from aepsl.networks.models import Classifier, SegmentationNetwork
 
 THREADS = 2
 """Photographs that are decoded at the same time."""
@@ -50,9 +58,11 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
         read, wrong = _photographs(dataset, role, background=config.mining.loss == "sigmoid")
         photographs += read
         problems += wrong
-    network, unusable = _networks(config, len(dataset.classes))
+    train = dataset.split("train")
+    learnt = sum(photograph.split == train for photograph in photographs)
+    network, unusable = _networks(config, len(dataset.classes), photographs=learnt)
     problems = [*dict.fromkeys(problems), *unusable]
-    train, crop = dataset.split("train"), config.mining.train
+    crop = config.mining.train
     findings = survey(
         photographs, classes=dataset.classes, train=train, crop=round(crop.crop / crop.scale_max)
     )
@@ -87,8 +97,11 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
     return not problems and not any(finding.serious for finding in findings)
 
 
-def _networks(config: Config, classes: int) -> tuple[str, list[Problem]]:
-    """Return size and licence of the networks in words, or why they cannot be made."""
+def _networks(config: Config, classes: int, *, photographs: int) -> tuple[str, list[Problem]]:
+    """Return size, licence and training time in words, or why the networks cannot be made."""
+    import torch
+
+    from aepsl.device import pick_device
     from aepsl.networks.models import Classifier, SegmentationNetwork
     from aepsl.stages._networks import build_network, licence_of
 
@@ -96,7 +109,9 @@ def _networks(config: Config, classes: int) -> tuple[str, list[Problem]]:
     try:
         # The weights are of the backbone, which both share: they are read once.
         alone = networks.model_copy(update={"weights": "random"})
-        build_network(Classifier, classes=classes, networks=alone, head=config.mining.head)
+        classifier, _ = build_network(
+            Classifier, classes=classes, networks=alone, head=config.mining.head
+        )
         network, _ = build_network(
             SegmentationNetwork, classes=classes, networks=networks, head=head
         )
@@ -105,7 +120,34 @@ def _networks(config: Config, classes: int) -> tuple[str, list[Problem]]:
     millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     licence = licence_of(networks)
     words = f"Network: {networks.backbone} and {head}, {millions:.1f} million parameters"
-    return words + (f"; its pretrained weights: {licence}." if licence else "."), []
+    words += f"; its pretrained weights: {licence}." if licence else "."
+    device = pick_device(config.runtime.device)
+    torch.set_num_threads(config.runtime.threads)
+    steps = 1 if config.mining.steps == "auto" else config.mining.steps
+    seconds = steps * _training_time(classifier, config.mining.train, photographs, device)
+    seconds += _training_time(network, config.segmentation.train, photographs, device)
+    words += f"\nTrainings: about {max(1, round(seconds / 60))} min on this machine ({device})"
+    return words + ("" if steps == config.mining.steps else " for one step") + ".", []
+
+
+def _training_time(
+    network: Classifier | SegmentationNetwork,
+    train: Training,
+    photographs: int,
+    device: torch.device,
+) -> float:
+    """Return the seconds that a training takes, from the second pass over one image."""
+    import torch
+
+    image = 255 * torch.rand(1, 3, train.crop, train.crop, device=device)
+    network.to(device).eval()  # a single image has no statistics to train with
+    for _ in range(2):
+        start = time.perf_counter()
+        torch.autograd.backward(network.features(image).sum())
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - start
+    return seconds * photographs * train.epochs
 
 
 def _photographs(
