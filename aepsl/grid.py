@@ -59,6 +59,21 @@ class Grid(NamedTuple):
         return near / near.sum(1).clip(1)[:, None]
 
 
+def shrinking(pixels: Any, cells: Any, *, scale: float) -> Any:
+    """Return the (cells, pixels) weights that shrink an image side to ``scale`` of its length.
+
+    A triangle as wide as two new pixels, as in Pillow's and torch's antialiased linear resizing.
+
+    Args:
+        pixels: 0, 1, 2, ..., the numbers of the old pixels, a float array or tensor.
+        cells: those of the new pixels; of the same kind.
+        scale: number of new pixels, divided by that of the old.
+    """
+    centres = Grid(1 / scale, 0.5 / scale - 0.5).positions(cells)
+    near = (1 - abs(pixels - centres[:, None]) * scale).clip(0)
+    return near / near.sum(1)[:, None]
+
+
 PIXELS = Grid(1)
 """The pixels of the image."""
 

@@ -83,7 +83,7 @@ def loading(folder, data):
     manifest = folder / "results" / f"costs-{MANY}" / "train_images" / "main" / "manifest.jsonl"
     dataset = read_images(manifest)
     view = Augmentation(
-        crop=321, scale_min=1, scale_max=1, flip=True, fill_value=dataset.mean_pixel
+        scale=1, crop=321, scale_min=1, scale_max=1, flip=True, fill_value=dataset.mean_pixel
     )
     labels = dataset.label_matrix(dataset.images)
     images = TrainingImages(dataset.images, labels, root=data / "voc", augmentation=view, seed=0)

@@ -10,6 +10,7 @@ import torch
 import yaml
 from conftest import ROOT, new_project, run_snakemake
 from torch import nn
+from torch.nn import functional
 
 import aepsl
 from aepsl.config.networks import Networks
@@ -207,7 +208,7 @@ def test_an_onnx_graph_takes_any_size(name, head):
     import onnxruntime
 
     torch.manual_seed(0)
-    shape = NetworkShape(backbone=f"timm/{name}", head=head, stride=KINDS[name][0])
+    shape = NetworkShape(backbone=f"timm/{name}", head=head, stride=KINDS[name][0], scale=0.9)
     network = SegmentationNetwork(classes=3, shape=shape).eval()
     masks = MaskNetwork(network, scales=(1.0, 0.75), flip=True, threshold=0.1).eval()
     content = onnx_graph(masks).SerializeToString()
@@ -221,6 +222,20 @@ def test_an_onnx_graph_takes_any_size(name, head):
             torch.tensor(probabilities), ours.probabilities, atol=1e-3, rtol=0
         )
         torch.testing.assert_close(torch.tensor(scores), ours.scores, atol=1e-4, rtol=0)
+
+
+def test_a_network_for_smaller_images_shrinks_photographs_itself():
+    torch.manual_seed(0)
+    network = SegmentationNetwork(classes=2, shape=NetworkShape(width=0.0625, scale=0.5)).eval()
+    images = torch.rand(1, 3, 80, 128) * 255
+    small = functional.interpolate(images, (40, 64), mode="bilinear", antialias=True)
+    options = {"scales": (1.0,), "flip": False, "threshold": 0.1}
+    with torch.no_grad():
+        found = MaskNetwork(network, **options)(images)
+        cells = network(small).pixels.log_softmax(1).half().float()
+    expected = resample(cells, (80, 128), source=Grid(16, 0.5)).softmax(1)
+    assert network.photograph_grid == Grid(16, 0.5)
+    torch.testing.assert_close(found.probabilities, expected, atol=1e-3, rtol=0)
 
 
 def test_deeplabv3plus_keeps_cells_in_place():

@@ -5,16 +5,19 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, VocFolder, settings_of
 from PIL import Image
+from torch.nn import functional
 
 from aepsl.config.presets import expanded
-from aepsl.data.augment import apply_transform, random_transform
+from aepsl.data.augment import apply_transform, random_transform, shrunk
 from aepsl.data.images import read_image, voc_palette, write_mask
 from aepsl.data.loading import Augmentation, TrainingImages, training_batches
 from aepsl.data.photographs import photograph
 from aepsl.data.voc import SPLITS, read_split
 from aepsl.errors import AepslError, Problem
+from aepsl.networks.grids import shrunk as shrunk_by_matrices
 from aepsl.randomness import generator, shuffled_batches
 from aepsl.stages import generate_scenes
 from aepsl.stores.manifests import read_images
@@ -331,9 +334,22 @@ def test_outside_is_filled():
     ).sum() == 33 * 33 - 100
 
 
+def test_photographs_are_shrunk_as_by_torch_and_masks_by_their_middle():
+    image = np.random.default_rng(0).integers(0, 255, (40, 61, 3), np.uint8)
+    small = shrunk(image, scale=0.3, interpolate=True)
+    assert small.shape == (12, 18, 3)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    expected = functional.interpolate(pixels, (12, 18), mode="bilinear", antialias=True)
+    assert np.abs(small - expected[0].permute(1, 2, 0).numpy()).max() < 2  # Pillow rounds twice
+    torch.testing.assert_close(shrunk_by_matrices(pixels, scale=0.3), expected, atol=1e-3, rtol=0)
+    mask = np.repeat([[1, 2, 3]], 3, axis=0).repeat(3, axis=1).astype(np.uint8)
+    assert shrunk(mask, scale=1 / 3, interpolate=False).tolist() == [[1, 2, 3]]
+    assert shrunk(image, scale=1, interpolate=True) is image
+
+
 def batches_of(voc_folder, manifest, *, workers, start=(0, 0)):
     """Return the pixels of the batches of two epochs, two images in each."""
-    augmentation = Augmentation(33, 0.8, 1.2, flip=True, fill_value=manifest.mean_pixel)
+    augmentation = Augmentation(1, 33, 0.8, 1.2, flip=True, fill_value=manifest.mean_pixel)
     labels = np.ones((len(manifest.images), 1), np.float32)
     images = TrainingImages(
         manifest.images, labels, root=voc_folder.root, augmentation=augmentation, seed=3

@@ -267,6 +267,7 @@ KEYS = {
     "networks.weights": ("IMAGENET1K_V1", TRAINED),
     "networks.weights_input": ("caffe_bgr", TRAINED),
     "networks.width": (0.125, TRAINED),
+    "networks.scale": (0.5, TRAINED),
     "networks.fc6_dilation": (2, TRAINED),
     "networks.batch_norm": (False, TRAINED),
     "networks.dropout": (0.3, TRAINED),

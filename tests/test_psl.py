@@ -132,7 +132,8 @@ def test_scales_keep_the_cells(network, flip):
 class Identity(torch.nn.Module):
     """A network of stride 1 that says of each pixel what the pixel says."""
 
-    grid = Grid(1)
+    grid = photograph_grid = Grid(1)
+    scale = 1
 
     def forward(self, images):
         class Scores:

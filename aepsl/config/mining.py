@@ -131,7 +131,10 @@ class Mining(Section):
         lt=1,
     )
     cam_scales: tuple[float, ...] = setting(
-        (1.0,), "Test-time scales whose CAMs are merged.", unit="-", source="paper: 1"
+        (1.0,),
+        "Test-time scales whose CAMs are merged, relative to networks.scale.",
+        unit="-",
+        source="paper: 1",
     )
     cam_flip: bool = setting(
         False, "Merge with the CAMs of the mirrored image.", unit="-", source="paper: no"

@@ -27,6 +27,15 @@ class Networks(Section):
         source="paper: 8",
         ge=1,
     )
+    scale: float = setting(
+        1.0,
+        "Size at which the networks see photographs, as a factor of their size; the scales of"
+        " trainings, CAMs and predictions are relative to it.",
+        unit="-",
+        source="paper: 1",
+        gt=0,
+        le=1,
+    )
     weights: str = setting(
         "random",
         "Initial weights: random; pretrained, which are timm's; a torchvision weights name (vgg16);"
@@ -102,13 +111,17 @@ class Training(Section):
     )
     scale_min: float = setting(
         0.8,
-        "Smallest scale factor of the augmentation.",
+        "Smallest scale factor of the augmentation, relative to networks.scale.",
         unit="-",
         source="chosen; 1 in DeepLab",
         gt=0,
     )
     scale_max: float = setting(
-        1.2, "Largest scale factor of the augmentation.", unit="-", source="chosen", gt=0
+        1.2,
+        "Largest scale factor of the augmentation, relative to networks.scale.",
+        unit="-",
+        source="chosen",
+        gt=0,
     )
     flip: bool = setting(True, "Mirror images with probability 0.5.", unit="-", source="DeepLab")
     learning_rate: float = setting(

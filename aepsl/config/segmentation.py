@@ -82,7 +82,7 @@ class Prediction(Section):
 
     scales: tuple[float, ...] = setting(
         (1.0,),
-        "Test-time scales whose probabilities are averaged.",
+        "Test-time scales whose probabilities are averaged, relative to networks.scale.",
         unit="-",
         source="paper: 1",
         min_length=1,

@@ -7,6 +7,25 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+
+def shrunk(pixels: NDArray[np.uint8], *, scale: float, interpolate: bool) -> NDArray[np.uint8]:
+    """Return an image or a mask in ``scale`` of its size, at most 1.
+
+    Args:
+        pixels: (height, width) or (height, width, 3).
+        scale: the factor.
+        interpolate: smoothly (photographs) instead of by the nearest pixel (masks).
+    """
+    if scale == 1:
+        return pixels
+    filters = Image.Resampling
+    height, width = (max(1, round(length * scale)) for length in pixels.shape[:2])
+    small = Image.fromarray(pixels).resize(
+        (width, height), filters.BILINEAR if interpolate else filters.NEAREST
+    )
+    return np.asarray(small)
 
 
 @dataclass(frozen=True)

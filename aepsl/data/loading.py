@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aepsl.concurrency import read_ahead
-from aepsl.data.augment import apply_transform, random_transform
+from aepsl.data.augment import apply_transform, random_transform, shrunk
 from aepsl.data.photographs import photograph
 from aepsl.errors import AepslError
 from aepsl.masks import IGNORE_INDEX
@@ -34,6 +34,8 @@ MaskOf = Callable[[str], NDArray[np.uint8]]
 class Augmentation:
     """Augmentation settings; see :func:`aepsl.data.augment.random_transform`."""
 
+    scale: float
+    """Size in which photographs are cropped, as a factor of their own size."""
     crop: int
     scale_min: float
     scale_max: float
@@ -75,6 +77,7 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         image = photograph(entry, root=self.root)
         if self.erase:
             image = self.erase(entry.id, image)
+        image = shrunk(image, scale=how.scale, interpolate=True)
         transform = random_transform(
             generator(self.seed, epoch, entry.id),
             height=image.shape[0],
@@ -88,8 +91,9 @@ class TrainingImages(Dataset[Mapping[str, Tensor]]):
         item = {"image": torch.from_numpy(crop).permute(2, 0, 1), "labels": self.labels[number]}
         for name, of_image in self.for_pixels.items():
             if of_image:
+                whole = shrunk(of_image(entry.id), scale=how.scale, interpolate=False)
                 values = apply_transform(
-                    of_image(entry.id), transform, fill_value=IGNORE_INDEX, interpolate=False
+                    whole, transform, fill_value=IGNORE_INDEX, interpolate=False
                 )
                 item[name] = torch.from_numpy(values)
         return item

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aepsl.grid import PIXELS, Grid
+from aepsl.grid import PIXELS, Grid, shrinking
 
 
 def _numbers(count: int, like: Tensor) -> Tensor:
@@ -20,6 +20,18 @@ def resample(maps: Tensor, size: tuple[int, int], *, source: Grid, target: Grid 
         for length, cells in zip(size, maps.shape[2:], strict=True)
     )
     return rows.to(maps.dtype) @ maps @ columns.to(maps.dtype).T
+
+
+def shrunk(images: Tensor, *, scale: float) -> Tensor:
+    """Return (n, 3, height, width) images in ``scale`` of their size, at most 1, smoothly."""
+    if scale == 1:
+        return images
+    rows, columns = (
+        shrinking(_numbers(length, images), _numbers(short, images), scale=short / length)
+        for length in images.shape[2:]
+        for short in [max(1, round(length * scale))]
+    )
+    return rows @ images @ columns.T
 
 
 def means(pixels: Tensor, *, grid: Grid) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aepsl.grid import Grid
 from aepsl.networks.backbones import Backbone, BackboneShape, Level
 from aepsl.networks.decoders import DECODERS, DILATED, Decoder
 from aepsl.networks.grids import cropped
@@ -34,6 +35,8 @@ class NetworkShape:
     backbone: str = "vgg16"
     head: str = "largefov"
     stride: int = 8
+    scale: float = 1.0
+    """Size of the images that the network sees, as a factor of the photographs'."""
     width: float = 1.0
     fc6_dilation: int = 12
     batch_norm: bool = False
@@ -90,11 +93,17 @@ class _Network(nn.Module):
         self._deep = self.backbone.levels[-1].grid
         self.grid = decoder.grid if decoder else self._deep
         """Of the features that :meth:`features` returns."""
+        self.scale = shape.scale
         self._multiple = math.lcm(self.backbone.multiple, decoder.multiple if decoder else 1)
         self.suppression = shape.suppression
         self.head_loaded = False
         self.precision = "float32"
         """Of the backbone and the head; see :func:`aepsl.precision.mixed_precision`."""
+
+    @property
+    def photograph_grid(self) -> Grid:
+        """Return :attr:`grid` in pixels of the photographs, which the network sees at ``scale``."""
+        return self.grid.scaled(1 / self.scale)
 
     def load(self, tensors: Mapping[str, Tensor], *, bgr: bool) -> None:
         """Copy pretrained tensors into the backbone, and into fc6 and fc7 if possible.

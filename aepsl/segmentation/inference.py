@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aepsl.grid import Grid
-from aepsl.networks.grids import mirror, resample, unmirror
+from aepsl.networks.grids import mirror, resample, shrunk, unmirror
 from aepsl.networks.models import SegmentationNetwork
 from aepsl.segmentation.psl import weighted_scores
 
@@ -22,7 +22,8 @@ class GridScores(NamedTuple):
     """Network output for a batch of n images of one size, averaged over the views."""
 
     log_pixels: Tensor
-    """(n, 1 + classes, cells, cells), log-probabilities on the cells, background first."""
+    """(n, 1 + classes, cells, cells), log-probabilities on the cells of the network's
+    ``photograph_grid``, background first."""
     image: Tensor
     """(n, classes), v, the image scores, 0..1."""
 
@@ -68,6 +69,7 @@ def grid_scores(
         flip: whether to include the mirrored images.
         image_scores: the probabilities that the label loss trains; a softmax in the paper.
     """
+    images = shrunk(images, scale=network.scale)
     views = [
         _probabilities(network, images, scale=scale, image_scores=image_scores) for scale in scales
     ]
@@ -159,7 +161,7 @@ class MaskNetwork(nn.Module):
         )
         # Rounded to float16, as the stage predict stores them: both predict the same mask.
         probabilities = upsample_probabilities(
-            cells.half().float(), (height, width), grid=self.network.grid
+            cells.half().float(), (height, width), grid=self.network.photograph_grid
         )
         masks = predict_masks(probabilities, threshold=self.threshold)
         return MaskOutput(masks, probabilities, scores)

@@ -30,6 +30,7 @@ def _shape(
         backbone=networks.backbone,
         head=head,
         stride=networks.stride,
+        scale=networks.scale,
         width=networks.width,
         fc6_dilation=networks.fc6_dilation,
         batch_norm=networks.batch_norm,

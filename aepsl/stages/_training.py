@@ -40,9 +40,10 @@ from aepsl.training.optimizers import OptimizerOptions, make_optimizer
 from aepsl.training.schedules import Schedule
 
 
-def augmentation_of(train: Training, dataset: ImageManifest) -> Augmentation:
-    """Return the augmentation of a training."""
+def augmentation_of(train: Training, dataset: ImageManifest, *, scale: float) -> Augmentation:
+    """Return the augmentation of a training on photographs in ``scale`` of their size."""
     return Augmentation(
+        scale=scale,
         crop=train.crop,
         scale_min=train.scale_min,
         scale_max=train.scale_max,

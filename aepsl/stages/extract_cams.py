@@ -78,7 +78,8 @@ class _Extraction:
 
     def _views(self, pixels: list[NDArray[np.uint8]], labels: Tensor) -> Iterator[_View]:
         """Yield the maps of each scale, each followed by the maps of the mirrored images."""
-        for scale in self.mining.cam_scales:
+        for relative in self.mining.cam_scales:
+            scale = relative * self.network.scale
             batch = as_batch([_scaled(image, scale) for image in pixels], self.device)
             maps, grid = self._maps(batch, labels), self.network.grid
             yield _View(maps, grid.scaled(1 / scale))
@@ -133,7 +134,7 @@ def extract_cams(
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
         "step": step,
-        "grid": network.grid.scaled(1 / max(mining.cam_scales)),
+        "grid": network.photograph_grid.scaled(1 / max(mining.cam_scales)),
         "config": config.canonical(),
     }
     with writing_shard(

@@ -53,7 +53,7 @@ class _Prediction:
         self, images: list[ImageEntry], pixels: list[NDArray[np.uint8]]
     ) -> Callable[[], Iterator[Record]]:
         """Start the computation of a batch; return the function that returns its records."""
-        config, grid = self.config, self.network.grid
+        config, grid = self.config, self.network.photograph_grid
         views = {"scales": config["prediction.scales"], "flip": bool(config["prediction.flip"])}
         cells = grid_scores(self.network, as_batch(pixels, self.device), **views).log_pixels.half()
         full = upsample_probabilities(cells.float(), pixels[0].shape[:2], grid=grid)
@@ -107,7 +107,7 @@ def predict(
     facts = {
         "class_names": list(manifest.class_names),
         "model": digest_of(model),
-        "grid": network.grid,
+        "grid": network.photograph_grid,
         "config": config.canonical(),
     }
     write_records(

@@ -79,7 +79,7 @@ class _Relabelling:
             scores.log_pixels,
             _weights(config["segmentation.relabel_by"], scores.image, labels),
             size=(images[0].height, images[0].width),
-            grid=self.network.grid,
+            grid=self.network.photograph_grid,
         )
         return partial(self._records, pixels, probabilities)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aepsl.config.mining import ClassifierTraining, Mining
+from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks
-from aepsl.data.loading import TrainingImages
+from aepsl.data.loading import Augmentation, TrainingImages
 from aepsl.device import Compute, pick_device
 from aepsl.grid import Grid
 from aepsl.masks import IGNORE_INDEX
@@ -101,7 +101,7 @@ class SaliencyLeft:
 def _photographs(
     manifest: ImageManifest,
     root: Path,
-    train: ClassifierTraining,
+    augmentation: Augmentation,
     seed: int,
     regions: list[Path],
     saliency: list[Path],
@@ -112,7 +112,7 @@ def _photographs(
         manifest.images,
         manifest.label_matrix(manifest.images),
         root=root,
-        augmentation=augmentation_of(train, manifest),
+        augmentation=augmentation,
         seed=seed,
         erase=EraseMined(mined, manifest.mean_pixel),
         saliency=salient,
@@ -162,7 +162,8 @@ def train_classifier(
     facts |= {"class_names": manifest.class_names, "step": step, "config": config.canonical()}
     depends_on = [code, step, manifest.digest()]
     inputs = [*regions, *saliency, *filter(None, [weights])]
-    photographs = _photographs(manifest, root, train, seed, regions, saliency)
+    augmentation = augmentation_of(train, manifest, scale=model.scale)
+    photographs = _photographs(manifest, root, augmentation, seed, regions, saliency)
     with checkpoint_folder(work, config, compute, inputs, depends_on) as kept:
         rows = fit(
             model,

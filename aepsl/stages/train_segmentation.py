@@ -137,7 +137,7 @@ def train_segmentation(
                 images,
                 manifest.label_matrix(images),
                 root=root,
-                augmentation=augmentation_of(train, manifest),
+                augmentation=augmentation_of(train, manifest, scale=model.scale),
                 seed=seed,
                 masks=StoredMasks(masks),
             ),
