@@ -126,6 +126,16 @@ def test_the_configuration_is_short_and_describes_the_same_photographs(tmp_path,
     assert dataset.ids(dataset.split("train"))
 
 
+@pytest.mark.parametrize(("longer", "scale"), [(300, 1), (500, 0.75), (4000, 0.094)])
+def test_photographs_of_any_size_are_seen_in_one_size(tmp_path, longer, scale):
+    for number, side in enumerate((longer, longer, 8)):  # the usual size counts
+        (tmp_path / "crack").mkdir(exist_ok=True)
+        Image.new("L", (side, 8)).save(tmp_path / "crack" / f"{number}.png")
+    (tmp_path / "crack" / "3.png").write_bytes(b"broken")
+    plan = Plan(yaml.safe_load(configuration(recognise(tmp_path), folder=tmp_path, run="x")))
+    assert plan.config.networks.scale == scale
+
+
 def test_the_configuration_learns_one_class_and_empty_photographs(tmp_path):
     nothing_on_some(tmp_path)
     text = configuration(recognise(tmp_path), folder=tmp_path, run="x")

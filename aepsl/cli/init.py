@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from rich.table import Table
 from aepsl.config.data import VOC_CLASSES
 from aepsl.config.listing import flow_style
 from aepsl.config.presets import RECIPES
+from aepsl.data.images import header_of
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
 from aepsl.host import INSTALL_CRF, has_crf
@@ -59,6 +62,7 @@ def configuration(dataset: Recognised, *, folder: Path, run: str) -> str:
     if not (folder / "masks").exists():
         data.setdefault("mask_folder", "masks")  # for those that are drawn later
     values: dict[str, Any] = {"base": ["photographs", *RECIPES], "run": run, "data": data}
+    values["networks"] = {"scale": _scale(dataset)}
     if not has_crf():
         values["crf"] = {"method": "local"}  # needs no compiler
     lines = [f"# {_summary(dataset)}"]
@@ -68,6 +72,23 @@ def configuration(dataset: Recognised, *, folder: Path, run: str) -> str:
         else:
             lines.append(f"{key}: {flow_style(value)}")
     return "\n".join(lines) + "\n"
+
+
+SEEN = 375
+"""Longer side, px, at which the networks see a photograph of the usual size."""
+
+LOOKED_AT = 200
+"""Number of photographs, evenly spaced, whose size is looked at."""
+
+
+def _scale(dataset: Recognised) -> float:
+    """Return the factor that brings photographs of the usual size to :data:`SEEN`, at most 1."""
+    paths = [item.path for item in dataset.catalogue.items.values()]
+    sides = []
+    for path in paths[:: 1 + len(paths) // LOOKED_AT]:
+        with suppress(AepslError):  # a broken photograph: aepsl check names it
+            sides.append(max(header_of(path).size))
+    return min(1.0, float(f"{SEEN / median(sides):.2g}")) if sides else 1.0
 
 
 def _class_names(dataset: Recognised) -> list[str]:

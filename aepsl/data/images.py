@@ -6,6 +6,7 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +79,17 @@ def read_image(path: Path, *, sha256: str | None = None) -> NDArray[np.uint8]:
         raise read_error(error, path, f"the image is broken ({error})", hint) from None
 
 
-def mode_of(path: Path) -> str:
-    """Return how a file stores its pixels: P (palette), L (grey), RGB, or another mode of Pillow.
+class Header(NamedTuple):
+    """What a file says of its image before the pixels."""
+
+    mode: str
+    """How the pixels are stored: P (palette), L (grey), RGB, or another mode of Pillow."""
+    size: tuple[int, int]
+    """Width and height, pixels, before any turn that EXIF asks for."""
+
+
+def header_of(path: Path) -> Header:
+    """Return what a file says of its image, without reading the pixels.
 
     Raises:
         AepslError: if the file is no image.
@@ -87,7 +97,7 @@ def mode_of(path: Path) -> str:
     try:
         require_file(path)
         with Image.open(path) as image:
-            return image.mode
+            return Header(image.mode, image.size)
     except UnidentifiedImageError:
         raise AepslError.of(path, "not a readable image format", "replace the file") from None
     except (OSError, ValueError, SyntaxError, *_BOMBS) as error:

@@ -13,7 +13,7 @@ from typing import Any
 from aepsl.config.data import VOC_CLASSES
 from aepsl.data import voc
 from aepsl.data.catalogue import SPLIT_NAMES, Catalogue, Item, image_paths
-from aepsl.data.images import mode_of
+from aepsl.data.images import header_of
 from aepsl.data.readers import READERS, Layout
 from aepsl.errors import AepslError
 from aepsl.text import read_json
@@ -140,6 +140,6 @@ def _mask_folder(root: Path) -> str | None:
     """Return the folder whose images are masks: its name is usual, its images have no colours."""
     for name in MASK_FOLDERS:
         first = next(image_paths(root / name), None) if (root / name).is_dir() else None
-        if first and mode_of(first) in ("P", "L", "1"):
+        if first and header_of(first).mode in ("P", "L", "1"):
             return name
     return None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aepsl.data.coco import AnnotatedImage, read_annotations
 from aepsl.data.coco_masks import draw
-from aepsl.data.images import mode_of, read_image, read_mask
+from aepsl.data.images import header_of, read_image, read_mask
 from aepsl.data.names import id_of, normalised
 from aepsl.errors import MOST_EQUAL, AepslError, Problem, did_you_mean
 from aepsl.exchange import labelmap
@@ -102,7 +102,7 @@ def _values(file: Path, class_names: Sequence[str]) -> NDArray[np.uint8]:
     """Return the values of a PNG; a palette's are its indices, unless CVAT's list is there."""
     listed = next((path for path in labelmaps_above(file.parent) if path.exists()), None)
     coloured = ("RGB", "RGBA", "P") if listed else ("RGB", "RGBA")
-    if mode_of(file) not in coloured:
+    if header_of(file).mode not in coloured:
         return read_mask(file)
     names = labelmap.read_labelmap(listed) if listed else labelmap.palette(class_names)
     try:
