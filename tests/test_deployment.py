@@ -263,6 +263,7 @@ def test_a_folder_for_the_hub(finished_miniature, tmp_path):
     )
     assert "It learnt from image labels alone: nobody\ndrew a mask to train it. The method" in card
     assert "10 photographs with image labels (split `train`), seed 0" in card
+    assert "came from saliency: computed from each photograph alone, without training" in card
     photo = next((run / "scenes").rglob("JPEGImages/*"))
     np.testing.assert_array_equal(
         aepsl.load(tmp_path / "hub")(photo).mask, aepsl.load(run)(photo).mask
@@ -276,7 +277,7 @@ def card(**changes):
     about = Provenance(
         class_names=("cat",), shape={"backbone": "vgg16"}, convention={}, run=None, variant="main",
         settings={"networks": {"weights": "random"}, "seed": 0}, trained_on=None, scores=(),
-        drawn_masks=None,
+        drawn_masks=None, detector="",
     )  # fmt: skip
     return " ".join(render_card(replace(about, **changes), license="mit").split())
 

@@ -19,7 +19,7 @@ from aepsl.data import fetch
 from aepsl.data.adapters import described
 from aepsl.data.download import fetch_file
 from aepsl.data.images import read_mask
-from aepsl.data.published import NETWORKS, Published
+from aepsl.data.published import NETWORKS, Published, about_network
 from aepsl.errors import AepslError
 from aepsl.workflow.plan import Plan
 from aepsl.workflow.stages import saliency_source
@@ -303,7 +303,7 @@ def published(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), RangeServer) as httpd:
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{httpd.server_port}/u2netp.onnx"
-        monkeypatch.setitem(NETWORKS, "u2netp", Published(url, digest))
+        monkeypatch.setitem(NETWORKS, "u2netp", Published(url, digest, "a network"))
         yield digest
         httpd.shutdown()
 
@@ -316,6 +316,9 @@ def test_planning_downloads_a_network_by_name_once(tmp_path, published):
     file = tmp_path / "torch/hub/checkpoints/u2netp.onnx"
     assert file.read_bytes() == RangeServer.content
     assert saliency_source(plan.config) == str(file)
+    assert about_network(file) == "a network"
+    file.write_bytes(b"another")
+    assert about_network(file) == "a network of the user's"
     assert RangeServer.starts == [0]
 
 
@@ -336,7 +339,7 @@ def test_a_network_that_cannot_be_downloaded_is_told_before_anything_runs(
     tmp_path, published, monkeypatch, fault
 ):
     url = NETWORKS["u2netp"].url if fault == "another file" else "http://127.0.0.1:9/u2netp.onnx"
-    monkeypatch.setitem(NETWORKS, "u2netp", Published(url, f"sha256:{'0' * 64}"))
+    monkeypatch.setitem(NETWORKS, "u2netp", Published(url, f"sha256:{'0' * 64}", ""))
     with pytest.raises(AepslError) as refused:
         Plan(BY_NAME).check_files()
     what, hint = str(refused.value).split("Hint: ")

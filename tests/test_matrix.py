@@ -702,6 +702,7 @@ MODULES = {
     "mining/loss": f"relabel {TRAININGS}",
     "mining/success": "judge_training",
     "saliency/methods saliency/network saliency/robust_background": "detect_saliency",
+    "data/download data/published": "detect_saliency",
     "labels/assemble": "assemble_labels score report",
     "labels/blend": "assemble_labels",
     "exchange/correction_files exchange/corrections": "assemble_labels",
@@ -732,7 +733,7 @@ MODULES = {
 
 NO_RESULT = "cli workflow __main__ host console concurrency errors signals shipped"
 NO_RESULT += " config/ablations config/root config/files config/listing data/recognise data/survey"
-NO_RESULT += " config/presets data/download data/fetch data/published stages/_options deployment"
+NO_RESULT += " config/presets data/fetch stages/_options deployment"
 NO_RESULT += " report/card exchange/coco exchange/cvat exchange/formats exchange/labelstudio"
 NO_RESULT += " exchange/mmseg exchange/yolo"
 NO_RESULT += " stores/cache stores/weights"

@@ -16,12 +16,15 @@ class Published(NamedTuple):
     url: str
     digest: str
     """Name of a hash function, colon, hexadecimal digest."""
+    about: str
+    """What it is, and what it learnt from."""
 
 
 NETWORKS = {
-    "u2netp": Published(  # U2-Netp (Qin et al., 2020), Apache-2.0, trained on the masks of DUTS-TR
+    "u2netp": Published(  # Apache-2.0
         "https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx",
         "sha256:309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+        "U2-Netp (Qin et al., 2020), trained on masks of salient objects without classes (DUTS-TR)",
     ),
 }
 
@@ -47,6 +50,12 @@ def network_file(name: str) -> Path:
         return Path(name)
     ours, theirs = _beside_torchs(f"{name}.onnx"), _of_rembg(f"{name}.onnx")
     return theirs if not ours.exists() and is_published(theirs, NETWORKS[name].digest) else ours
+
+
+def about_network(file: Path) -> str:
+    """Return what a saliency network is, in words; little of a file that is not published here."""
+    known = (about for about in NETWORKS.values() if is_published(file, about.digest))
+    return next((network.about for network in known), "a network of the user's")
 
 
 def fetch_network(name: str) -> None:

@@ -13,6 +13,7 @@ from aepsl.deployment.sources import Source, found_in, stored
 from aepsl.report.scores import target_title
 from aepsl.stores.manifests import ImageManifest, read_images
 from aepsl.stores.models import load_model
+from aepsl.stores.records import Store
 from aepsl.targets import TARGETS
 from aepsl.text import parse_json, read_json
 
@@ -33,6 +34,8 @@ class Provenance:
     drawn_masks: str | None
     """How many of the masks that it learnt from people drew: ``all``, ``some`` or ``none``."""
     trained_on: ImageManifest | None
+    detector: str
+    """Where the saliency maps came from, in words; empty if there were none."""
     scores: tuple[Mapping[str, Any], ...]
     """The scores of its predictions, one row a target, with split, images, seed and mIoU."""
 
@@ -65,6 +68,7 @@ def provenance(source: Source) -> Provenance:
         source.variant,
         facts.get("drawn_masks"),
         _trained_on(run, source.variant) if run else None,
+        _detector(run, source.variant) if run else "",
         tuple(_scores(run, source.variant)) if run else (),
     )
 
@@ -75,6 +79,16 @@ def _trained_on(run: Path, variant: str) -> ImageManifest | None:
     others = found_in(run, "index_images", "manifest", role="train", name="*")
     listed = [own] if own.exists() else others
     return read_images(listed[0]) if len(listed) == 1 else None
+
+
+def _detector(run: Path, variant: str) -> str:
+    """Return where saliency came from: of the variant, or of the only one that has any."""
+    own = stored(run, "detect_saliency", "manifest", name=variant, shard=0)
+    others = found_in(run, "detect_saliency", "manifest", name="*", shard=0)
+    found = [own] if own.exists() else others
+    if len(found) != 1:
+        return ""
+    return str(Store(found, kind="saliency", all_shards=False).facts()["detector"])
 
 
 def _scores(run: Path, variant: str) -> Iterator[Mapping[str, Any]]:

@@ -41,6 +41,8 @@ class Method(NamedTuple):
     on_device: bool = False
     """Whether the method runs on the configured device, in one process with all threads of the job;
     otherwise it runs on the CPU, in one process per thread."""
+    about: str = ""
+    """Where the maps come from, in words; empty if that depends on the method's file."""
     make: Callable[..., Detector] | None = None
     """Function from the options to a detector; also takes ``source`` if the method has one, and
     ``threads`` and ``device`` if it runs on a device. None if nothing is computed."""
@@ -52,8 +54,12 @@ class Method(NamedTuple):
 
 
 METHODS = {
-    "robust_background": Method(("superpixels",), make=_robust_background),
+    "robust_background": Method(
+        ("superpixels",),
+        about="computed from each photograph alone, without training (robust background detection)",
+        make=_robust_background,
+    ),
     "network": Method(("network",), "network.file", on_device=True, make=_network),
-    "precomputed": Method(source_key="folder"),
+    "precomputed": Method(source_key="folder", about="maps of the user's"),
     "none": Method(),
 }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from aepsl.config.labels import Saliency
 from aepsl.data.images import read_grey
 from aepsl.data.photographs import photograph
+from aepsl.data.published import about_network
 from aepsl.errors import AepslError, require_file
 from aepsl.saliency.methods import METHODS, Detector, Method
 from aepsl.stages._options import (
@@ -119,6 +120,11 @@ def _records(
         yield Record({"saliency": saliency.astype(np.float16)})
 
 
+def _detector(settings: Saliency, source: Path | None) -> str:
+    """Return where the maps come from, for the page and the model card."""
+    return METHODS[settings.method].about or (about_network(source) if source else "")
+
+
 def detect_saliency(
     config: Settings,
     dataset: DatasetFile,
@@ -150,7 +156,7 @@ def detect_saliency(
             _records, settings=settings, source=source, root=root, threads=threads, device=device
         ),
         kind="saliency",
-        facts={"config": config.canonical()},
+        facts={"config": config.canonical(), "detector": _detector(settings, source)},
         shard=shard,
         shards=shards,
     )

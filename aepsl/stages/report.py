@@ -161,6 +161,7 @@ def report(
     rows = read_json(scores)
     about = {"run": name, "variant": variant, "seed": seed}
     about |= _splits(train=manifest, eval=evaluation)
+    about |= {"detector": sources.saliency.facts()["detector"] if sources.saliency else ""}
     about |= {"verdicts": [read_manifest_json(path) for path in verdicts]}
     curves = [read_columns(path) for path in (*classifier_curves, segmentation_curve)]
     page = write_page(
