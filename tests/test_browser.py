@@ -224,7 +224,12 @@ def many_classes(folder, classes):
     run |= {"curves": []}
     summary = {"run": "r", "variant": "main", "seed": 0, "train_split": "t", "eval_split": "e"}
     summary |= {"verdicts": [], "final": None, "sentences": ["x"], "findings": [], "details": []}
-    summary |= {"train_images": 0, "eval_images": 1, "shown": {"train": 0, "eval": 1}}
+    summary |= {
+        "detector": "",
+        "train_images": 0,
+        "eval_images": 1,
+        "shown": {"train": 0, "eval": 1},
+    }
     text = write_page(folder, summary=summary, run=run, records=[made.record], times=[])
     (folder / "index.html").write_text(text)
     return folder / "index.html", palettes
@@ -595,6 +600,11 @@ def generated_page(folder, *, images):
     )
     about = {"run": "many", "variant": "main", "seed": 0, "train_split": "t", "eval_split": "e"}
     about |= {"verdicts": [], "final": None, "sentences": ["x"], "findings": [], "details": []}
-    about |= {"train_images": 0, "eval_images": images, "shown": {"train": 0, "eval": images}}
+    about |= {
+        "detector": "",
+        "train_images": 0,
+        "eval_images": images,
+        "shown": {"train": 0, "eval": images},
+    }
     page.write_text(write_page(folder, summary=about, run=run, records=records, times=[]))
     return page

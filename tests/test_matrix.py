@@ -692,7 +692,7 @@ MODULES = {
     "config/segmentation": "train_segmentation",
     "config/evaluation": "score pack_voc_test",
     "networks/backbones networks/decoders networks/heads networks/models networks/layers"
-    " networks/grids networks/pretrained networks/pyramid networks/timm_networks"
+    " networks/grids networks/positions networks/pretrained networks/pyramid networks/timm_networks"
     " networks/vgg": NETWORKS,
     "grid": f"erase_regions assemble_labels refine_predictions report {NETWORKS}",
     "mining/cam": "extract_cams",

@@ -62,10 +62,9 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
     learnt = sum(photograph.split == train for photograph in photographs)
     network, unusable = _networks(config, len(dataset.classes), photographs=learnt)
     problems = [*dict.fromkeys(problems), *unusable]
-    crop = config.mining.train
-    findings = survey(
-        photographs, classes=dataset.classes, train=train, crop=round(crop.crop / crop.scale_max)
-    )
+    how = config.mining.train
+    crop = round(how.crop / how.scale_max / config.networks.scale)
+    findings = survey(photographs, classes=dataset.classes, train=train, crop=crop)
     counts = {
         split: Counter(name for p in photographs if p.split == split for name in p.labels)
         for split in dict.fromkeys(dataset.split(role) for role in roles)
@@ -77,20 +76,15 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
         else verdict(findings, counts=in_training)
     )
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "photographs": Counter(p.split for p in photographs),
-                    "classes": counts,
-                    "problems": [vars(problem) for problem in problems],
-                    "findings": [vars(finding) for finding in findings],
-                    "network": network,
-                    "verdict": words,
-                },
-                ensure_ascii=False,
-                indent=1,
-            )
-        )
+        said = {
+            "photographs": Counter(p.split for p in photographs),
+            "classes": counts,
+            "problems": [vars(problem) for problem in problems],
+            "findings": [vars(finding) for finding in findings],
+            "network": network,
+            "verdict": words,
+        }
+        print(json.dumps(said, ensure_ascii=False, indent=1))
     else:
         words = "\n".join(filter(None, (network, words)))
         _print(dataset, photographs, counts, problems=problems, findings=findings, words=words)

@@ -6,8 +6,6 @@ import hashlib
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from aepsl.console import tracked
-
 BLOCK = 1 << 20
 """Bytes written at a time while downloading."""
 
@@ -50,6 +48,8 @@ def fetch_file(url: str, path: Path, *, digest: str) -> None:
 
 
 def _continue_download(url: str, part: Path, *, what: str) -> None:
+    from aepsl.console import tracked  # which planning a run does not need
+
     there = part.stat().st_size if part.exists() else 0
     request = Request(url, headers={"Range": f"bytes={there}-"} if there else {})
     with urlopen(request, timeout=TIMEOUT) as answer:

@@ -69,6 +69,11 @@ def _splits(**manifests: ImageManifest) -> dict[str, Any]:
     return names | {f"{role}_images": len(manifest.images) for role, manifest in manifests.items()}
 
 
+def _detector(sources: Sources) -> str:
+    """Return where the saliency maps come from, in words."""
+    return str(sources.saliency.facts()["detector"]) if sources.saliency else ""
+
+
 def _record(
     numbered: tuple[int, Item], *, sources: Sources, classes: int, folder: Path
 ) -> dict[str, Any]:
@@ -155,19 +160,17 @@ def report(
     )
     items = [*items_of("train", manifest, true, limit=limit, always=sources.shown)]
     items += items_of("eval", evaluation, read_truth(evaluated_truth), limit=limit)
-    classes = 1 + len(manifest.class_names)
-    work = partial(_record, sources=sources, classes=classes, folder=output)
-    records = list(parallel_map(work, list(enumerate(items)), threads=threads, what="report"))
-    rows = read_json(scores)
-    about = {"run": name, "variant": variant, "seed": seed}
-    about |= _splits(train=manifest, eval=evaluation)
-    about |= {"detector": sources.saliency.facts()["detector"] if sources.saliency else ""}
+    rows, classes = read_json(scores), manifest.class_names
+    work = partial(_record, sources=sources, classes=1 + len(classes), folder=output)
+    records = [*parallel_map(work, [*enumerate(items)], threads=threads, what="report")]
+    about = {"run": name, "variant": variant, "seed": seed, "detector": _detector(sources)}
     about |= {"verdicts": [read_manifest_json(path) for path in verdicts]}
+    about |= _splits(train=manifest, eval=evaluation)
+    about |= summary_of(rows, records, variant=variant, class_names=classes)
     curves = [read_columns(path) for path in (*classifier_curves, segmentation_curve)]
     page = write_page(
         output,
-        summary=about
-        | summary_of(rows, records, variant=variant, class_names=manifest.class_names),
+        summary=about,
         run=_run_facts(manifest, rows, final_score) | {"variant": variant, "curves": curves},
         records=records,
         times=_times(benchmarks),
