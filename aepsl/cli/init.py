@@ -74,21 +74,21 @@ def configuration(dataset: Recognised, *, folder: Path, run: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-SEEN = 375
-"""Longer side, px, at which the networks see a photograph of the usual size."""
+USUAL = 500
+"""Longer side, px, of the photographs that the presets' other scales were chosen for: VOC's."""
 
 LOOKED_AT = 200
 """Number of photographs, evenly spaced, whose size is looked at."""
 
 
 def _scale(dataset: Recognised) -> float:
-    """Return the factor that brings photographs of the usual size to :data:`SEEN`, at most 1."""
+    """Return the factor that brings the dataset's usual size to :data:`USUAL`, at most 1."""
     paths = [item.path for item in dataset.catalogue.items.values()]
     sides = []
     for path in paths[:: 1 + len(paths) // LOOKED_AT]:
         with suppress(AepslError):  # a broken photograph: aepsl check names it
             sides.append(max(header_of(path).size))
-    return min(1.0, float(f"{SEEN / median(sides):.2g}")) if sides else 1.0
+    return min(1.0, float(f"{USUAL / median(sides):.2g}")) if sides else 1.0
 
 
 def _class_names(dataset: Recognised) -> list[str]:
