@@ -75,6 +75,8 @@ LIBRARIES = (
     "safetensors",
     "scikit-image",
     "scipy",
+    "segmentation-models-pytorch",
+    "timm",
     "torch",
     "torchvision",
 )

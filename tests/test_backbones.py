@@ -22,6 +22,7 @@ from aepsl.networks.decoders import DECODERS
 from aepsl.networks.grids import mirror, resample, unmirror
 from aepsl.networks.layers import pad_to_multiple
 from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
+from aepsl.networks.positions import grid_of
 from aepsl.networks.timm_networks import TimmBackbone, create, grids
 from aepsl.segmentation.inference import MaskNetwork
 from aepsl.stages._networks import build_network, licence_of
@@ -74,6 +75,11 @@ def grids_of(name, stride):
 def test_the_grid_of_each_kind(name):
     stride, grid = KINDS[name]
     assert grids_of(name, stride)[-1] == grid
+
+
+def test_features_that_cannot_be_followed_are_refused():
+    with pytest.raises(ValueError, match="where its features lie in the image cannot be found"):
+        grid_of(torch.zeros(1, 1, 2, 2), side=4)
 
 
 def test_fixed_statistics_are_those_of_evaluation_in_training_too():

@@ -10,7 +10,7 @@ from aepsl.config.files import read_configuration, refuse_duplicate_keys
 from aepsl.config.listing import as_yaml, listing
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks, Training
-from aepsl.config.presets import PRESETS, expanded, merged, preset_files
+from aepsl.config.presets import PRESETS, RECIPES, expanded, merged, preset_files
 from aepsl.config.root import Config
 from aepsl.config.sections import StageSettings, parse
 from aepsl.errors import AepslError
@@ -195,28 +195,30 @@ def test_a_preset_is_valid_and_names_its_run(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_recipe_is_laid_over_the_preset_of_any_dataset(name):
-    both = expanded({"base": [name, "best"]})
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_laid_over_the_preset_of_any_dataset(name, recipe):
+    both, own, laid = (expanded({"base": base}) for base in ([name, recipe], name, recipe))
     assert parse(Config, both, where=name).run == name
-    assert both["mining"]["train"] == expanded({"base": name})["mining"]["train"]
-    assert both["labels"]["crf"] is True
-    assert [file.stem for file in preset_files([name, "best"])] == ["tables", name, "best"]
+    assert both.get("data") == own.get("data")
+    if recipe == "best" or name in ("scenes", "voc2012"):  # the others start from paper
+        assert merged(both, laid | {"base": both["base"]}) == both
+
+
+def test_best_decides_all_that_the_paper_decides():
+    paper, best = (set(leaves(expanded({"base": recipe}))) for recipe in RECIPES)
+    of_vgg16 = {"networks.fc6_dilation", "networks.batch_norm", "networks.dropout"}
+    of_the_papers_method = {
+        "labels.background_threshold",
+        "mining.success.loss",
+        "segmentation.psl_after",
+    }
+    only_paper = {key for key in paper - best if not key.startswith("ablations.")}
+    assert only_paper == of_vgg16 | of_the_papers_method
 
 
 def test_a_preset_that_does_not_exist_is_named():
     with pytest.raises(AepslError, match="bset"):
         expanded({"base": ["scenes", "bset"]})
-
-
-def test_the_best_row_of_the_tables_is_the_preset():
-    tables = expanded({"base": "scenes"})["ablations"]["tables"]
-    row, preset = tables["better"]["rows"]["best"]["override"], expanded({"base": "best"})
-    scenes = expanded({"base": "scenes"})
-    by_row, by_preset = (
-        parse(Config, merged(scenes, changes), where="").model_dump(exclude={"base", "ablations"})
-        for changes in (row, preset)
-    )
-    assert by_row == by_preset
 
 
 def test_a_configuration_holds_what_differs_from_its_preset():
@@ -298,7 +300,7 @@ def test_each_setting_is_listed_with_its_origin(tmp_path):
     }
     assert rows["seed"] == (3, "", "--config")
     assert rows["mining.train.epochs"] == (2, "few", f"{file}:5")
-    assert rows["mining.train.crop"] == (161, "px; 321 in the paper", "preset photographs")
+    assert rows["mining.train.crop"] == (161, "px; 321 in the paper", "preset paper")
     assert rows["mining.train.momentum"][::2] == (0.9, "default")
     assert rows["ablations.seeds"][2] == "preset photographs"
 

@@ -104,18 +104,22 @@ def _check_targets(options):
 # The tutorial, as written
 
 
-def weights_of_vgg16(folder):
-    """Write random weights of VGG-16's convolutions where torchvision looks for a download."""
+def weights_in_the_hubs_cache(folder):
+    """Write random weights of the network of ``best`` where the hub's library keeps downloads."""
+    import timm
     import torch
-    from torchvision.models import get_model_weights, vgg16
+    from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    model = vgg16()
-    name = get_model_weights("vgg16")["IMAGENET1K_FEATURES"].url.rpartition("/")[2]
-    checkpoints = folder / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    features = {n: t for n, t in model.state_dict().items() if n.startswith("features")}
-    torch.save(features, checkpoints / name)
+    model = timm.create_model("tf_efficientnet_lite2")
+    repository = f"models--{model.pretrained_cfg['hf_hub_id'].replace('/', '--')}"
+    revision = "0" * 40
+    snapshot = folder / "hub" / repository / "snapshots" / revision
+    snapshot.mkdir(parents=True)
+    (folder / "hub" / repository / "refs").mkdir()
+    (folder / "hub" / repository / "refs" / "main").write_text(revision)
+    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(tensors, snapshot / "model.safetensors")
 
 
 def drawn_photographs(folder, number):
@@ -133,7 +137,10 @@ def drawn_photographs(folder, number):
 
 @pytest.mark.slow
 def test_the_tutorial_runs_as_written(tmp_path):
-    weights_of_vgg16(tmp_path / "torch")
+    weights_in_the_hubs_cache(tmp_path / "hub")
+    offline = {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    offline |= {"https_proxy": "http://127.0.0.1:9"}  # nobody listens there
+    offline |= {name: str(tmp_path / "empty") for name in ("TORCH_HOME", "U2NET_HOME")}
     drawn_photographs(tmp_path / "photographs", 4)
     drawn_photographs(tmp_path / "new-photographs", 1)
     ran = []
@@ -141,7 +148,7 @@ def test_the_tutorial_runs_as_written(tmp_path):
         result = subprocess.run(
             shlex.split(command.text),
             cwd=tmp_path,
-            env=os.environ | {"TORCH_HOME": str(tmp_path / "torch")},
+            env=os.environ | offline,
             capture_output=True,
             text=True,
             check=False,

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from aepsl.cli import app
 from aepsl.cli.init import configuration, initialise
+from aepsl.config.presets import expanded
 from aepsl.data.adapters import described
 from aepsl.data.recognise import recognise
 from aepsl.errors import AepslError
@@ -90,6 +91,26 @@ FOUND = {
     coco: {"adapter": "coco", "annotations": "annotations/instances_{split}2017.json"},
     huggingface: {"adapter": "huggingface", "train_split": "training"},
 }
+NO_NETWORK = AepslError.of("u2netp.onnx", "could not be downloaded", "put it there")
+
+
+def fails(name):
+    raise NO_NETWORK
+
+
+@pytest.fixture(autouse=True)
+def downloads(monkeypatch):
+    """No saliency network can be downloaded, whatever the machine."""
+    monkeypatch.setattr("aepsl.cli.init.fetch_network", fails)
+
+
+def written(folder, *, saliency_network=False):
+    """Return the configuration of a folder."""
+    found = recognise(folder)
+    text = configuration(found, folder=folder, run="mine", saliency_network=saliency_network)
+    return yaml.safe_load(text)
+
+
 layouts = pytest.mark.parametrize("make", FOUND, ids=lambda make: make.__name__)
 
 
@@ -103,10 +124,49 @@ def test_a_layout_is_recognised(tmp_path, make):
 def test_the_configuration_is_the_best_that_runs_here(tmp_path, monkeypatch, installed):
     folders(tmp_path)
     monkeypatch.setattr("aepsl.host.find_spec", lambda name: object() if installed else None)
-    plan = Plan(yaml.safe_load(configuration(recognise(tmp_path), folder=tmp_path, run="mine")))
-    assert plan.config.labels.method == "blend"
-    assert plan.config.labels.crf
-    assert plan.config.crf.method == ("dense" if installed else "local")
+    config = Plan(written(tmp_path)).config
+    assert config.networks.backbone == "timm/tf_efficientnet_lite2"
+    assert config.labels.method == "blend"
+    assert config.saliency.method == "robust_background"
+    assert config.crf.method == ("dense" if installed else "local")
+
+
+def test_a_saliency_network_that_can_be_had_is_used(tmp_path, monkeypatch):
+    folders(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr("aepsl.cli.init.fetch_network", asked.append)
+    monkeypatch.setattr("aepsl.cli.init.has_onnx_runtime", lambda: True)
+    result = CliRunner().invoke(app, ["init", "photos"])
+    assert "without a network" not in result.output
+    assert asked == ["u2netp"]
+    values = yaml.safe_load((tmp_path / "photos.yaml").read_text())
+    assert values == written(tmp_path / "photos", saliency_network=True) | {
+        "run": "photos",
+        "data": values["data"],
+    }
+    assert expanded(values)["saliency"]["method"] == "network"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "why"),
+    [
+        (True, "could not be downloaded; put it there. Then remove saliency from the file."),
+        (False, 'ONNX Runtime is not installed (pip install "aepsl[onnx]"'),
+    ],
+)
+def test_without_a_saliency_network_another_one_is_written_and_told(
+    tmp_path, monkeypatch, runtime, why
+):
+    folders(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("aepsl.cli.init.has_onnx_runtime", lambda: runtime)
+    result = CliRunner().invoke(app, ["init", "photos"])
+    assert result.exit_code == 0
+    assert "Saliency, from which background is learnt, will be computed without" in result.output
+    assert why in result.output
+    values = yaml.safe_load((tmp_path / "photos.yaml").read_text())
+    assert values["saliency"] == {"method": "robust_background"}
 
 
 @layouts
@@ -126,20 +186,18 @@ def test_the_configuration_is_short_and_describes_the_same_photographs(tmp_path,
     assert dataset.ids(dataset.split("train"))
 
 
-@pytest.mark.parametrize(("longer", "scale"), [(300, 1), (500, 1), (4000, 0.12)])
+@pytest.mark.parametrize(("longer", "scale"), [(300, 1), (500, 0.75), (4000, 0.094)])
 def test_photographs_of_any_size_are_seen_in_one_size(tmp_path, longer, scale):
     for number, side in enumerate((longer, longer, 8)):  # the usual size counts
         (tmp_path / "crack").mkdir(exist_ok=True)
         Image.new("L", (side, 8)).save(tmp_path / "crack" / f"{number}.png")
     (tmp_path / "crack" / "3.png").write_bytes(b"broken")
-    plan = Plan(yaml.safe_load(configuration(recognise(tmp_path), folder=tmp_path, run="x")))
-    assert plan.config.networks.scale == scale
+    assert Plan(written(tmp_path)).config.networks.scale == scale
 
 
 def test_the_configuration_learns_one_class_and_empty_photographs(tmp_path):
     nothing_on_some(tmp_path)
-    text = configuration(recognise(tmp_path), folder=tmp_path, run="x")
-    assert Plan(yaml.safe_load(text)).config.mining.loss == "sigmoid"
+    assert Plan(written(tmp_path)).config.mining.loss == "sigmoid"
 
 
 def test_the_command_says_what_it_found_and_writes_nothing_twice(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from aepsl.labels.assemble import (
     label_probabilities,
     lost_classes,
     region_mask,
+    with_lost_classes,
 )
 from aepsl.labels.blend import blended_probabilities
 from aepsl.stages.assemble_labels import assemble_labels
@@ -97,7 +98,7 @@ def test_probabilities_of_a_label_literal():
     assert nothing_shown.tolist() == [[[1, 1, 1]]]
 
 
-BLEND = {"saliency_weight": 0.5, "background_score": 0.4, "sharpness": 8}
+BLEND = {"saliency_weight": 0.5, "background_score": 0.4, "class_peak": 0, "sharpness": 8}
 
 
 def test_a_blend_decides_where_either_is_unsure():
@@ -117,20 +118,46 @@ def test_without_saliency_the_maps_are_blended_with_nothing():
     assert nothing_shown.tolist() == [[[1, 1]]]
 
 
+def test_saliency_cannot_erase_a_class_of_the_image_label():
+    # The first class peaks at 0.6, the second, which saliency denies, at 0.2: it is tripled.
+    maps = np.array([[[1.0, 0.5, 0.0, 0.0]], [[0.0, 0.0, 0.4, 0.2]]])
+    saliency = np.array([[0.2, 0.2, 0.0, 0.0]])
+    blend = BLEND | {"class_peak": 0.6}
+    said = blended_probabilities(maps, saliency, **blend)
+    assert said.argmax(axis=0).tolist() == [[1, 0, 2, 0]]
+    scores = np.array([[0.4] * 4, [0.6, 0.35, 0.0, 0.0], [0.3, 0.3, 0.6, 0.3]])
+    odds = np.exp(8 * scores)
+    assert said[:, 0] == pytest.approx(odds / odds.sum(axis=0), abs=1e-5)
+    vetoed = blended_probabilities(maps, saliency, **BLEND)
+    assert vetoed.argmax(axis=0).tolist() == [[1, 0, 0, 0]]
+    nowhere = blended_probabilities(np.zeros((1, 1, 2)), np.zeros((1, 2)), **blend)
+    assert nowhere.argmax(axis=0).tolist() == [[0, 0]]
+
+
+def test_refinement_erases_no_class():
+    before = np.array([[0, 1, 1, 2], [0, 0, 3, 2]])
+    refined = np.array([[1, 1, 1, 1], [1, 1, 1, 1]])  # background may vanish, classes may not
+    assert with_lost_classes(refined, before).tolist() == [[1, 1, 1, 2], [1, 1, 3, 2]]
+    assert with_lost_classes(before, before).tolist() == before.tolist()
+
+
 @given(present=st.integers(0, 3), seed=st.integers(0, 2**32 - 1))
 def test_a_blend_against_a_plain_loop(present, seed):
     rng = np.random.default_rng(seed)
     maps, saliency = rng.random((present, 4, 5)), rng.random((4, 5))
-    weight, background, sharpness = rng.random(), rng.random(), rng.uniform(0.1, 200)
+    weight, background, peak, sharpness = (*rng.random(3), rng.uniform(0.1, 200))
     said = blended_probabilities(
         maps,
         saliency,
         saliency_weight=weight,
         background_score=background,
+        class_peak=peak,
         sharpness=sharpness,
     )
+    means = [weight * saliency + (1 - weight) * m for m in maps]
+    means = [mean if mean.max() > peak else mean * peak / mean.max() for mean in means]
     for y, x in np.ndindex(4, 5):
-        scores = [background, *(weight * saliency[y, x] + (1 - weight) * m[y, x] for m in maps)]
+        scores = [background, *(mean[y, x] for mean in means)]
         odds = [math.exp(sharpness * (score - max(scores))) for score in scores]
         assert said[:, y, x] == pytest.approx(np.array(odds) / sum(odds), abs=1e-4)
 
@@ -175,7 +202,7 @@ def test_the_maps_of_all_steps_are_scaled_and_averaged(assembled):
 
 
 def test_a_class_that_the_blend_loses_is_told(assembled, caplog):
-    assert assembled(background_score=0.8) == [[0] * 4] * 2
+    assert assembled(background_score=0.8) == [[0] * 4] * 2  # above labels.class_peak
     assert (
         "cat: no pixel in the pseudo-labels of 1 of the 1 photographs that show it" in caplog.text
     )

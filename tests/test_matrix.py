@@ -342,6 +342,7 @@ KEYS = {
     "labels.method": ("blend", both("assemble_labels")),
     "labels.saliency_weight": (0.4, NOTHING),
     "labels.background_score": (0.4, NOTHING),
+    "labels.class_peak": (0.7, NOTHING),
     "labels.sharpness": (4, NOTHING),
     "labels.crf": (True, both("assemble_labels")),
     "labels.crf_certainty": (0.9, NOTHING),

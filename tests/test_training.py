@@ -3,9 +3,11 @@ import torch
 from torch import nn
 
 from aepsl import host, precision
+from aepsl.config.networks import Training
 from aepsl.host import cpu
 from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.stages import _training
+from aepsl.stores.manifests import ImageEntry, ImageManifest
 from aepsl.training.engine import Progress, train_one_epoch
 from aepsl.training.optimizers import (
     OPTIMIZERS,
@@ -157,3 +159,18 @@ def test_a_loss_that_is_no_number_ends_the_training():
             device=CPU,
             seed=0,
         )
+
+
+@pytest.mark.parametrize(
+    ("sides", "crop"),
+    [
+        ([(300, 500), (20, 30)], 256),  # the largest is larger
+        ([(100, 200), (180, 160)], 188),  # 200 px, at three quarters, enlarged by 1.25: 187.5
+    ],
+)
+def test_a_crop_is_no_larger_than_the_photographs(sides, crop):
+    images = [ImageEntry(str(n), "", h, w, (0, 0, 0), "", ()) for n, (h, w) in enumerate(sides)]
+    manifest = ImageManifest("train", ("cat",), (1, 2, 3), tuple(images))
+    train = Training(crop=256, scale_min=0.75, scale_max=1.25)
+    made = _training.augmentation_of(train, manifest, scale=0.75)
+    assert (made.crop, made.fill_value) == (crop, (1, 2, 3))

@@ -501,7 +501,7 @@ def test_masks_that_need_the_crf_are_refused_without_it(monkeypatch):
     with pytest.raises(AepslError, match="relabel_crf: is set, but pydensecrf is not"):
         Plan({"variants": {"again": again}})
     with pytest.raises(AepslError, match=r"labels\.crf: is set, but pydensecrf is not"):
-        Plan({"base": ["scenes", "best"]})
+        Plan({"base": "scenes", "labels": {"crf": True}})
 
 
 def test_supervision_without_saliency_is_told():

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from aepsl.config.data import VOC_CLASSES
+from aepsl.config.labels import SaliencyNetworkConfig
 from aepsl.config.listing import flow_style
-from aepsl.config.presets import RECIPES
 from aepsl.data.images import header_of
+from aepsl.data.published import fetch_network
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
-from aepsl.host import INSTALL_CRF, has_crf
+from aepsl.host import INSTALL_CRF, INSTALL_ONNX, has_crf, has_onnx_runtime
 from aepsl.stores.atomic import write_text
 
 LAYOUTS = {
@@ -50,19 +51,48 @@ def initialise(folder: Path, *, output: Path | None) -> None:
     _print(dataset, console)
     for problem in told_once(dataset.catalogue.problems):
         console.print(str(problem), markup=False, soft_wrap=True)
-    write_text(output, configuration(dataset, folder=folder, run=name))
+    missing = _no_saliency_network()
+    if missing:
+        console.print(
+            f"Saliency, from which background is learnt, will be computed without a network, which"
+            f" is less accurate on photographs: {missing}. Then remove saliency from the file.",
+            markup=False,
+            soft_wrap=True,
+        )
+    text = configuration(dataset, folder=folder, run=name, saliency_network=not missing)
+    write_text(output, text)
     console.print(f"Wrote {output}.", markup=False, soft_wrap=True)
     console.print(f"Next: aepsl check {output}", markup=False, soft_wrap=True)
     console.print(f"      aepsl run {output}", markup=False, soft_wrap=True)
 
 
-def configuration(dataset: Recognised, *, folder: Path, run: str) -> str:
-    """Return the YAML of a dataset: at most fifteen lines."""
+def _no_saliency_network() -> str:
+    """Return why the preset's saliency network cannot be used here, and what to do; "" if it can.
+
+    The network is downloaded unless it is there.
+    """
+    if not has_onnx_runtime():
+        return f"ONNX Runtime is not installed ({INSTALL_ONNX})"
+    try:
+        fetch_network(SaliencyNetworkConfig().file)
+    except AepslError as error:
+        (problem,) = error.problems
+        return f"{problem.what}; {problem.hint}"
+    return ""
+
+
+def configuration(dataset: Recognised, *, folder: Path, run: str, saliency_network: bool) -> str:
+    """Return the YAML of a dataset: at most fifteen lines.
+
+    Without ``saliency_network``, saliency is computed from each photograph alone.
+    """
     data = dict(dataset.settings, root=str(folder), class_names=_class_names(dataset))
     if not (folder / "masks").exists():
         data.setdefault("mask_folder", "masks")  # for those that are drawn later
-    values: dict[str, Any] = {"base": ["photographs", *RECIPES], "run": run, "data": data}
+    values: dict[str, Any] = {"base": ["photographs", "best"], "run": run, "data": data}
     values["networks"] = {"scale": _scale(dataset)}
+    if not saliency_network:
+        values["saliency"] = {"method": "robust_background"}  # needs no other file
     if not has_crf():
         values["crf"] = {"method": "local"}  # needs no compiler
     lines = [f"# {_summary(dataset)}"]
@@ -74,21 +104,21 @@ def configuration(dataset: Recognised, *, folder: Path, run: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-USUAL = 500
-"""Longer side, px, of the photographs that the presets' other scales were chosen for: VOC's."""
+SEEN = 375
+"""Longer side, px, at which the preset ``best`` looks at photographs, as it does at VOC's."""
 
 LOOKED_AT = 200
 """Number of photographs, evenly spaced, whose size is looked at."""
 
 
 def _scale(dataset: Recognised) -> float:
-    """Return the factor that brings the dataset's usual size to :data:`USUAL`, at most 1."""
+    """Return the factor that brings the dataset's usual size to :data:`SEEN`, at most 1."""
     paths = [item.path for item in dataset.catalogue.items.values()]
     sides = []
     for path in paths[:: 1 + len(paths) // LOOKED_AT]:
         with suppress(AepslError):  # a broken photograph: aepsl check names it
             sides.append(max(header_of(path).size))
-    return min(1.0, float(f"{USUAL / median(sides):.2g}")) if sides else 1.0
+    return min(1.0, float(f"{SEEN / median(sides):.2g}")) if sides else 1.0
 
 
 def _class_names(dataset: Recognised) -> list[str]:

@@ -126,6 +126,13 @@ class Labels(Section):
         unit="0..1",
         source="docs/labels.md",
     )
+    class_peak: Threshold = setting(
+        0.75,
+        "With method blend: least maximum of these averages for each class of the image label;"
+        " lower ones are scaled up to it, so that saliency cannot erase a class. 0: none.",
+        unit="0..1",
+        source="docs/labels-measured.md",
+    )
     sharpness: float = setting(
         8.0,
         "With method blend: factor (inverse temperature) of the averages in the softmax that the"

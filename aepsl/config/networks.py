@@ -107,7 +107,11 @@ class Training(Section):
     epochs: int = setting(15, "Number of epochs.", unit="epochs", source="paper, Fig. 5a", ge=1)
     batch_size: int = setting(30, "Batch size.", unit="images", source="paper, sec. 4.2", ge=1)
     crop: int = setting(
-        321, "Side of the random crop; must be 8 k + 1.", unit="px", source="paper", ge=33
+        321,
+        "Side of the random crop, at most that of the largest photograph.",
+        unit="px",
+        source="paper",
+        ge=33,
     )
     scale_min: float = setting(
         0.8,

@@ -18,7 +18,7 @@ from aepsl.text import parse_yaml, read_text
 PRESETS = ("scenes", "photographs", "voc-small", "voc2012")
 """The presets of datasets, each a complete configuration."""
 
-RECIPES = ("best",)
+RECIPES = ("paper", "best")
 """The presets that change the method of any dataset's."""
 
 FOLDER = Path(__file__).with_name("presets")

@@ -12,7 +12,7 @@ from aepsl.config.evaluation import Evaluation
 from aepsl.config.labels import Labels, Saliency
 from aepsl.config.mining import Mining
 from aepsl.config.networks import Networks
-from aepsl.config.presets import PRESETS, RECIPES
+from aepsl.config.presets import PRESETS
 from aepsl.config.sections import WORD_NULL, Section, setting
 from aepsl.config.segmentation import Crf, Prediction, Segmentation
 
@@ -104,7 +104,7 @@ class Config(Section):
     base: Annotated[str | tuple[str, ...] | None, WORD_NULL] = setting(
         None,
         f"Preset that this configuration starts from: {', '.join(PRESETS)}; or a list of presets,"
-        f" each laid over the one before, such as [photographs, {RECIPES[0]}]; null: the defaults.",
+        f" each laid over the one before, such as [photographs, best]; null: the defaults.",
         unit="-",
         source="-",
     )

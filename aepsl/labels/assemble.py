@@ -91,6 +91,19 @@ def lost_classes(mask: NDArray[np.uint8], *, classes: Sequence[int]) -> list[int
     return [number for number in classes if not (mask == 1 + number).any()]
 
 
+def with_lost_classes(
+    refined: NDArray[np.integer], before: NDArray[np.integer]
+) -> NDArray[np.integer]:
+    """Return a refined mask in which the classes that refinement erased have their pixels again.
+
+    Args:
+        refined: (height, width), 0 background.
+        before: (height, width), the mask that was refined.
+    """
+    erased = np.setdiff1d(before, [BACKGROUND, *np.unique(refined)])
+    return np.where(np.isin(before, erased), before, refined)
+
+
 def mask_values(classes: Sequence[int]) -> NDArray[np.uint8]:
     """Return the values in a mask of the background and of the present classes, from 0."""
     return np.array([BACKGROUND, *(1 + number for number in classes)], np.uint8)

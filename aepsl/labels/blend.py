@@ -16,6 +16,7 @@ def blended_probabilities(
     *,
     saliency_weight: float,
     background_score: float,
+    class_peak: float,
     sharpness: float,
 ) -> NDArray[np.float32]:
     """Return the probability of each present class, and of the background, at each pixel.
@@ -23,12 +24,16 @@ def blended_probabilities(
     The score of a class is the weighted mean of its map and of saliency; that of the background is
     the same everywhere. The probabilities are the softmax of ``sharpness`` times the scores.
 
+    A present class is somewhere in the image, even where saliency disagrees: if its highest score
+    is below ``class_peak``, its scores are scaled to that maximum.
+
     Args:
         maps: (present, height, width), 0..1, the map of each present class, scaled to a maximum
             of 1.
         saliency: (height, width), 0..1; None leaves the maps alone.
         saliency_weight: weight of saliency in the mean, 0..1.
         background_score: score of the background, 0..1.
+        class_peak: least maximum of a class's scores, 0..1; 0 leaves them as they are.
         sharpness: at least 0; 0 makes all classes equally probable.
 
     Returns:
@@ -38,5 +43,7 @@ def blended_probabilities(
     scores[1:] = maps
     if saliency is not None:
         scores[1:] += saliency_weight * (saliency - scores[1:])
+    peaks = scores[1:].max(axis=(1, 2), initial=0.0, keepdims=True)
+    scores[1:] *= np.maximum(1, class_peak / np.where(peaks > 0, peaks, np.inf))
     odds = np.exp(sharpness * (scores - scores.max(axis=0)))
     return odds / odds.sum(axis=0)

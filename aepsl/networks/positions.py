@@ -126,7 +126,12 @@ def grid_of(feature: Tensor, *, side: int) -> Grid:
 
     Where there are fewer cells than its functions explain, a reshaping merged neighbours (Swin):
     these lie in their middle.
+
+    Raises:
+        ValueError: if a function on the way could not be followed.
     """
-    grid: Grid = feature.grid  # type: ignore[attr-defined]
+    grid: Grid | None = getattr(feature, "grid", None)
+    if grid is None:
+        raise ValueError("where its features lie in the image cannot be found; choose another")
     merged = round(side / feature.shape[-1] / grid.stride)
     return Grid(merged * grid.stride, grid.positions((merged - 1) / 2))

@@ -25,6 +25,7 @@ from aepsl.labels.assemble import (
     label_probabilities,
     lost_classes,
     mask_values,
+    with_lost_classes,
 )
 from aepsl.labels.blend import blended_probabilities
 from aepsl.mining.merge import scaled_to_max
@@ -140,7 +141,8 @@ class _Assembly:
             mask = shown[said.argmax(axis=0)]
         if self.crf and classes and said is not None:  # without classes, all is background
             pixels = photograph(image, root=self.root)
-            mask = shown[refine(pixels, said, threshold=0.0, options=self.crf)]
+            refined = refine(pixels, said, threshold=0.0, options=self.crf)
+            mask = shown[with_lost_classes(refined, said.argmax(axis=0))]
         return Record({"mask": mask}, facts)
 
     def _from_regions(self, image: ImageEntry, regions: NDArray[np.bool_]) -> PseudoLabel:
@@ -177,6 +179,7 @@ class _Assembly:
             saliency,
             saliency_weight=weight,
             background_score=self.settings.background_score,
+            class_peak=self.settings.class_peak,
             sharpness=self.settings.sharpness,
         )
 

@@ -299,7 +299,7 @@ def _label_keys(job: JobContext) -> Iterator[str]:
     if settings.crf:
         yield from _crf_keys(job)
     if settings.method == "blend":
-        yield from ("labels.background_score", "labels.sharpness")
+        yield from ("labels.background_score", "labels.class_peak", "labels.sharpness")
         if salient:
             yield "labels.saliency_weight"
     else:
