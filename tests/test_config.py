@@ -200,8 +200,14 @@ def test_a_recipe_is_laid_over_the_preset_of_any_dataset(name, recipe):
     both, own, laid = (expanded({"base": base}) for base in ([name, recipe], name, recipe))
     assert parse(Config, both, where=name).run == name
     assert both.get("data") == own.get("data")
-    if recipe == "best" or name in ("scenes", "voc2012"):  # the others start from paper
-        assert merged(both, laid | {"base": both["base"]}) == both
+    for settings in (both, laid):
+        del settings["base"], settings["ablations"]
+    assert merged(both, laid) == both
+
+
+def test_the_last_recipe_counts():
+    files = preset_files(["photographs", "best", "paper"])
+    assert [file.stem for file in files] == ["tables", "photographs", "best", "paper"]
 
 
 def test_best_decides_all_that_the_paper_decides():

@@ -91,7 +91,7 @@ FOUND = {
     coco: {"adapter": "coco", "annotations": "annotations/instances_{split}2017.json"},
     huggingface: {"adapter": "huggingface", "train_split": "training"},
 }
-NO_NETWORK = AepslError.of("u2netp.onnx", "could not be downloaded", "put it there")
+NO_NETWORK = AepslError.of("/home/me/u2netp.onnx", "could not be downloaded", "no hint")
 
 
 def fails(name):
@@ -151,8 +151,8 @@ def test_a_saliency_network_that_can_be_had_is_used(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("runtime", "why"),
     [
-        (True, "could not be downloaded; put it there. Then remove saliency from the file."),
-        (False, 'ONNX Runtime is not installed (pip install "aepsl[onnx]"'),
+        (True, "u2netp.onnx, put it at /home/me/u2netp.onnx, and remove saliency from the file."),
+        (False, 'ONNX Runtime is not installed. To use the network, pip install "aepsl[onnx]"'),
     ],
 )
 def test_without_a_saliency_network_another_one_is_written_and_told(

@@ -139,6 +139,8 @@ def test_refinement_erases_no_class():
     refined = np.array([[1, 1, 1, 1], [1, 1, 1, 1]])  # background may vanish, classes may not
     assert with_lost_classes(refined, before).tolist() == [[1, 1, 1, 2], [1, 1, 3, 2]]
     assert with_lost_classes(before, before).tolist() == before.tolist()
+    moved = np.array([[0, 0, 0, 0], [0, 0, 0, 1]])  # 1 is only where 2 was
+    assert with_lost_classes(moved, before).tolist() == before.tolist()
 
 
 @given(present=st.integers(0, 3), seed=st.integers(0, 2**32 - 1))

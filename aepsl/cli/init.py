@@ -15,7 +15,7 @@ from aepsl.config.data import VOC_CLASSES
 from aepsl.config.labels import SaliencyNetworkConfig
 from aepsl.config.listing import flow_style
 from aepsl.data.images import header_of
-from aepsl.data.published import fetch_network
+from aepsl.data.published import NETWORKS, fetch_network
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
 from aepsl.host import INSTALL_CRF, INSTALL_ONNX, has_crf, has_onnx_runtime
@@ -55,7 +55,7 @@ def initialise(folder: Path, *, output: Path | None) -> None:
     if missing:
         console.print(
             f"Saliency, from which background is learnt, will be computed without a network, which"
-            f" is less accurate on photographs: {missing}. Then remove saliency from the file.",
+            f" is less accurate on photographs: {missing}, and remove saliency from the file.",
             markup=False,
             soft_wrap=True,
         )
@@ -67,17 +67,21 @@ def initialise(folder: Path, *, output: Path | None) -> None:
 
 
 def _no_saliency_network() -> str:
-    """Return why the preset's saliency network cannot be used here, and what to do; "" if it can.
+    """Return why the preset's saliency network cannot be used, and what to do; "" if it can.
 
     The network is downloaded unless it is there.
     """
     if not has_onnx_runtime():
-        return f"ONNX Runtime is not installed ({INSTALL_ONNX})"
+        return f"ONNX Runtime is not installed. To use the network, {INSTALL_ONNX}"
+    name = SaliencyNetworkConfig().file
     try:
-        fetch_network(SaliencyNetworkConfig().file)
+        fetch_network(name)
     except AepslError as error:
         (problem,) = error.problems
-        return f"{problem.what}; {problem.hint}"
+        return (
+            f"{problem.what}. To use the network, download {NETWORKS[name].url}, put it at"
+            f" {problem.where}"
+        )
     return ""
 
 

@@ -46,7 +46,12 @@ def preset_files(base: object) -> list[Path]:
     if base is None or base == "null":
         return []
     names = base if isinstance(base, Sequence) and not isinstance(base, str) else [base]
-    return list(dict.fromkeys(file for name in names for file in _files(name)))
+    files: list[Path] = []
+    for name in names:
+        *inherited, own = _files(name)
+        files += [file for file in inherited if file not in files]
+        files = [*(file for file in files if file != own), own]
+    return files
 
 
 def _files(name: object) -> list[Path]:

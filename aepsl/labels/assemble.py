@@ -96,12 +96,15 @@ def with_lost_classes(
 ) -> NDArray[np.integer]:
     """Return a refined mask in which the classes that refinement erased have their pixels again.
 
+    Where these were all that another class had left, the mask stays as it was before.
+
     Args:
         refined: (height, width), 0 background.
         before: (height, width), the mask that was refined.
     """
     erased = np.setdiff1d(before, [BACKGROUND, *np.unique(refined)])
-    return np.where(np.isin(before, erased), before, refined)
+    restored = np.where(np.isin(before, erased), before, refined)
+    return before if np.setdiff1d(before, [BACKGROUND, *np.unique(restored)]).size else restored
 
 
 def mask_values(classes: Sequence[int]) -> NDArray[np.uint8]:
