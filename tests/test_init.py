@@ -99,7 +99,7 @@ def fails(name):
 
 
 @pytest.fixture(autouse=True)
-def downloads(monkeypatch):
+def offline(monkeypatch):
     """No saliency network can be downloaded, whatever the machine."""
     monkeypatch.setattr("aepsl.cli.init.fetch_network", fails)
 

@@ -54,7 +54,7 @@ def initialise(folder: Path, *, output: Path | None) -> None:
     missing = _no_saliency_network()
     if missing:
         console.print(
-            f"Saliency, from which background is learnt, will be computed without a network, which"
+            "Saliency, from which background is learnt, will be computed without a network, which"
             f" is less accurate on photographs: {missing}, and remove saliency from the file.",
             markup=False,
             soft_wrap=True,

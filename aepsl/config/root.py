@@ -104,7 +104,7 @@ class Config(Section):
     base: Annotated[str | tuple[str, ...] | None, WORD_NULL] = setting(
         None,
         f"Preset that this configuration starts from: {', '.join(PRESETS)}; or a list of presets,"
-        f" each laid over the one before, such as [photographs, best]; null: the defaults.",
+        " each laid over the one before, such as [photographs, best]; null: the defaults.",
         unit="-",
         source="-",
     )

@@ -86,7 +86,7 @@ def background_threshold(
     return max((by_class.get(name, default) for name in classes), default=default)
 
 
-def lost_classes(mask: NDArray[np.uint8], *, classes: Sequence[int]) -> list[int]:
+def lost_classes(mask: NDArray[np.integer], *, classes: Sequence[int]) -> list[int]:
     """Return the present classes, numbered from 0, that have no pixel in the mask."""
     return [number for number in classes if not (mask == 1 + number).any()]
 
@@ -102,9 +102,10 @@ def with_lost_classes(
         refined: (height, width), 0 background.
         before: (height, width), the mask that was refined.
     """
-    erased = np.setdiff1d(before, [BACKGROUND, *np.unique(refined)])
+    classes = [value - 1 for value in np.unique(before).tolist() if value != BACKGROUND]
+    erased = [1 + number for number in lost_classes(refined, classes=classes)]
     restored = np.where(np.isin(before, erased), before, refined)
-    return before if np.setdiff1d(before, [BACKGROUND, *np.unique(restored)]).size else restored
+    return before if lost_classes(restored, classes=classes) else restored
 
 
 def mask_values(classes: Sequence[int]) -> NDArray[np.uint8]:
