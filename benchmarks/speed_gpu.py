@@ -1,13 +1,16 @@
-"""Training and inference of VGG-16 LargeFOV on a GPU, and how busy our stages keep it.
+"""Training and inference of the classifiers on a GPU, and how busy our stages keep it.
 
-A training step is forward pass, backward pass and SGD step on a fixed batch of 30 crops of 321 px;
-inference is the classifier's on 375 x 500 px. Operations are those that torch's counter counts; the
-peak is the dense bfloat16 peak of NVIDIA's data sheets. Busy is the time of all kernels and copies
-over the wall time of the stage, with start and end.
+A training step is forward pass, backward pass and SGD step on a fixed batch of crops; inference is
+on a photograph of 375 x 500 px, which a recipe sees at its own scale. Operations are those that
+torch's counter counts (a multiplication and an addition are two), and three times the forward
+pass's in training: the counter forgets the groups of depthwise convolutions in the backward pass.
+The peak is the dense bfloat16 peak of NVIDIA's data sheets. Busy is the time of all kernels and
+copies over the wall time of the stage, with start and end.
 """
 
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -17,7 +20,9 @@ from speed_training import bare_step, write_regions
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from aepsl.networks.models import Classifier, NetworkShape
+from aepsl.config.presets import expanded
+from aepsl.networks.grids import shrunk
+from aepsl.networks.models import Classifier, NetworkShape, SegmentationNetwork
 from aepsl.stages.extract_cams import extract_cams
 from aepsl.stages.train_classifier import train_classifier
 
@@ -37,7 +42,40 @@ PEAK_TFLOPS = OrderedDict(
 """Dense bfloat16 peaks, TFLOP/s, by part of the device's name: NVIDIA's data sheets of each product
 (half of the figures that they give with sparsity; H100 is the SXM module)."""
 CLASSES, IMAGES = 20, 64
-BATCH, CROP, STEPS = 30, 321, 5
+STEPS = 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The networks of a recipe, and how it trains them."""
+
+    name: str
+    shape: NetworkShape
+    """Of the classifier."""
+    decoder: str
+    batch: int
+    crop: int
+
+
+BEST = expanded({"base": ["photographs", "best"]})
+RECIPES = (
+    Recipe("VGG-16", NetworkShape(), "largefov", batch=30, crop=321),
+    Recipe(
+        "best",
+        NetworkShape(
+            backbone=BEST["networks"]["backbone"],
+            head=BEST["mining"]["head"],
+            stride=BEST["networks"]["stride"],
+            scale=BEST["networks"]["scale"],
+            fixed_norm=True,
+        ),
+        BEST["segmentation"]["head"],
+        batch=30,
+        crop=BEST["mining"]["train"]["crop"],
+    ),
+)
+"""The paper's with LargeFOV, and the preset best with the paper's batches."""
+PAPER = RECIPES[0]
 
 
 def peak(name: str) -> float | None:
@@ -51,9 +89,10 @@ def _wait(device):
         torch.cuda.synchronize()
 
 
-def _network(bench, precision, device):
+def _network(bench, recipe, precision, device):
     torch.manual_seed(0)
-    model = Classifier(classes=CLASSES, shape=NetworkShape(width=bench.width))
+    width = bench.width if recipe is PAPER else 1
+    model = Classifier(classes=CLASSES, shape=replace(recipe.shape, width=width))
     model.precision = precision
     return model.to(device)
 
@@ -80,8 +119,8 @@ def _steps(step, forward, device):
     _wait(device)
 
 
-def _training(bench, device, name):
-    batch, crop = (2, 65) if bench.quick else (BATCH, CROP)
+def _training(bench, recipe, device, name):
+    batch, crop = (2, 65) if bench.quick else (recipe.batch, recipe.crop)
     ways, flops = [], 0
     for title, precision, compiled, layout in (
         ("bfloat16, channels_last (ours)", "bfloat16", False, torch.channels_last),
@@ -89,15 +128,15 @@ def _training(bench, device, name):
         ("bfloat16", "bfloat16", False, torch.contiguous_format),
         ("float32, channels_last", "float32", False, torch.channels_last),
     ):
-        model = _network(bench, precision, device)
+        model = _network(bench, recipe, precision, device)
         step = bare_step(model, batch=batch, crop=crop, classes=CLASSES, device=device)
         if layout == torch.contiguous_format:
             plain_layout(model)
         backend = "eager" if bench.quick else "inductor"
         forward = torch.compile(model, backend=backend) if compiled else model
-        flops = flops or _flops(partial(step, model)) / batch
+        flops = flops or 3 * _flops(partial(model, torch.zeros(1, 3, crop, crop, device=device)))
         ways.append(Way(title, partial(_steps, step, forward, device)))
-    title = f"Training step, batches of {batch}, crop {crop}"
+    title = f"{recipe.name}: training step, batches of {batch}, crop {crop}"
     table = compare(title, ways, bench=bench, work=STEPS * batch, against=ways[0].name)
     yield table
     yield _with_flops(table, flops, name)
@@ -116,20 +155,25 @@ def _infer(model, pixels, device, times):
     _wait(device)
 
 
-def _inference(bench, device, name):
+def _seen(bench, recipe, *, batch, device):
+    """Return photographs of noise, as the recipe's network sees them."""
+    return shrunk(torch.rand(batch, 3, *bench.size, device=device) * 255, scale=recipe.shape.scale)
+
+
+def _inference(bench, recipe, device, name):
     ways, flops = [], 0
     for precision in ("bfloat16", "float32"):
-        model = _network(bench, precision, device).eval()
+        model = _network(bench, recipe, precision, device).eval()
         model.to(memory_format=torch.channels_last)
         for batch in (1, 16):
             times = 1 if bench.quick else 64 // batch
-            pixels = torch.rand(batch, 3, *bench.size, device=device) * 255
+            pixels = _seen(bench, recipe, batch=batch, device=device)
             flops = flops or _flops(partial(_infer, model, pixels, device, 1)) / batch
             run = partial(_infer, model, pixels, device, times)
             title = f"{precision}, batches of {batch}"
             ways.append(Way(title, run, work=times * batch))
     height, width = bench.size
-    title = f"Inference, {height} x {width} px"
+    title = f"{recipe.name}: inference, {height} x {width} px"
     table = compare(title, ways, bench=bench, work=1, against=ways[0].name)
     yield table
     yield _with_flops(table, flops, name)
@@ -158,7 +202,7 @@ def _stages(bench, device):
     model = network_file(bench, Classifier, images.class_names, precision="auto")
     cams = settings("extract_cams", step=1)
     train = {"epochs": 1 if bench.quick else 4, "learning_rate": 1e-4}
-    train |= {"batch_size": 2 if bench.quick else BATCH, "crop": 65 if bench.quick else CROP}
+    train |= {"batch_size": 2, "crop": 65} if bench.quick else {"batch_size": 30, "crop": 321}
     networks = {"width": bench.width, "batch_norm": False, "fc6_dilation": 12}
     config = {"mining": {"train": train}, "networks": networks}
     training, regions = settings("train_classifier", config, step=2), write_regions(bench, images)
@@ -182,14 +226,38 @@ def _stages(bench, device):
     yield table
 
 
+def _operations(bench):
+    """Return the operations of each recipe's networks, for one crop and one photograph."""
+    table = Table("Counted operations, 20 classes", "GFLOP", statistic="counted")
+    for recipe in RECIPES:
+        for what, kind, head in (
+            ("classifier", Classifier, recipe.shape.head),
+            ("segmentation network", SegmentationNetwork, recipe.decoder),
+        ):
+            with torch.device("meta"):
+                model = kind(classes=CLASSES, shape=replace(recipe.shape, head=head)).eval()
+            crop = torch.zeros(1, 3, recipe.crop, recipe.crop, device="meta")
+            photograph = _seen(bench, recipe, batch=1, device="meta")
+            note = f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} million parameters"
+            for title, pixels, passes in (
+                (f"a training step, crop of {recipe.crop} px", crop, 3),
+                (f"a photograph of 375 x 500 px at {recipe.shape.scale:g}", photograph, 1),
+            ):
+                count = passes * _flops(partial(model, pixels)) / 1e9
+                table.rows.append(Row(f"{recipe.name}, {what}: {title}", count, note=note))
+    return table
+
+
 def measure(bench: Bench):
-    """Yield the tables; only a row that says so without a GPU."""
+    """Yield the tables; without a GPU, only the counted operations."""
+    yield _operations(bench)
     if not torch.cuda.is_available() and not bench.quick:
         yield Table("GPU", "images/s", rows=[Row("no GPU here", note="not measured")])
         return
     gpu = torch.cuda.is_available() and not bench.quick
     device = torch.device("cuda" if gpu else "cpu")
     name = torch.cuda.get_device_name() if gpu else "CPU"
-    yield from _training(bench, device, name)
-    yield from _inference(bench, device, name)
+    for recipe in RECIPES:
+        yield from _training(bench, recipe, device, name)
+        yield from _inference(bench, recipe, device, name)
     yield from _stages(bench, device)

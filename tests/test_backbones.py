@@ -203,14 +203,18 @@ def test_every_decoder_on_every_kind(tmp_path, head, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "head"),
+    ("name", "head", "largest"),
     [
-        pytest.param("tf_efficientnet_lite0", "deeplabv3plus", marks=pytest.mark.slow),
-        pytest.param("convnext_atto", "fpn", marks=pytest.mark.long),
-        pytest.param("vit_tiny_patch16_224", "unet", marks=pytest.mark.long),
+        pytest.param("tf_efficientnet_lite0", "deeplabv3plus", (160, 64), marks=pytest.mark.slow),
+        pytest.param("convnext_atto", "fpn", (160, 64), marks=pytest.mark.long),
+        pytest.param("vit_tiny_patch16_224", "unet", (160, 64), marks=pytest.mark.long),
+        *(
+            pytest.param("resnet18", head, (2000, 3000), marks=pytest.mark.long)
+            for head in DECODERS
+        ),
     ],
 )
-def test_an_onnx_graph_takes_any_size(name, head):
+def test_an_onnx_graph_takes_any_size(name, head, largest):
     import onnxruntime
 
     torch.manual_seed(0)
@@ -219,7 +223,7 @@ def test_an_onnx_graph_takes_any_size(name, head):
     masks = MaskNetwork(network, scales=(1.0, 0.75), flip=True, threshold=0.1).eval()
     content = onnx_graph(masks).SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    for size in ((97, 131), (160, 64), (1, 1)):
+    for size in ((97, 131), largest, (1, 1)):
         images = torch.rand(1, 3, *size) * 255
         with torch.no_grad():
             ours = masks(images)
@@ -242,6 +246,15 @@ def test_a_network_for_smaller_images_shrinks_photographs_itself():
     expected = resample(cells, (80, 128), source=Grid(16, 0.5)).softmax(1)
     assert network.photograph_grid == Grid(16, 0.5)
     torch.testing.assert_close(found.probabilities, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("head", "largest"), [("unet", (6 / (16 + 4)) ** 0.5), ("largefov", 0.06)])
+def test_a_decoder_of_few_channels_starts_with_larger_weights(head, largest):
+    """Glorot and Bengio's limit: with the paper's 0.01, scores of 16 channels hardly move."""
+    torch.manual_seed(0)
+    shape = NetworkShape(backbone="timm/resnet18", head=head, stride=None if head == "unet" else 16)
+    weights = SegmentationNetwork(classes=3, shape=shape).segment.weight
+    assert largest / 2 < weights.abs().max() <= largest
 
 
 def test_deeplabv3plus_keeps_cells_in_place():

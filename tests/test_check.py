@@ -73,6 +73,15 @@ def test_what_is_wrong_is_told_once_and_ends_with_status_1(photographs):
     assert said.endswith("Not yet: 6 problems.")
 
 
+def test_small_photographs_are_cropped_less_and_are_not_small(photographs):
+    """A crop of 256 px takes at most the largest photograph: half of it is 35 px, not 128."""
+    for file in photographs.rglob("*.png"):
+        with Image.open(file) as image:
+            small = image.resize((60, 70))
+        small.save(file)
+    assert "training crop" not in run().output
+
+
 def test_for_programs(photographs):
     (photographs / "train/dog/0.png").write_bytes(b"no image")
     result = run("--json")

@@ -91,7 +91,7 @@ FOUND = {
     coco: {"adapter": "coco", "annotations": "annotations/instances_{split}2017.json"},
     huggingface: {"adapter": "huggingface", "train_split": "training"},
 }
-NO_NETWORK = AepslError.of("/home/me/u2netp.onnx", "could not be downloaded", "no hint")
+NO_NETWORK = AepslError.of("/home/me/u2netp.onnx", "no route to host", "put it there")
 
 
 def fails(name):
@@ -151,7 +151,11 @@ def test_a_saliency_network_that_can_be_had_is_used(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("runtime", "why"),
     [
-        (True, "u2netp.onnx, put it at /home/me/u2netp.onnx, and remove saliency from the file."),
+        (
+            True,
+            "/home/me/u2netp.onnx: no route to host. To use the network, put it there, and remove"
+            " saliency from the file.",
+        ),
         (False, 'ONNX Runtime is not installed. To use the network, pip install "aepsl[onnx]"'),
     ],
 )

@@ -59,11 +59,11 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
         photographs += read
         problems += wrong
     train = dataset.split("train")
-    learnt = sum(photograph.split == train for photograph in photographs)
-    network, unusable = _networks(config, len(dataset.classes), photographs=learnt)
+    sides = [max(p.height, p.width) for p in photographs if p.split == train]
+    network, unusable = _networks(config, len(dataset.classes), sides=sides)
     problems = [*dict.fromkeys(problems), *unusable]
-    how = config.mining.train
-    crop = round(how.crop / how.scale_max / config.networks.scale)
+    how, scale = config.mining.train, config.networks.scale
+    crop = round(how.crop_of(sides, scale=scale) / how.scale_max / scale)
     findings = survey(photographs, classes=dataset.classes, train=train, crop=crop)
     counts = {
         split: Counter(name for p in photographs if p.split == split for name in p.labels)
@@ -91,8 +91,11 @@ def check(files: Sequence[Path], settings: Sequence[str], *, as_json: bool) -> b
     return not problems and not any(finding.serious for finding in findings)
 
 
-def _networks(config: Config, classes: int, *, photographs: int) -> tuple[str, list[Problem]]:
-    """Return size, licence and training time in words, or why the networks cannot be made."""
+def _networks(config: Config, classes: int, *, sides: Sequence[int]) -> tuple[str, list[Problem]]:
+    """Return size, licence and training time in words, or why the networks cannot be made.
+
+    ``sides`` are the longer sides of the training photographs, px.
+    """
     import torch
 
     from aepsl.device import pick_device
@@ -118,8 +121,8 @@ def _networks(config: Config, classes: int, *, photographs: int) -> tuple[str, l
     device = pick_device(config.runtime.device)
     torch.set_num_threads(config.runtime.threads)
     steps = 1 if config.mining.steps == "auto" else config.mining.steps
-    seconds = steps * _training_time(classifier, config.mining.train, photographs, device)
-    seconds += _training_time(network, config.segmentation.train, photographs, device)
+    seconds = steps * _training_time(classifier, config.mining.train, sides, device)
+    seconds += _training_time(network, config.segmentation.train, sides, device)
     words += f"\nTrainings: about {max(1, round(seconds / 60))} min on this machine ({device})"
     return words + ("" if steps == config.mining.steps else " for one step") + ".", []
 
@@ -127,13 +130,14 @@ def _networks(config: Config, classes: int, *, photographs: int) -> tuple[str, l
 def _training_time(
     network: Classifier | SegmentationNetwork,
     train: Training,
-    photographs: int,
+    sides: Sequence[int],
     device: torch.device,
 ) -> float:
     """Return the seconds that a training takes, from the second pass over one image."""
     import torch
 
-    image = 255 * torch.rand(1, 3, train.crop, train.crop, device=device)
+    crop = train.crop_of(sides, scale=network.scale)
+    image = 255 * torch.rand(1, 3, crop, crop, device=device)
     network.to(device).eval()  # a single image has no statistics to train with
     for _ in range(2):
         start = time.perf_counter()
@@ -141,7 +145,7 @@ def _training_time(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.perf_counter() - start
-    return seconds * photographs * train.epochs
+    return seconds * len(sides) * train.epochs
 
 
 def _photographs(

@@ -15,7 +15,7 @@ from aepsl.config.data import VOC_CLASSES
 from aepsl.config.labels import SaliencyNetworkConfig
 from aepsl.config.listing import flow_style
 from aepsl.data.images import header_of
-from aepsl.data.published import NETWORKS, fetch_network
+from aepsl.data.published import fetch_network
 from aepsl.data.recognise import Recognised, recognise
 from aepsl.errors import AepslError, told_once
 from aepsl.host import INSTALL_CRF, INSTALL_ONNX, has_crf, has_onnx_runtime
@@ -78,10 +78,7 @@ def _no_saliency_network() -> str:
         fetch_network(name)
     except AepslError as error:
         (problem,) = error.problems
-        return (
-            f"{problem.what}. To use the network, download {NETWORKS[name].url}, put it at"
-            f" {problem.where}"
-        )
+        return f"{problem.where}: {problem.what}. To use the network, {problem.hint}"
     return ""
 
 

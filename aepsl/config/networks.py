@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import model_validator
@@ -150,3 +152,13 @@ class Training(Section):
         if self.scale_min > self.scale_max:
             raise ValueError("scale_min is larger than scale_max")
         return self
+
+    def crop_of(self, sides: Iterable[int], *, scale: float) -> int:
+        """Return the side of the crops, px: ``crop``, or as much as the largest photograph fills.
+
+        Args:
+            sides: longer side of each photograph, px.
+            scale: ``networks.scale``.
+        """
+        filled = (math.ceil(side * scale * self.scale_max) for side in sides)
+        return min(self.crop, max(filled, default=self.crop))

@@ -68,7 +68,6 @@ def fetch_network(name: str) -> None:
     try:
         fetch_file(about.url, path, digest=about.digest)
     except (OSError, RuntimeError) as error:
-        hint = f"download {about.url} elsewhere and put it there; or set saliency.method:"
-        hint += " robust_background, which needs no file and is less accurate on photographs"
+        hint = f"download {about.url} elsewhere and put it there"
         what = f"the saliency network {name} could not be downloaded ({error})"
         raise AepslError.of(path, what, hint) from None

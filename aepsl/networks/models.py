@@ -212,11 +212,14 @@ class SegmentationNetwork(_Network):
         self, *, classes: int, shape: NetworkShape, convention: InputConvention = DEFAULT_CONVENTION
     ) -> None:
         super().__init__(shape, convention)
+        decoded = isinstance(self.head, Decoder)
         self.segment = nn.Conv2d(self.head.channels, 1 + classes, 1)
-        nn.init.normal_(self.segment.weight, std=0.01)
+        if decoded:  # few channels: with weights as small as LargeFOV's, U-Net hardly learns
+            nn.init.xavier_uniform_(self.segment.weight)
+        else:
+            nn.init.normal_(self.segment.weight, std=0.01)
         assert self.segment.bias is not None
         nn.init.zeros_(self.segment.bias)
-        decoded = isinstance(self.head, Decoder)
         inputs = self.backbone.levels[-1].channels if decoded else self.head.channels
         self.classify = _linear(inputs, classes)
 

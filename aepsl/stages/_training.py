@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -42,14 +41,11 @@ from aepsl.training.schedules import Schedule
 
 
 def augmentation_of(train: Training, dataset: ImageManifest, *, scale: float) -> Augmentation:
-    """Return the augmentation of a training on photographs in ``scale`` of their size.
-
-    If every photograph is smaller than the crop, the crop is no larger than the largest of them.
-    """
-    largest = max(max(image.height, image.width) for image in dataset.images)
+    """Return the augmentation of a training on photographs in ``scale`` of their size."""
+    sides = (max(image.height, image.width) for image in dataset.images)
     return Augmentation(
         scale=scale,
-        crop=min(train.crop, math.ceil(largest * scale * train.scale_max)),
+        crop=train.crop_of(sides, scale=scale),
         scale_min=train.scale_min,
         scale_max=train.scale_max,
         flip=train.flip,

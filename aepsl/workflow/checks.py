@@ -7,6 +7,7 @@ or another section.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from aepsl.config.root import Config
@@ -66,7 +67,9 @@ def unfetched(configs: Iterable[Config]) -> Iterator[Problem]:
         try:
             fetch_network(name)
         except AepslError as error:
-            yield from error.problems
+            hint = "; or set saliency.method: robust_background, which needs no file and is less"
+            hint += " accurate on photographs"
+            yield from (replace(p, hint=p.hint + hint) for p in error.problems)
 
 
 def _weights(config: Config) -> Iterator[Problem]:
