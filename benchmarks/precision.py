@@ -21,6 +21,11 @@ NETWORKS = {
     "VGG-16": NetworkShape(head="none"),
     "VGG-16, LargeFOV": NetworkShape(),
     "ResNet-50": NetworkShape(backbone="timm/resnet50", head="none"),
+    "EfficientNet-Lite2": NetworkShape(
+        backbone="timm/tf_efficientnet_lite2", head="none", stride=16, fixed_norm=True
+    ),
+    "ConvNeXt-T": NetworkShape(backbone="timm/convnext_tiny", head="none", stride=16),
+    "ViT-S": NetworkShape(backbone="timm/vit_small_patch16_224", head="none", stride=16),
     "scenes": NetworkShape(width=0.125, fc6_dilation=1, batch_norm=True),
 }
 """The last one is that of the preset scenes."""
@@ -50,13 +55,13 @@ def main():
     maker, units = cpu()
     print(maker or "CPU", "with", " and ".join(units) or "no units for bfloat16")
     print("auto is", "bfloat16" if bfloat16_pays(CPU) else "float32")
-    print(f"{'network':17} {'work':8} {'float32':>8} {'bfloat16':>9} {'ratio':>6}")
+    print(f"{'network':18} {'work':8} {'float32':>8} {'bfloat16':>9} {'ratio':>6}")
     for name, shape in NETWORKS.items():
         model = Classifier(classes=20, shape=shape).to(memory_format=torch.channels_last)
         for work in WORK:
             model.train(work == "train")
             full, half = (seconds(model, work, precision) for precision in ("float32", "bfloat16"))
-            print(f"{name:17} {work:8} {full:8.3f} {half:9.3f} {half / full:6.2f}", flush=True)
+            print(f"{name:18} {work:8} {full:8.3f} {half:9.3f} {half / full:6.2f}", flush=True)
 
 
 if __name__ == "__main__":
