@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from aepsl.errors import AepslError
+from aepsl.targets import SCORED
 from aepsl.workflow.plan import planned
 
 min_version("9.20")

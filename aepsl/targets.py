@@ -75,3 +75,10 @@ TARGETS = {
     ),
 }
 """Targets by name, in the order of the scores of a run."""
+
+SCORED = "|".join(
+    rf"{name}-{about.counted}[1-9]\d*" if about.counted else name
+    for name, about in TARGETS.items()
+    if about.kind
+)
+"""Regular expression of the names of score files."""

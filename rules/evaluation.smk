@@ -12,6 +12,8 @@ rule score:
         **paths.logs("score"),
     benchmark:
         paths.benchmark("score")
+    wildcard_constraints:
+        target=SCORED,
     conda:
         "../envs/aepsl.yaml"
     resources:

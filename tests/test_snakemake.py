@@ -11,6 +11,7 @@ from pathlib import Path
 import dry_run
 import pytest
 import yaml
+from conftest import new_project
 
 MINI = Path(__file__).parent / "mini.yaml"
 
@@ -290,6 +291,15 @@ def test_auto_stops_at_a_made_up_curve(finished, snakemake):
         change = f'mining={{"steps": "auto", "max_steps": 3{more}}}'
         planning = planned(folder, "--config", change)
         assert set(planning) & {"judge_training", "train_classifier"} == reruns, more
+
+
+@pytest.mark.parametrize("name", ["labelled", "relabelled", "regions"])
+def test_a_score_of_another_name_is_no_target(tmp_path, name):
+    """A round or a step is missing: a job that looked for it would look for the one before."""
+    file = f"results/mini/scores/main/{name}.json"
+    plan = dry_run.plan(new_project(tmp_path), file, "--configfile", str(MINI))
+    assert plan.status == 1
+    assert f"No rule to produce {file}" in plan.text
 
 
 @pytest.mark.long
