@@ -14,7 +14,10 @@ from torch.nn import functional
 
 import aepsl
 from aepsl.config.networks import Networks
+from aepsl.data.images import read_mask
+from aepsl.deployment.export import export
 from aepsl.deployment.onnx import onnx_graph
+from aepsl.deployment.segment import segment
 from aepsl.errors import AepslError
 from aepsl.grid import Grid
 from aepsl.networks.backbones import BackboneShape, Level
@@ -304,27 +307,33 @@ def test_resampling_between_equal_grids_changes_nothing():
 
 
 RUN = {
-    "resnet18": "deeplabv3plus",
-    "tf_efficientnet_lite0": "unet",
-    "convnext_atto": "fpn",
-    "mobilenetv3_small_050": "linknet",
-    "vit_tiny_patch16_224": "segformer",
-    "mobilevit_xxs": "upernet",
+    "deeplabv3plus": "resnet18",
+    "unet": "tf_efficientnet_lite0",
+    "fpn": "convnext_atto",
+    "linknet": "mobilenetv3_small_050",
+    "segformer": "vit_tiny_patch16_224",
+    "upernet": "mobilevit_xxs",
+    "deeplabv3": "resnet18",
+    "manet": "resnet18",
+    "pspnet": "resnet18",
+    "unetplusplus": "resnet18",
 }
-"""A decoder for the network of each kind, in a whole run."""
+"""The network of each decoder in a whole run."""
 
 
 @pytest.mark.long
-def test_each_kind_runs_the_miniature(tmp_path):
-    """Images to scores, each network and decoder as a variant of one run."""
+def test_each_kind_and_each_decoder_runs_the_miniature(tmp_path):
+    """Images to scores, as variants of one run; then each network in every form that it has."""
+    assert (set(RUN), set(RUN.values())) == (set(DECODERS), set(KINDS))
     adamw = {"optimizer": "adamw"}
     variants = {
-        name: {
+        head: {
             "networks": {"backbone": f"timm/{name}", "stride": KINDS[name][0], "width": 1},
             "mining": {"head": "none", "train": adamw},
             "segmentation": {"head": head, "train": adamw},
+            "prediction": {"scales": [1, 0.75], "flip": True},
         }
-        for name, head in RUN.items()
+        for head, name in RUN.items()
     }
     new_project(tmp_path)
     (tmp_path / "kinds.yaml").write_text(yaml.safe_dump({"variants": variants | {"truth": None}}))
@@ -333,11 +342,24 @@ def test_each_kind_runs_the_miniature(tmp_path):
     scores = json.loads((run / "scores.json").read_text())
     scored = {row["variant"] for row in scores if row["target"] == "predictions"}
     assert scored == {"main", *RUN}
-    for name in RUN:
-        store = Store([run / "predictions" / name / "0.json"], kind="predictions")
-        network = aepsl.load(run, variant=name)
-        for image_id in store.ids():
-            photograph = next((run / "scenes").rglob(f"JPEGImages/{image_id}.*"))
-            np.testing.assert_array_equal(
-                network(photograph).mask, store[image_id].arrays["mask"], err_msg=name
-            )
+    for head in RUN:
+        store = Store([run / "predictions" / head / "0.json"], kind="predictions")
+        masks = {image_id: store[image_id].arrays["mask"] for image_id in store.ids()}
+        agrees_in_each_form(run, head, masks, folder=tmp_path / head)
+
+
+def agrees_in_each_form(run, variant, masks, *, folder):
+    """Assert that a network finds the masks of its run: alone, in segment, batches and ONNX."""
+    photographs = [next((run / "scenes").rglob(f"JPEGImages/{i}.*")) for i in masks]
+    network = aepsl.load(run, variant=variant)
+    alone = list(map(network, photographs))
+    assert segment(network, photographs, folder, batch_size=1) == []
+    for image_id, found in zip(masks, alone, strict=True):
+        np.testing.assert_array_equal(found.mask, masks[image_id], err_msg=variant)
+        written = read_mask(folder / "masks" / f"{image_id}.png")
+        np.testing.assert_array_equal(written, masks[image_id], err_msg=variant)
+    export(run, folder / "network.onnx", format="onnx", variant=variant, license="mit")
+    in_onnx = map(aepsl.load(folder / "network.onnx"), photographs)
+    for others in (network.batch(photographs), in_onnx):
+        for found, other in zip(alone, others, strict=True):
+            np.testing.assert_allclose(other.confidence, found.confidence, atol=2e-3)

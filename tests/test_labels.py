@@ -14,7 +14,7 @@ from aepsl.labels.assemble import (
     region_mask,
     with_lost_classes,
 )
-from aepsl.labels.blend import blended_probabilities
+from aepsl.labels.blend import blended_probabilities, weights_of_saliency
 from aepsl.stages.assemble_labels import assemble_labels
 from aepsl.stores.manifests import ImageEntry, ImageManifest, write_manifest
 from aepsl.stores.records import Record, Store, writing_shard
@@ -108,6 +108,30 @@ def test_a_blend_decides_where_either_is_unsure():
     assert said.argmax(axis=0).tolist() == [[1, 1, 1, 0]]
     # 1 / (1 + exp(-8 * (0.95 - 0.4))), and so on
     assert said[1, 0] == pytest.approx([0.9879, 0.6900, 0.5987, 0.0573], abs=1e-4)
+
+
+def test_saliency_weighs_less_beside_large_maps_and_several_classes():
+    maps = np.array([[[1.0, 0.0, 0.0, 0.0]], [[1.0, 1.0, 1.0, 0.0]]])
+    assert weights_of_saliency(maps[:1]).tolist() == [0.75]
+    assert weights_of_saliency(maps[1:]).tolist() == [0.25]
+    assert weights_of_saliency(maps).tolist() == [0.375, 0.125]
+    assert weights_of_saliency(np.zeros((0, 1, 4))).tolist() == []
+    # A small map where nothing is salient beside it: the pixel that is salient is the object.
+    saliency, auto = np.array([[1.0, 1.0, 0.0, 0.0]]), BLEND | {"saliency_weight": None}
+    assert blended_probabilities(maps[:1], saliency, **auto).argmax(axis=0).tolist() == [
+        [1, 1, 0, 0]
+    ]
+    # A map that fills the photograph: saliency does not cut it.
+    assert blended_probabilities(maps[1:], saliency, **auto).argmax(axis=0).tolist() == [
+        [1, 1, 1, 0]
+    ]
+    alone = [
+        blended_probabilities(maps, saliency, **BLEND | {"saliency_weight": w})
+        for w in (0.375, 0.125)
+    ]
+    both = blended_probabilities(maps, saliency, **auto)
+    for k, one in enumerate(alone, start=1):
+        np.testing.assert_allclose(both[k] / both[0], one[k] / one[0], rtol=1e-5)
 
 
 def test_without_saliency_the_maps_are_blended_with_nothing():

@@ -331,6 +331,7 @@ KEYS = {
     "saliency.network.input": ("image", only("photographs", "detect_saliency")),
     "saliency.network.output": ("map", only("photographs", "detect_saliency")),
     "saliency.network.answer": ("logit", only("photographs", "detect_saliency")),
+    "saliency.network.flip": (True, only("photographs", "detect_saliency")),
     "labels.source": (
         "truth",
         {

@@ -17,23 +17,26 @@ PLAIN = DetectorOptions(
     input=None,
     output=None,
     answer="probability",
+    flip=False,
 )
 
 
 def write_network(path):
-    """Write a network of two outputs: the first channel, and twice the first channel."""
+    """Write a network of three outputs: the first channel, twice it, and it times a ramp."""
     image = helper.make_tensor_value_info("photo", TensorProto.FLOAT, [1, 3, 8, 8])
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 8, 8])
-        for name in ("first", "twice")
+        for name in ("first", "twice", "ramp")
     ]
     index = helper.make_tensor("index", TensorProto.INT64, [1], [0])
     two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
+    columns = helper.make_tensor("columns", TensorProto.FLOAT, [8], [n / 7 for n in range(8)])
     nodes = [
         helper.make_node("Gather", ["photo", "index"], ["first"], axis=1),
         helper.make_node("Mul", ["first", "two"], ["twice"]),
+        helper.make_node("Mul", ["first", "columns"], ["ramp"]),
     ]
-    graph = helper.make_graph(nodes, "tiny", [image], outputs, [index, two])
+    graph = helper.make_graph(nodes, "tiny", [image], outputs, [index, two, columns])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     onnx.save(model, path)
@@ -68,10 +71,20 @@ def test_the_photograph_arrives_as_rgb_and_the_map_comes_back_at_its_size(networ
 def test_names_are_settings(network):
     assert network(output="twice", mean=(0.0,) * 3, scale=(510.0,) * 3)(RED).max() == 1
     assert network(input="photo", scale=(510.0,) * 3)(RED).max() == 0.5
-    with pytest.raises(ValueError, match="there is no output third, only first, twice"):
+    with pytest.raises(ValueError, match="there is no output third, only first, twice, ramp"):
         network(output="third")
     with pytest.raises(ValueError, match="there is no input image, only photo"):
         network(input="image")
+
+
+def test_mirrored_maps_are_turned_back_and_averaged(network):
+    """A network that calls what lies on the right more salient does not do so any more."""
+    red = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+    ramp = np.arange(8, dtype=np.float32) / 7
+    np.testing.assert_allclose(network(output="ramp")(red), np.tile(ramp, (8, 1)), atol=1e-6)
+    np.testing.assert_allclose(network(output="ramp", flip=True)(red), 0.5, atol=1e-6)
+    right = network(flip=True)(RED)
+    np.testing.assert_array_equal(right, network()(RED))
 
 
 def test_prepare_literal():

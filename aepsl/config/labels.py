@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from aepsl.config.sections import Section, setting
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
+
+
+def _weight(value: Any) -> Any:
+    try:
+        if value == "auto" or 0 <= float(value) <= 1:
+            return value
+    except (TypeError, ValueError):
+        pass
+    raise ValueError("must be auto or a number, 0..1")
+
+
+Weight = Annotated[float | Literal["auto"], BeforeValidator(_weight)]
 
 
 class SaliencyNetworkConfig(Section):
@@ -63,6 +75,12 @@ class SaliencyNetworkConfig(Section):
         unit="-",
         source="the network's documentation",
     )
+    flip: bool = setting(
+        False,
+        "Average with the saliency of the mirrored photograph, in twice the time.",
+        unit="-",
+        source="docs/labels-measured.md",
+    )
 
     def paths(self) -> set[str]:
         """Return ``file``."""
@@ -111,13 +129,13 @@ class Labels(Section):
         unit="-",
         source="paper, sec. 3.2: regions",
     )
-    saliency_weight: float = setting(
+    saliency_weight: Weight = setting(
         0.5,
-        "With method blend: weight of saliency beside the class maps; lower for a weaker detector.",
+        "With method blend: weight of saliency beside the map of a class; lower for a weaker"
+        " detector. auto: the part of the photograph that the map leaves, divided by the number of"
+        " its classes.",
         unit="fraction",
-        source="docs/labels.md",
-        ge=0,
-        le=1,
+        source="docs/labels.md; auto: docs/labels-measured.md",
     )
     background_score: Threshold = setting(
         0.55,

@@ -35,6 +35,8 @@ class DetectorOptions:
     """Name of the saliency output; None is the first."""
     answer: str
     """``probability`` (0..1), ``logit``, or ``relative`` (rescaled to 0..1)."""
+    flip: bool
+    """Whether to average with the map of the mirrored photograph."""
 
 
 class SaliencyNetwork:
@@ -83,6 +85,13 @@ class SaliencyNetwork:
         Raises:
             ValueError: if the network rejects the input or does not return one map.
         """
+        if not self._options.flip:
+            return self._saliency(image)
+        mirrored = self._saliency(image[:, ::-1])[:, ::-1]
+        return np.mean([self._saliency(image), mirrored], axis=0, dtype=np.float32)
+
+    def _saliency(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the saliency of one view."""
         batch = prepare(image, self._options)
         try:
             answer = self._session.run([self._output], {self._input: batch})[0]

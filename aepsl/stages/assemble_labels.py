@@ -170,10 +170,11 @@ class _Assembly:
             )
             for store in self.cams
         ]
-        saliency, weight = None, 0.0
+        saliency, weight = None, None
         if self.saliency is not None:
             saliency = self.saliency.array(image.id, "saliency")
-            weight = self.settings.saliency_weight
+            given = self.settings.saliency_weight
+            weight = None if given == "auto" else given
         return blended_probabilities(
             np.mean(maps, axis=0),
             saliency,
