@@ -202,7 +202,8 @@ def _stages(bench, device):
     model = network_file(bench, Classifier, images.class_names, precision="auto")
     cams = settings("extract_cams", step=1)
     train = {"epochs": 1 if bench.quick else 4, "learning_rate": 1e-4}
-    train |= {"batch_size": 2, "crop": 65} if bench.quick else {"batch_size": 30, "crop": 321}
+    train |= {"batch_size": 2 if bench.quick else PAPER.batch}
+    train |= {"crop": 65 if bench.quick else PAPER.crop}
     networks = {"width": bench.width, "batch_norm": False, "fc6_dilation": 12}
     config = {"mining": {"train": train}, "networks": networks}
     training, regions = settings("train_classifier", config, step=2), write_regions(bench, images)
