@@ -16,7 +16,7 @@ rule detect_saliency:
         "../envs/aepsl.yaml"
     threads: resources.threads
     resources:
-        **resources("root", "source", "cache", mem_mb=4000, runtime=240),
+        **resources("root", "source", "device", "cache", mem_mb=4000, runtime=240),
     params:
         **inputs.params("detect_saliency"),
     shell:

@@ -16,6 +16,8 @@ RULES = dict(re.findall(r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\w|\Z)", TEXT, r
 OF_EVERY_JOB = {"code", "log", "cache", "cache-gb"}
 BY_TABLES = {"target", "seed", "step"}
 """Options of score that ``tables.score_options`` writes."""
+OF_THE_MACHINE = {"device", "threads", "workers", "training-gpus"}
+"""Options that every rule passes on from the section runtime, where its stage has them."""
 
 
 class Wildcards:
@@ -49,6 +51,7 @@ def test_a_command_has_the_options_of_its_stage(rule):
     assert visible | added <= set(known) | OF_EVERY_JOB
     needed = {n for n, p in known.items() if p.default is p.empty and "Argument" not in str(p)}
     assert needed <= visible | added
+    assert set(known) & OF_THE_MACHINE <= added
 
 
 @pytest.mark.parametrize("rule", STAGES)
