@@ -112,12 +112,18 @@ def test_masks_are_exported_with_vocs_palette(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+    ("given", "policy", "spins"),
+    [
+        ({}, "PASSIVE", "3000"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE", "None"),
+        ({"GOMP_SPINCOUNT": "7"}, "PASSIVE", "7"),
+    ],
 )
-def test_threads_that_wait_sleep_unless_the_user_decides(given, policy):
+def test_threads_that_wait_sleep_unless_the_user_decides(given, policy, spins):
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     code = "import os, sys, atexit; from aepsl.cli import main; sys.argv = ['aepsl', '--version'];"
-    code += "atexit.register(lambda: print(os.environ['OMP_WAIT_POLICY'])); main()"
-    without = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    code += f"atexit.register(lambda: print(*map(os.environ.get, {names}))); main()"
+    without = {name: value for name, value in os.environ.items() if name not in names}
     process = subprocess.run(
         [sys.executable, "-c", code],
         env=without | given,
@@ -125,4 +131,4 @@ def test_threads_that_wait_sleep_unless_the_user_decides(given, policy):
         text=True,
         check=True,
     )
-    assert process.stdout.split()[-1] == policy
+    assert process.stdout.split()[-2:] == [policy, spins]

@@ -50,9 +50,10 @@ def main() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     # torch's threads sleep while they wait for each other. By default they spin, and take the core
     # that the awaited one needs: up to ten times the processor time with a second job or loader.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # But a moment later: at once costs a training that is alone a tenth of its time.
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    # They spin a moment first: to sleep at once costs a training that is alone a tenth of its time.
+    if "OMP_WAIT_POLICY" not in os.environ:  # a spin count would overrule a policy of the user
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     stop_on_signals()
     try:
         app()

@@ -20,7 +20,7 @@ def _weight(value: Any) -> Any:
     raise ValueError("must be auto or a number, 0..1")
 
 
-Weight = Annotated[float | Literal["auto"], BeforeValidator(_weight)]
+Weight = Annotated[Threshold | Literal["auto"], BeforeValidator(_weight)]
 
 
 class SaliencyNetworkConfig(Section):

@@ -23,8 +23,7 @@ def weights_of_saliency(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     Returns:
         (present,) weights, 0..1.
     """
-    present = max(len(maps), 1)
-    return ((1 - maps.mean(axis=(1, 2))) / present).astype(np.float32)
+    return ((1 - maps.mean(axis=(1, 2))) / len(maps)).astype(np.float32)
 
 
 def blended_probabilities(

@@ -54,11 +54,11 @@ class Resources:
             "runtime": runtime,
             "options": command_line,
         }
-        if "device" in options:
-            gpus = self._runtime.training_gpus if "training_gpus" in options else 1
-            resources["gpu"] = lambda w: gpus * self._gpu
         if "source" in options:
             resources["gpu"] = lambda w: self._gpu * self._uses_saliency_network(w)
+        elif "device" in options:
+            gpus = self._runtime.training_gpus if "training_gpus" in options else 1
+            resources["gpu"] = lambda w: gpus * self._gpu
         return resources
 
     def network(self, *, mem_mb: int, runtime: int) -> dict[str, Any]:
